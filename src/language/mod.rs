@@ -1,0 +1,33 @@
+//! The rules language: text → checked expression.
+//!
+//! `grammar/expression.pest` is the one source of syntax. [`parse`] turns text into an [`Expression`] whose names,
+//! types and literals are checked against a [`Scheme`], or into [`Diagnostic`]s that say what to write instead.
+//! [`lint`] warns of expressions that parse and betray. An expression prints itself as canonical text.
+//!
+//! The module knows nothing of programs and nothing of Queue-it.
+
+mod diagnostic;
+pub mod expression;
+mod function;
+mod scheme;
+
+pub use diagnostic::{Code, Diagnostic, Severity};
+pub use expression::Expression;
+pub use function::Function;
+pub use scheme::Scheme;
+
+/// The longest expression, in characters (Cloudflare's documented limit).
+pub const MAX_CHARACTERS: usize = 4_096;
+
+/// The deepest nesting of parentheses, `not`, calls and any/all.
+pub const MAX_NESTING: usize = 128;
+
+/// Parses and checks an expression; reports every error that can be told apart.
+pub fn parse(_text: &str, _scheme: &Scheme) -> Result<Expression, Vec<Diagnostic>> {
+    todo!()
+}
+
+/// Warnings about an expression that parses and may not do what its author meant (rules language, section 10).
+pub fn lint(_expression: &Expression, _scheme: &Scheme) -> Vec<Diagnostic> {
+    todo!()
+}

@@ -1,0 +1,36 @@
+//! A waiting-room connector: it stands in front of a site and decides, for every request, whether the visitor may
+//! pass, must go to the waiting room, or is someone the rope opens for.
+//!
+//! The modules are listed in the order in which a request meets them. A module may use only what stands above it.
+//!
+//! | module | what lives there |
+//! | --- | --- |
+//! | [`request`] | what a rule may ask of a request: borrowed, split lazily |
+//! | [`language`] | text → checked expression: grammar, scheme, types, diagnostics, formatter |
+//! | [`program`] | checked expressions → one program → verdict |
+//! | [`policy`] | what an operator writes → a compiled, immutable [`policy::Policy`] |
+//! | [`session`] | the visitor's signed state: token, cookie, hashes, enqueue token |
+//! | [`connector`] | policy + session → decision |
+//! | [`room`] | the embedded waiting room |
+//! | [`host`] | where the connector runs: files, MMDB and the reverse proxy |
+//! | [`cli`] | the commands |
+//!
+//! ```text
+//! host request ─► RequestView ─► Program::evaluate ─► Verdict ─► connector ─► Decision ─► host response
+//! ```
+//!
+//! Everything left of the last arrow is pure: time, secrets, addresses and configuration are arguments.
+
+pub mod connector;
+pub mod language;
+pub mod policy;
+pub mod program;
+pub mod request;
+pub mod room;
+pub mod session;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub mod host;
+
+#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
+pub mod cli;

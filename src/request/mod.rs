@@ -1,0 +1,12 @@
+//! What a rule may ask of a request.
+//!
+//! A [`RequestView`] borrows everything from the host and parses nothing until it is asked. The module knows the
+//! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
+
+mod field;
+mod value;
+mod view;
+
+pub use field::{Field, FieldId, FieldInfo, Supply, Target};
+pub use value::{Type, Value};
+pub use view::{Facts, Fault, NoFacts, RequestParts, RequestView, Subject};
