@@ -2,10 +2,7 @@
 
 /// A function of the language. `any` and `all` are syntax, not functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "named as in the language, documented in one table"
-)]
+#[allow(missing_docs, reason = "named as in the language, documented in one table")]
 pub enum Function {
     Cidr,
     Cidr6,

@@ -121,9 +121,7 @@ impl Policy {
     pub fn matched(&self, verdict: Verdict) -> Option<&Integration> {
         match verdict {
             Verdict::Nothing => None,
-            Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => {
-                self.integrations.all.get(entry)
-            }
+            Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => self.integrations.all.get(entry),
         }
     }
 }

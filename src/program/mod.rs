@@ -79,11 +79,7 @@ impl Program {
     }
 
     /// Decides about one request. Entries and rules are tried in order.
-    pub fn evaluate<S: Subject>(
-        &self,
-        _subject: &S,
-        _scratch: &mut Scratch,
-    ) -> Result<Verdict, Fault> {
+    pub fn evaluate<S: Subject>(&self, _subject: &S, _scratch: &mut Scratch) -> Result<Verdict, Fault> {
         todo!()
     }
 

@@ -319,10 +319,7 @@ fields! {
 impl Field {
     /// The field of this name.
     pub fn by_name(name: &str) -> Option<Field> {
-        Field::ALL
-            .iter()
-            .copied()
-            .find(|field| field.info().name == name)
+        Field::ALL.iter().copied().find(|field| field.info().name == name)
     }
 
     /// Whether only Queue-it's triggers may ask for it.

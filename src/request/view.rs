@@ -17,9 +17,7 @@ pub trait Subject {
     fn entry<'a>(&'a self, field: FieldId, key: &[u8], arena: &'a Bump) -> Option<Value<'a>> {
         match self.field(field, arena)? {
             Value::Map(entries) => {
-                let found = entries
-                    .binary_search_by(|(name, _)| (*name).cmp(key))
-                    .ok()?;
+                let found = entries.binary_search_by(|(name, _)| (*name).cmp(key)).ok()?;
                 Some(entries[found].1)
             }
             _ => None,
@@ -96,11 +94,7 @@ impl<'r> RequestView<'r> {
 
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&'r [u8]> {
-        self.parts
-            .headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| *value)
+        self.parts.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 }
 

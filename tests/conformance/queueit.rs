@@ -1,0 +1,8 @@
+//! The queueit families.
+
+use crate::report::Report;
+
+/// Runs every case.
+pub fn run() -> Report {
+    Report::default()
+}
