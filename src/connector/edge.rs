@@ -7,19 +7,7 @@ use std::net::IpAddr;
 use crate::policy::Policy;
 use crate::program::{Scratch, Verdict};
 use crate::request::Facts;
-
-/// Secrets of a site, current first. Signs with the first, accepts both.
-#[derive(Clone)]
-pub struct Secrets {
-    _private: (),
-}
-
-impl Secrets {
-    /// The current secret and, during rotation, the one before.
-    pub fn new(_current: impl Into<String>, _previous: Option<String>) -> Secrets {
-        todo!()
-    }
-}
+pub use crate::session::Secrets;
 
 /// How this connector names itself.
 #[derive(Clone, Debug)]

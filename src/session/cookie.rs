@@ -1,0 +1,1 @@
+//! The session cookie (protocol, section 3).

@@ -1,0 +1,166 @@
+//! The encodings of the protocol (conventions and section 2).
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
+
+/// Prints text percent-encoded as the protocol's URLs have it (`ENC`): only letters, digits, `-`, `_`, `.` and `~`
+/// stay bare, and the escape of `*` is in lower case.
+pub struct Enc<'t>(pub &'t str);
+
+impl fmt::Display for Enc<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+        let mut rest = self.0;
+        while let Some(stop) = rest.bytes().position(|byte| !is_bare(&byte)) {
+            f.write_str(&rest[..stop])?;
+            let escaped = rest[stop..].chars().next().map_or(0, char::len_utf8);
+            for byte in rest[stop..stop + escaped].bytes() {
+                f.write_str(if byte == b'*' { "%2a" } else { percent_encode_byte(byte) })?;
+            }
+            rest = &rest[stop + escaped..];
+        }
+        f.write_str(rest)
+    }
+}
+
+/// Prints text as JavaScript's `encodeURIComponent` does: `!'()*` stay bare, too. For cookie values.
+pub fn encode_uri_component(text: &str) -> impl fmt::Display + '_ {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~')
+        .remove(b'!')
+        .remove(b'\'')
+        .remove(b'(')
+        .remove(b')')
+        .remove(b'*');
+    utf8_percent_encode(text, KEPT)
+}
+
+/// A `%` without two hex digits behind it, or escapes that are not UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("URI malformed")]
+pub struct MalformedEscape;
+
+/// Decodes as JavaScript's `decodeURIComponent` does (`+` stays).
+pub fn decode_uri_component(text: &str) -> Result<Cow<'_, str>, MalformedEscape> {
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => hex_digit(bytes.next())? << 4 | hex_digit(bytes.next())?,
+            bare => bare,
+        });
+    }
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| MalformedEscape)
+}
+
+fn hex_digit(digit: Option<u8>) -> Result<u8, MalformedEscape> {
+    let value = digit.and_then(|digit| char::from(digit).to_digit(16)).ok_or(MalformedEscape)?;
+    Ok(value as u8)
+}
+
+/// Reads an integer as leniently as JavaScript's `parseInt`: leading white space, a sign, `0x` for hexadecimal, the
+/// longest run of digits; what follows is ignored. NaN where there is no digit.
+pub fn lenient_integer(text: &str) -> f64 {
+    let text = text.trim_start_matches(is_js_space);
+    let (sign, text) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (if text.starts_with('-') { -1.0 } else { 1.0 }, rest),
+        None => (1.0, text),
+    };
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let (radix, text) = hexadecimal.map_or((10, text), |rest| (16, rest));
+    let digits = &text[..text.find(|c: char| !c.is_digit(radix)).unwrap_or(text.len())];
+    match radix {
+        _ if digits.is_empty() => f64::NAN,
+        16 => sign * digits.chars().filter_map(|c| c.to_digit(16)).fold(0.0, |sum, d| sum * 16.0 + f64::from(d)),
+        _ => sign * digits.parse().unwrap_or(f64::NAN),
+    }
+}
+
+/// What JavaScript's `trim` and `parseInt` take for white space.
+pub fn is_js_space(c: char) -> bool {
+    c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
+}
+
+/// Prints a number as JavaScript does.
+pub struct JsNumber(pub f64);
+
+impl fmt::Display for JsNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.0;
+        let size = number.abs();
+        if number.is_infinite() {
+            return f.write_str(if number < 0.0 { "-Infinity" } else { "Infinity" });
+        }
+        if number == 0.0 {
+            return f.write_char('0');
+        }
+        if number.is_nan() || (1e-6..1e21).contains(&size) {
+            return write!(f, "{number}");
+        }
+        let scientific = format!("{number:e}");
+        let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+        let plus = if exponent.starts_with('-') { "" } else { "+" };
+        write!(f, "{digits}e{plus}{exponent}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enc_keeps_little() {
+        assert_eq!(Enc("a b!'()*~-_.é😀").to_string(), "a%20b%21%27%28%29%2a~-_.%C3%A9%F0%9F%98%80");
+        assert_eq!(Enc("").to_string(), "");
+        assert_eq!(encode_uri_component("=&!'()*é").to_string(), "%3D%26!'()*%C3%A9");
+    }
+
+    #[test]
+    fn decoding_refuses_broken_escapes() {
+        assert_eq!(decode_uri_component("a+b").unwrap(), "a+b");
+        assert_eq!(decode_uri_component("%C3%A9%2b").unwrap(), "é+");
+        for broken in ["%", "%a", "%zz", "%E0%A4%A", "%ff", "é%80", "%C3é"] {
+            assert_eq!(decode_uri_component(broken), Err(MalformedEscape), "{broken}");
+        }
+    }
+
+    #[test]
+    fn integers_are_read_leniently() {
+        for (text, expected) in [
+            ("12", 12.0),
+            (" \t-7x", -7.0),
+            ("3.9", 3.0),
+            ("1e3", 1.0),
+            ("0x1f", 31.0),
+            ("-0X1Fz", -31.0),
+            ("+5", 5.0),
+            ("99999999999999999999999", 1e23),
+        ] {
+            assert_eq!(lenient_integer(text), expected, "{text}");
+        }
+        for text in ["", "x", "0x", "--1", "+", "é"] {
+            assert!(lenient_integer(text).is_nan(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_print_as_in_javascript() {
+        let print = |number| JsNumber(number).to_string();
+        assert_eq!(print(20.0), "20");
+        assert_eq!(print(-0.0), "0");
+        assert_eq!(print(1.5), "1.5");
+        assert_eq!(print(1e21), "1e+21");
+        assert_eq!(print(12345678901234567890.0), "12345678901234567000");
+        assert_eq!(print(1.5e-7), "1.5e-7");
+        assert_eq!(print(f64::NAN), "NaN");
+        assert_eq!(print(f64::NEG_INFINITY), "-Infinity");
+    }
+}
