@@ -1,5 +1,7 @@
 //! The integration JSON as Queue-it publishes it (protocol, section 1).
 
+use super::json::{self, JsonError, Node, Value};
+use super::trigger;
 use crate::language::Expression;
 
 /// The published configuration, and what was placed beside it.
@@ -118,7 +120,202 @@ pub struct Integration {
 impl Integrations {
     /// Reads a published configuration; `normalizer` says whether the host offers URL normalisation to integrations
     /// that ask for it.
-    pub fn parse(_text: &str, _normalizer: bool) -> Result<Integrations, ConfigError> {
-        todo!()
+    pub fn parse(text: &str, normalizer: bool) -> Result<Integrations, ConfigError> {
+        Integrations::of(&json::parse(text)?, normalizer)
+    }
+
+    pub(super) fn of(root: &Node, normalizer: bool) -> Result<Integrations, ConfigError> {
+        let version = root.get("Version").filter(|version| version.is_truthy()).ok_or(ConfigError::Empty)?;
+        let version = scalar(version, "Version")?.unwrap_or_default();
+        let mut all = Vec::new();
+        for (index, node) in array(root.get("Integrations"), "Integrations")?.iter().enumerate() {
+            all.push(Reader::new(node, index)?.integration(normalizer)?);
+        }
+        Ok(Integrations { version, all })
+    }
+}
+
+impl ConfigError {
+    /// `node` lacks an array.
+    pub(super) fn missing(node: &Node, place: &str) -> ConfigError {
+        ConfigError::Shape { place: place.to_owned(), message: "this array is missing".to_owned(), offset: node.at }
+    }
+
+    /// `node` should have been something else.
+    pub(super) fn shape(node: &Node, place: &str, expected: &str) -> ConfigError {
+        let message = format!("expected {expected}, found {}", node.kind());
+        ConfigError::Shape { place: place.to_owned(), message, offset: node.at }
+    }
+}
+
+impl From<JsonError> for ConfigError {
+    fn from(JsonError { line, column, message }: JsonError) -> Self {
+        ConfigError::Syntax { line, column, message }
+    }
+}
+
+/// A number as JavaScript prints it.
+pub fn number_text(number: f64) -> String {
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    if !number.is_finite() {
+        let text = if number.is_nan() { "NaN" } else { "Infinity" };
+        return if number < 0.0 { format!("-{text}") } else { text.to_owned() };
+    }
+    match number.abs() {
+        1e-6..1e21 => number.to_string(),
+        _ => {
+            let text = format!("{number:e}");
+            if text.contains("e-") { text } else { text.replace('e', "e+") }
+        }
+    }
+}
+
+/// One integration of the configuration, read key by key.
+struct Reader<'n, 't> {
+    node: &'n Node<'t>,
+    place: String,
+}
+
+impl<'n, 't> Reader<'n, 't> {
+    fn new(node: &'n Node<'t>, index: usize) -> Result<Self, ConfigError> {
+        let place = format!("Integrations[{index}]");
+        match node.value {
+            Value::Object(_) => Ok(Reader { node, place }),
+            _ => Err(ConfigError::shape(node, &place, "an object")),
+        }
+    }
+
+    fn integration(&self, normalizer: bool) -> Result<Integration, ConfigError> {
+        let normalization = self.flag("IsNormalizationEnabled");
+        let place = self.place_of("Triggers");
+        let triggers = self.node.get("Triggers").ok_or_else(|| ConfigError::missing(self.node, &place))?;
+        Ok(Integration {
+            name: self.name()?,
+            action: self.action(),
+            event_id: self.text("EventId")?,
+            involved_rooms: self.rooms()?,
+            cookie_domain: self.text("CookieDomain")?,
+            cookie_http_only: self.flag("IsCookieHttpOnly"),
+            cookie_secure: self.flag("IsCookieSecure"),
+            layout: self.text("LayoutName")?,
+            culture: self.text("Culture")?,
+            extend_cookie_validity: self.flag("ExtendCookieValidity"),
+            cookie_validity_minute: self.number("CookieValidityMinute")?,
+            queue_domain: self.text("QueueDomain")?,
+            queue_path_prefix: self.text("QueuePathPrefix")?,
+            redirect_logic: self.redirect_logic(),
+            forced_target_url: self.text("ForcedTargetUrl")?,
+            verify_queue_id: self.flag("VerifyQueueIdEnabled"),
+            queue_id_usage_limit: self.number("QueueIdUsageLimit")?,
+            normalization,
+            when: trigger::lower(triggers, &place, normalization && normalizer)?,
+        })
+    }
+
+    fn name(&self) -> Result<String, ConfigError> {
+        match self.node.get("Name") {
+            None => Ok("unspecified".to_owned()),
+            Some(_) => Ok(self.text("Name")?.unwrap_or_default()),
+        }
+    }
+
+    fn action(&self) -> Action {
+        match self.node.get("ActionType").and_then(Node::as_text) {
+            Some("Queue") => Action::Queue,
+            Some("Cancel") => Action::Cancel,
+            _ => Action::Ignore,
+        }
+    }
+
+    fn redirect_logic(&self) -> RedirectLogic {
+        match self.node.get("RedirectLogic").and_then(Node::as_text) {
+            Some("EventTargetUrl") => RedirectLogic::EventTargetUrl,
+            Some("ForcedTargetUrl") => RedirectLogic::ForcedTargetUrl,
+            _ => RedirectLogic::AllowTParameter,
+        }
+    }
+
+    fn rooms(&self) -> Result<Vec<String>, ConfigError> {
+        let place = self.place_of("InvolvedWaitingRoomIds");
+        let rooms = array(self.node.get("InvolvedWaitingRoomIds"), &place)?.iter().enumerate();
+        rooms
+            .map(|(index, room)| {
+                let place = format!("{place}[{index}]");
+                scalar(room, &place)?.ok_or_else(|| ConfigError::shape(room, &place, "a text"))
+            })
+            .collect()
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        self.node.get(key).map_or(Ok(None), |node| scalar(node, &self.place_of(key)))
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.node.get(key).is_some_and(Node::is_truthy)
+    }
+
+    fn number(&self, key: &str) -> Result<Number, ConfigError> {
+        let Some(node) = self.node.get(key) else { return Ok(Number::Missing) };
+        let number = match &node.value {
+            Value::Null => return Ok(Number::Null),
+            Value::Number(digits) => Some(json::number(digits)),
+            Value::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.map(Number::Is).ok_or_else(|| ConfigError::shape(node, &self.place_of(key), "a number"))
+    }
+
+    fn place_of(&self, key: &str) -> String {
+        format!("{}.{key}", self.place)
+    }
+}
+
+/// The elements of an array that may be missing or null.
+fn array<'n, 't>(node: Option<&'n Node<'t>>, place: &str) -> Result<&'n [Node<'t>], ConfigError> {
+    match node {
+        None | Some(Node { value: Value::Null, .. }) => Ok(&[]),
+        Some(node) => node.as_array().ok_or_else(|| ConfigError::shape(node, place, "an array")),
+    }
+}
+
+/// The text of a text, number or truth value as JavaScript prints it; `None` for null.
+fn scalar(node: &Node, place: &str) -> Result<Option<String>, ConfigError> {
+    match &node.value {
+        Value::Null => Ok(None),
+        Value::Text(text) => Ok(Some(text.clone().into_owned())),
+        Value::Number(digits) => Ok(Some(number_text(json::number(digits)))),
+        Value::Bool(value) => Ok(Some(value.to_string())),
+        Value::Array(_) | Value::Object(_) => Err(ConfigError::shape(node, place, "a text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_in_javascript() {
+        let cases = [
+            ("1", "1"),
+            ("12.5", "12.5"),
+            ("1.0", "1"),
+            ("-0.0", "0"),
+            ("2147483648", "2147483648"),
+            ("9007199254740993", "9007199254740992"),
+            ("123456789012345678901", "123456789012345680000"),
+            ("1e21", "1e+21"),
+            ("1.5e300", "1.5e+300"),
+            ("1e400", "Infinity"),
+            ("-1e400", "-Infinity"),
+            ("0.000001", "0.000001"),
+            ("0.0000001", "1e-7"),
+            ("1.25e-9", "1.25e-9"),
+            ("-3", "-3"),
+        ];
+        for (written, printed) in cases {
+            assert_eq!(number_text(json::number(written)), printed, "{written}");
+        }
     }
 }

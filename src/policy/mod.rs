@@ -14,8 +14,11 @@ use crate::program::{Program, Verdict};
 use crate::request::Target;
 
 mod integration;
+mod json;
+mod place;
+mod trigger;
 
-pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic};
+pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic, number_text};
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so
 /// that they can be refused with a place.
