@@ -1,0 +1,35 @@
+# `make test` installs what a fresh Debian machine lacks and runs everything.
+
+.PHONY: test tools lint unit browser fuzz bench
+
+test: tools lint unit browser
+	@echo "everything passed"
+
+# Chromium and its driver are the only things beyond Rust that the tests need.
+tools:
+	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
+	@if ! command -v chromedriver >/dev/null || ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
+		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+	fi
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features browser-tests -- -D warnings
+	cargo clippy --locked --lib --no-default-features -- -D warnings
+
+# Unit, language, conformance, property, allocation, command-line and proxy tests; no browser.
+unit:
+	cargo test --locked
+
+# The demo, driven in a real browser.
+browser:
+	cargo test --locked --features browser-tests --test browser
+
+# Needs `cargo install cargo-fuzz`; SECONDS for each target.
+FUZZ_SECONDS ?= 300
+fuzz:
+	fuzz/run $(FUZZ_SECONDS)
+
+bench:
+	cargo bench
