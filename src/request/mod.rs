@@ -3,10 +3,20 @@
 //! A [`RequestView`] borrows everything from the host and parses nothing until it is asked. The module knows the
 //! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
 
+pub mod cookies;
 mod field;
+mod multimap;
+mod normalize;
+mod owned;
+#[cfg(test)]
+mod tests;
+mod url;
 mod value;
 mod view;
 
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
+pub use normalize::queueit_normalize;
+pub use owned::{OwnedRequest, OwnedValue};
+pub use url::UrlParts;
 pub use value::{Type, Value};
 pub use view::{Facts, Fault, NoFacts, RequestParts, RequestView, Subject};

@@ -61,3 +61,18 @@ pub enum Value<'a> {
     /// Entries sorted by key bytes, each key once.
     Map(&'a [(&'a [u8], Value<'a>)]),
 }
+
+impl<'a> Value<'a> {
+    /// The entry `key` of a map.
+    pub fn get(self, key: &[u8]) -> Option<Value<'a>> {
+        let Value::Map(entries) = self else { return None };
+        let found = entries.binary_search_by(|(name, _)| (*name).cmp(key)).ok()?;
+        Some(entries[found].1)
+    }
+
+    /// The element `index` of an array.
+    pub fn at(self, index: usize) -> Option<Value<'a>> {
+        let Value::Array(values) = self else { return None };
+        values.get(index).copied()
+    }
+}

@@ -1,10 +1,17 @@
 //! One request, borrowed from its host.
 
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
 
 use bumpalo::Bump;
+use bumpalo::collections::Vec as BumpVec;
 
-use super::{FieldId, Value};
+use super::cookies;
+use super::multimap::{array, by_name, joined, of_name, one_by_name};
+use super::normalize::{normal_path, queueit_normalize};
+use super::url::UrlParts;
+use super::{Field, FieldId, Value};
 
 /// Something that can be asked for the values of fields: a [`RequestView`], or a table of values in a test.
 pub trait Subject {
@@ -15,13 +22,7 @@ pub trait Subject {
 
     /// The entry `key` of the map `field`; cheaper than building the whole map where the request can tell.
     fn entry<'a>(&'a self, field: FieldId, key: &[u8], arena: &'a Bump) -> Option<Value<'a>> {
-        match self.field(field, arena)? {
-            Value::Map(entries) => {
-                let found = entries.binary_search_by(|(name, _)| (*name).cmp(key)).ok()?;
-                Some(entries[found].1)
-            }
-            _ => None,
-        }
+        self.field(field, arena)?.get(key)
     }
 
     /// What went wrong while fields were read, if anything did. A verdict reached in spite of it must not be used.
@@ -76,15 +77,29 @@ pub struct RequestParts<'r> {
     pub facts: &'r dyn Facts,
 }
 
-/// One request, borrowed; nothing of it is parsed before a field asks, and then once.
+/// One request, borrowed; nothing of it is parsed before a field asks, and URLs are split once.
+///
+/// What a request has not got: an absent header is an empty text in the fields that are one header each
+/// (`http.user_agent` and its kin, as at Cloudflare) and in every `trigger.*` field (as at Queue-it), and missing in
+/// `http.request.headers`. Facts that the host does not know are missing.
 pub struct RequestView<'r> {
     parts: RequestParts<'r>,
+    url: OnceCell<UrlParts<'r>>,
+    pure_url: OnceCell<UrlParts<'r>>,
+    normalized_url: OnceCell<Cow<'r, str>>,
+    fault: Cell<Option<Fault>>,
 }
 
 impl<'r> RequestView<'r> {
     /// Wraps what the host tells; does no work.
     pub fn new(parts: RequestParts<'r>) -> Self {
-        RequestView { parts }
+        RequestView {
+            parts,
+            url: OnceCell::new(),
+            pure_url: OnceCell::new(),
+            normalized_url: OnceCell::new(),
+            fault: Cell::new(None),
+        }
     }
 
     /// What the host told.
@@ -96,10 +111,254 @@ impl<'r> RequestView<'r> {
     pub fn header(&self, name: &str) -> Option<&'r [u8]> {
         self.parts.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
+
+    /// Every header of this name, in any case and in order.
+    pub fn headers_named<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        let headers = self.parts.headers.iter();
+        headers.filter(move |(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+
+    /// The URL, taken apart.
+    pub fn url(&self) -> &UrlParts<'r> {
+        self.url.get_or_init(|| UrlParts::split(self.parts.url))
+    }
+
+    /// The URL without the token, taken apart.
+    pub fn pure_url(&self) -> &UrlParts<'r> {
+        self.pure_url.get_or_init(|| UrlParts::split(self.parts.pure_url))
+    }
+
+    fn normalized_url(&self) -> &str {
+        self.normalized_url.get_or_init(|| queueit_normalize(self.parts.pure_url))
+    }
+
+    /// The path as received; a request for the root of a site may be written without one.
+    fn raw_path(&self) -> &'r str {
+        let path = self.url().path;
+        if path.is_empty() { "/" } else { path }
+    }
+
+    fn path<'a>(&'a self, arena: &'a Bump) -> &'a [u8] {
+        normal_path(self.raw_path(), arena)
+    }
+
+    /// `before`, the normalised path, and the query with its `?`; `whole` where that is what it comes to.
+    fn with_normal_path<'a>(&'a self, before: &str, whole: &'a str, arena: &'a Bump) -> &'a [u8] {
+        let url = self.url();
+        let path = self.path(arena);
+        if path == url.path.as_bytes() {
+            return whole.as_bytes();
+        }
+        let mut text = BumpVec::new_in(arena);
+        text.extend_from_slice_copy(before.as_bytes());
+        text.extend_from_slice_copy(path);
+        if let Some(query) = url.query {
+            text.push(b'?');
+            text.extend_from_slice_copy(query.as_bytes());
+        }
+        text.into_bump_slice()
+    }
+
+    fn host(&self) -> &[u8] {
+        self.header("host").unwrap_or_else(|| self.url().host_and_port().as_bytes())
+    }
+
+    fn arguments<'a>(&'a self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let query: &'a [u8] = self.url().query.unwrap_or("").as_bytes();
+        query.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
+            match memchr::memchr(b'=', piece) {
+                Some(at) => (&piece[..at], &piece[at + 1..]),
+                None => (piece, &piece[piece.len()..]),
+            }
+        })
+    }
+
+    /// The Cookie header; several, as HTTP/2 may send them, are one (RFC 9113, section 8.2.3).
+    fn cookie_header<'a>(&'a self, arena: &'a Bump) -> &'a [u8] {
+        joined(self.headers_named(b"cookie"), b"; ", arena).unwrap_or(b"")
+    }
+
+    fn cookies<'a>(&'a self, arena: &'a Bump) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        cookies::cookies(self.cookie_header(arena)).map(|(name, value)| (decoded_name(name, arena), value))
+    }
+
+    fn lower_case_headers<'a>(&'a self, arena: &'a Bump) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        self.parts.headers.iter().map(|(name, value)| (lower(name.as_bytes(), arena), *value))
+    }
+
+    /// A header that may be sent in several lines (RFC 9110, section 5.3), as one text.
+    fn combined_header<'a>(&'a self, name: &[u8], arena: &'a Bump) -> &'a [u8] {
+        joined(self.headers_named(name), b", ", arena).unwrap_or(b"")
+    }
+
+    fn trigger_cookie<'a>(&'a self, raw: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+        if memchr::memchr(b'%', raw).is_none() {
+            return raw;
+        }
+        let mut decoded = BumpVec::with_capacity_in(raw.len(), arena);
+        if cookies::decode_component(raw, &mut decoded).is_err() {
+            self.fault.set(Some(Fault::MalformedCookie));
+            return b"";
+        }
+        decoded.into_bump_slice()
+    }
+
+    fn standard<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+        use Field::*;
+        let parts = &self.parts;
+        Some(match field {
+            HttpHost => Value::Bytes(self.host()),
+            HttpRequestMethod => Value::Bytes(upper(parts.method.as_bytes(), arena)),
+            HttpRequestUri => Value::Bytes(self.with_normal_path("", self.url().path_and_query(), arena)),
+            HttpRequestUriPath => Value::Bytes(self.path(arena)),
+            HttpRequestUriPathExtension => Value::Bytes(extension(self.path(arena), arena)),
+            HttpRequestUriQuery | RawHttpRequestUriQuery => text(self.url().query.unwrap_or("")),
+            HttpRequestUriArgs | RawHttpRequestUriArgs => by_name(self.arguments(), arena),
+            HttpRequestUriArgsNames | RawHttpRequestUriArgsNames => array(self.arguments().map(|pair| pair.0), arena),
+            HttpRequestUriArgsValues | RawHttpRequestUriArgsValues => array(self.arguments().map(|pair| pair.1), arena),
+            HttpRequestFullUri => {
+                Value::Bytes(self.with_normal_path(self.url().before_path(), self.url().without_fragment(), arena))
+            }
+            RawHttpRequestUri => Value::Bytes(joined_to_root(self.url().path_and_query(), arena)),
+            RawHttpRequestUriPath => text(self.raw_path()),
+            RawHttpRequestUriPathExtension => Value::Bytes(extension(self.raw_path().as_bytes(), arena)),
+            RawHttpRequestFullUri => text(self.url().without_fragment()),
+            HttpCookie => Value::Bytes(self.cookie_header(arena)),
+            HttpRequestCookies => by_name(self.cookies(arena), arena),
+            HttpUserAgent | TriggerUserAgent => Value::Bytes(self.header("user-agent").unwrap_or(b"")),
+            HttpReferer => Value::Bytes(self.header("referer").unwrap_or(b"")),
+            HttpXForwardedFor => Value::Bytes(self.combined_header(b"x-forwarded-for", arena)),
+            HttpRequestHeaders => by_name(self.lower_case_headers(arena), arena),
+            HttpRequestHeadersNames => array(parts.headers.iter().map(|(name, _)| name.as_bytes()), arena),
+            HttpRequestHeadersValues => array(parts.headers.iter().map(|(_, value)| *value), arena),
+            HttpRequestHeadersTruncated => Value::Bool(false),
+            HttpRequestAcceptedLanguages => accepted_languages(self.combined_header(b"accept-language", arena), arena),
+            HttpRequestVersion if parts.version.is_empty() => return None,
+            HttpRequestVersion => text(parts.version),
+            HttpRequestTimestampSec => Value::Int(parts.received_ms.div_euclid(1000)),
+            HttpRequestTimestampMsec => Value::Int(parts.received_ms.rem_euclid(1000)),
+            IpSrc => Value::Ip(parts.client_ip?),
+            Ssl => Value::Bool(self.url().is_secure()),
+            CfEdgeServerPort | TcpDstport => Value::Int(self.url().port().into()),
+            TriggerPageUrl => text(parts.pure_url),
+            TriggerHostName => text(self.pure_url().authority.unwrap_or("")),
+            TriggerPagePath => text(self.pure_url().path),
+            TriggerNormalizedPageUrl => text(self.normalized_url()),
+            TriggerNormalizedHostName => text(UrlParts::split(self.normalized_url()).authority.unwrap_or("")),
+            TriggerNormalizedPagePath => text(UrlParts::split(self.normalized_url()).path),
+            TriggerCookies => one_by_name(
+                cookies::queueit_cookies(self.cookie_header(arena)),
+                |values| values.last().map_or(b"", |raw| self.trigger_cookie(raw, arena)),
+                arena,
+            ),
+            TriggerHeaders => {
+                one_by_name(self.lower_case_headers(arena), |values| joined(values, b", ", arena).unwrap_or(b""), arena)
+            }
+            TriggerBody => text(parts.body),
+            _ => return parts.facts.fact(field, arena),
+        })
+    }
 }
 
 impl Subject for RequestView<'_> {
-    fn field<'a>(&'a self, _field: FieldId, _arena: &'a Bump) -> Option<Value<'a>> {
-        todo!()
+    fn field<'a>(&'a self, field: FieldId, arena: &'a Bump) -> Option<Value<'a>> {
+        self.standard(field.standard()?, arena)
     }
+
+    fn entry<'a>(&'a self, field: FieldId, key: &[u8], arena: &'a Bump) -> Option<Value<'a>> {
+        match field.standard()? {
+            Field::HttpRequestHeaders if key.iter().any(u8::is_ascii_uppercase) => None,
+            Field::HttpRequestHeaders => of_name(self.headers_named(key), arena),
+            Field::HttpRequestCookies => of_name(named(self.cookies(arena), key), arena),
+            Field::HttpRequestUriArgs | Field::RawHttpRequestUriArgs => of_name(named(self.arguments(), key), arena),
+            Field::TriggerHeaders => Some(Value::Bytes(self.combined_header(key, arena))),
+            Field::TriggerCookies => Some(Value::Bytes(
+                cookies::raw_cookie(self.cookie_header(arena), key).map_or(b"", |raw| self.trigger_cookie(raw, arena)),
+            )),
+            field => self.standard(field, arena)?.get(key),
+        }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.fault.get()
+    }
+}
+
+fn text(text: &str) -> Value<'_> {
+    Value::Bytes(text.as_bytes())
+}
+
+fn named<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, key: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    pairs.filter(move |(name, _)| *name == key).map(|(_, value)| value)
+}
+
+fn lower<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    if !text.iter().any(u8::is_ascii_uppercase) {
+        return text;
+    }
+    let copy = arena.alloc_slice_copy(text);
+    copy.make_ascii_lowercase();
+    copy
+}
+
+fn upper<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    if !text.iter().any(u8::is_ascii_lowercase) {
+        return text;
+    }
+    let copy = arena.alloc_slice_copy(text);
+    copy.make_ascii_uppercase();
+    copy
+}
+
+/// A cookie's name with its escapes decoded; a broken escape stays as it is.
+fn decoded_name<'a>(name: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    if memchr::memchr(b'%', name).is_none() {
+        return name;
+    }
+    let mut decoded = BumpVec::with_capacity_in(name.len(), arena);
+    decoded.extend(percent_encoding::percent_decode(name));
+    decoded.into_bump_slice()
+}
+
+/// Path and query as a request line has them: a root that was left out is written.
+fn joined_to_root<'a>(path_and_query: &'a str, arena: &'a Bump) -> &'a [u8] {
+    if path_and_query.is_empty() || path_and_query.starts_with('?') {
+        let mut uri = BumpVec::with_capacity_in(path_and_query.len() + 1, arena);
+        uri.push(b'/');
+        uri.extend_from_slice_copy(path_and_query.as_bytes());
+        return uri.into_bump_slice();
+    }
+    path_and_query.as_bytes()
+}
+
+/// The lower-cased text after the last dot of the last segment; empty where the segment starts with that dot.
+fn extension<'a>(path: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    let segment = &path[memchr::memrchr(b'/', path).map_or(0, |at| at + 1)..];
+    match memchr::memrchr(b'.', segment) {
+        None | Some(0) => b"",
+        Some(at) => lower(&segment[at + 1..], arena),
+    }
+}
+
+/// Language ranges by descending weight, ties in the order they were sent; those that are refused (`q=0`) are left out
+/// (RFC 9110, section 12.5.4).
+fn accepted_languages<'a>(header: &'a [u8], arena: &'a Bump) -> Value<'a> {
+    let mut ranges = BumpVec::new_in(arena);
+    for (order, item) in header.split(|&byte| byte == b',').enumerate() {
+        let mut parts = item.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let range = parts.next().unwrap_or(b"");
+        let weight = parts.find_map(|part| part.strip_prefix(b"q=").or_else(|| part.strip_prefix(b"Q=")));
+        let weight = weight.map_or(1000, thousandths);
+        if !range.is_empty() && weight > 0 {
+            ranges.push((std::cmp::Reverse(weight), order, range));
+        }
+    }
+    ranges.sort_unstable();
+    array(ranges.iter().map(|&(_, _, range)| range), arena)
+}
+
+/// A weight of RFC 9110, section 12.4.2, in thousandths; 0 where it is none.
+fn thousandths(weight: &[u8]) -> u16 {
+    let parsed = std::str::from_utf8(weight).ok().and_then(|weight| weight.parse::<f32>().ok());
+    parsed.filter(|weight| (0.0..=1.0).contains(weight)).map_or(0, |weight| (weight * 1000.0).round() as u16)
 }

@@ -1,0 +1,136 @@
+//! Cookies as the connector protocol reads them (protocol, section 3 "Reading"), and as the rules language does.
+
+use std::borrow::Cow;
+
+use super::normalize::{hex, trim};
+
+/// A percent escape that is incomplete or not of UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not validly percent-encoded")]
+pub struct MalformedEscape;
+
+/// The decoded value of the cookie `name` as Queue-it's adapter reads it: the header is split on `;`, each piece on
+/// `=`; the first two parts, trimmed, are name and value (so a value ends at its first `=`); the last cookie of a name
+/// wins; its value is percent-decoded. `None` where there is no such cookie. Bytes that are not UTF-8 are replaced.
+pub fn cookie<'h>(header: &'h [u8], name: &str) -> Result<Option<Cow<'h, str>>, MalformedEscape> {
+    let Some(raw) = raw_cookie(header, name.as_bytes()) else { return Ok(None) };
+    if !raw.contains(&b'%') {
+        return Ok(Some(String::from_utf8_lossy(raw)));
+    }
+    let mut decoded = Vec::with_capacity(raw.len());
+    decode_component(raw, &mut decoded)?;
+    Ok(Some(Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())))
+}
+
+/// The value of the cookie `name` as Queue-it's adapter finds it, not yet decoded.
+pub fn raw_cookie<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
+    queueit_cookies(header).filter(|(known, _)| *known == name).last().map(|(_, value)| value)
+}
+
+/// Every name and undecoded value as Queue-it's adapter finds them, in order.
+pub fn queueit_cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.split(|&byte| byte == b';').filter_map(|piece| {
+        let mut parts = piece.split(|&byte| byte == b'=');
+        Some((trim_bytes(parts.next()?), trim_bytes(parts.next()?)))
+    })
+}
+
+/// Every name and value as the rules language sees them (RFC 6265, section 5.4 backwards): split on `;`, at the first
+/// `=`, white space around both removed. Names are not decoded yet.
+pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()).map(|piece| {
+        match memchr::memchr(b'=', piece) {
+            Some(at) => (piece[..at].trim_ascii_end(), piece[at + 1..].trim_ascii_start()),
+            None => (piece, &piece[piece.len()..]),
+        }
+    })
+}
+
+/// Appends what JavaScript's `decodeURIComponent` makes of `text`: `+` stays, and a run of escapes that is not whole
+/// UTF-8 is an error.
+pub fn decode_component(text: &[u8], out: &mut impl Extend<u8>) -> Result<(), MalformedEscape> {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend(rest[..at].iter().copied());
+        rest = decode_character(&rest[at..], out)?;
+    }
+    out.extend(rest.iter().copied());
+    Ok(())
+}
+
+/// Decodes the escapes of one character at the start of `text`, and gives back what follows them.
+fn decode_character<'t>(text: &'t [u8], out: &mut impl Extend<u8>) -> Result<&'t [u8], MalformedEscape> {
+    let first = escaped_byte(text).ok_or(MalformedEscape)?;
+    let length = match first {
+        0x00..=0x7f => 1,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return Err(MalformedEscape),
+    };
+    let mut bytes = [0; 4];
+    for (index, byte) in bytes[..length].iter_mut().enumerate() {
+        *byte = text.get(3 * index..).and_then(escaped_byte).ok_or(MalformedEscape)?;
+    }
+    std::str::from_utf8(&bytes[..length]).map_err(|_| MalformedEscape)?;
+    out.extend(bytes[..length].iter().copied());
+    Ok(&text[3 * length..])
+}
+
+fn escaped_byte(text: &[u8]) -> Option<u8> {
+    match *text {
+        [b'%', high, low, ..] => Some(hex(high)? << 4 | hex(low)?),
+        _ => None,
+    }
+}
+
+fn trim_bytes(text: &[u8]) -> &[u8] {
+    match std::str::from_utf8(text) {
+        Ok(text) => trim(text).as_bytes(),
+        Err(_) => text.trim_ascii(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<'h>(header: &'h str, name: &str) -> Option<Cow<'h, str>> {
+        cookie(header.as_bytes(), name).expect("well formed")
+    }
+
+    #[test]
+    fn reads_as_queue_it_does() {
+        let header = "a=1; b = two=three ;c;=d; a=%C3%A9+;e=; é=\u{a0}x\u{a0}";
+        assert_eq!(read(header, "a").as_deref(), Some("é+"));
+        assert_eq!(read(header, "b").as_deref(), Some("two"));
+        assert_eq!(read(header, "c"), None);
+        assert_eq!(read(header, "").as_deref(), Some("d"));
+        assert_eq!(read(header, "e").as_deref(), Some(""));
+        assert_eq!(read(header, "é").as_deref(), Some("x"));
+        assert_eq!(read(header, "A"), None);
+    }
+
+    #[test]
+    fn malformed_escapes_are_found_where_they_are_asked_for() {
+        for value in ["%", "%4", "%zz", "%ff", "%C3", "%C3x", "%C3%28", "%ED%A0%80", "x%"] {
+            let header = format!("good=1; bad={value}");
+            assert_eq!(cookie(header.as_bytes(), "bad"), Err(MalformedEscape), "{value}");
+            assert_eq!(read(&header, "good").as_deref(), Some("1"));
+        }
+        assert_eq!(read("bad=%; bad=ok", "bad").as_deref(), Some("ok"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_no_harm() {
+        let value = cookie(b"a=\xff\x00b; \xfe=1", "a").expect("no escapes");
+        assert_eq!(value.as_deref(), Some("\u{fffd}\0b"));
+    }
+
+    #[test]
+    fn the_rules_language_keeps_values_whole() {
+        let found: Vec<_> = cookies(b" a=1=2 ;; b ; =c;d = e ").collect();
+        let expected: [(&[u8], &[u8]); 4] = [(b"a", b"1=2"), (b"b", b""), (b"", b"c"), (b"d", b"e")];
+        assert_eq!(found, expected);
+    }
+}

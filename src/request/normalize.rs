@@ -1,0 +1,374 @@
+//! Two normalisations: the path that expressions see, and Queue-it's normalisation of whole URLs.
+
+use std::borrow::Cow;
+
+use bumpalo::Bump;
+use bumpalo::collections::Vec as BumpVec;
+
+/// The path that expressions see (design, decision 5), borrowed where `path` is normal already.
+///
+/// Escapes of unreserved characters are decoded and other escapes written in upper case; characters that browsers
+/// escape in a path (WHATWG URL, path percent-encode set) are escaped, and so is a `%` that begins no escape; `\`
+/// becomes `/`, runs of `/` become one, dot segments are removed (RFC 3986, section 5.2.4), and an empty path becomes
+/// `/`. So `/%63heckout`, `//checkout`, `/./checkout`, `\checkout` and `/x/../checkout` are all `/checkout`.
+pub fn normal_path<'a>(path: &'a str, arena: &'a Bump) -> &'a [u8] {
+    if is_normal(path.as_bytes()) {
+        return path.as_bytes();
+    }
+    let mut unescaped = BumpVec::with_capacity_in(path.len() + 16, arena);
+    normalize_escapes(path.as_bytes(), &mut unescaped);
+    remove_dot_segments(&unescaped, arena)
+}
+
+fn is_normal(path: &[u8]) -> bool {
+    let mut previous = b'x';
+    for (at, &byte) in path.iter().enumerate() {
+        let plain = match byte {
+            b'/' | b'.' => previous != b'/',
+            b'%' => matches!(escape_at(path, at), Some(Escape::Canonical)),
+            _ => !is_escaped_by_browsers(byte) && byte != b'\\',
+        };
+        if !plain {
+            return false;
+        }
+        previous = byte;
+    }
+    path.first() == Some(&b'/')
+}
+
+enum Escape {
+    /// Of an unreserved character; this is the character.
+    Needless(u8),
+    /// Of another character, with some digit in lower case.
+    LowerCase,
+    /// Of another character, in upper case.
+    Canonical,
+}
+
+fn escape_at(text: &[u8], at: usize) -> Option<Escape> {
+    let &[high, low] = text.get(at + 1..at + 3)? else { return None };
+    let byte = hex(high)? << 4 | hex(low)?;
+    Some(if is_unreserved(byte) {
+        Escape::Needless(byte)
+    } else if high.is_ascii_lowercase() || low.is_ascii_lowercase() {
+        Escape::LowerCase
+    } else {
+        Escape::Canonical
+    })
+}
+
+/// The value of a hexadecimal digit.
+pub(crate) fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn is_escaped_by_browsers(byte: u8) -> bool {
+    !(0x21..=0x7e).contains(&byte) || matches!(byte, b'"' | b'#' | b'<' | b'>' | b'?' | b'^' | b'`' | b'{' | b'}')
+}
+
+fn normalize_escapes(path: &[u8], out: &mut impl Extend<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        at += 1;
+        match byte {
+            b'\\' => out.extend([b'/']),
+            b'%' => match escape_at(path, at - 1) {
+                Some(Escape::Needless(byte)) => {
+                    out.extend([byte]);
+                    at += 2;
+                }
+                Some(_) => {
+                    out.extend([b'%', path[at].to_ascii_uppercase(), path[at + 1].to_ascii_uppercase()]);
+                    at += 2;
+                }
+                None => out.extend(*b"%25"),
+            },
+            byte if is_escaped_by_browsers(byte) => {
+                out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            }
+            byte => out.extend([byte]),
+        }
+    }
+}
+
+/// Segments without `.`, `..` and empty ones; a path that ended in one of these ends in `/`.
+fn remove_dot_segments<'a>(path: &[u8], arena: &'a Bump) -> &'a [u8] {
+    let mut out = BumpVec::with_capacity_in(path.len() + 1, arena);
+    let mut is_directory = true;
+    for segment in path.split(|&byte| byte == b'/') {
+        is_directory = matches!(segment, b"" | b"." | b"..");
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                let parent = out.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+                out.truncate(parent);
+            }
+            segment => {
+                out.push(b'/');
+                out.extend_from_slice_copy(segment);
+            }
+        }
+    }
+    if is_directory {
+        out.push(b'/');
+    }
+    out.into_bump_slice()
+}
+
+/// Queue-it's URL normalisation (protocol, section 7). Never fails: a URL with a character outside the Basic
+/// Multilingual Plane comes back untouched, as it does from the official engine.
+pub fn queueit_normalize(url: &str) -> Cow<'_, str> {
+    if url.chars().any(|character| character > '\u{ffff}') {
+        return Cow::Borrowed(url);
+    }
+    let url = trim(url);
+    if url.is_empty() || is_queueit_normal(url) {
+        return Cow::Borrowed(url);
+    }
+    let url = collapse_slashes(url);
+    let url = uppercase_escapes(escape_foreign(unescape_unreserved(&url)));
+    let url = queueit_remove_dot_segments(&url);
+    Cow::Owned(trim(&plus_for_space_in_query(url)).to_owned())
+}
+
+/// Trims what JavaScript's `trim` does.
+pub(crate) fn trim(text: &str) -> &str {
+    text.trim_matches(|character: char| (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}')
+}
+
+/// A quick test that most URLs pass: an absolute http(s) URL with a path, and nothing in it that any step touches.
+fn is_queueit_normal(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else { return false };
+    let touched = |byte: u8| byte == b'%' || byte == b'\\' || !is_uri_byte(byte);
+    let first_special = rest.find(['/', '?', '#']);
+    !rest.bytes().any(touched)
+        && first_special.is_some_and(|at| at > 0 && rest.as_bytes()[at] == b'/')
+        && !rest.contains("//")
+        && !rest.contains("/.")
+}
+
+fn is_uri_byte(byte: u8) -> bool {
+    is_unreserved(byte) || b":/?#%[]@!$&'()*+,;=".contains(&byte)
+}
+
+/// `\` to `/`, then each run of `/` that does not directly follow a `:` to one.
+fn collapse_slashes(url: &str) -> String {
+    let mut out = String::with_capacity(url.len());
+    let mut keep_run = false;
+    let mut previous = None;
+    for character in url.chars().map(|character| if character == '\\' { '/' } else { character }) {
+        if character == '/' {
+            if previous != Some('/') {
+                keep_run = previous == Some(':');
+            } else if !keep_run {
+                continue;
+            }
+        }
+        out.push(character);
+        previous = Some(character);
+    }
+    out
+}
+
+fn unescape_unreserved(url: &str) -> String {
+    let mut out = String::with_capacity(url.len());
+    let mut rest = url;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        match escape_at(rest.as_bytes(), at) {
+            Some(Escape::Needless(byte)) => {
+                out.push(char::from(byte));
+                rest = &rest[at + 3..];
+            }
+            _ => {
+                out.push('%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn escape_foreign(url: String) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(url.len());
+    for byte in url.bytes() {
+        if is_uri_byte(byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Only escapes without an upper-case digit: `%c3` becomes `%C3`, `%aF` stays.
+fn uppercase_escapes(url: String) -> String {
+    let is_lower = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    let mut out = String::with_capacity(url.len());
+    let mut rest = url.as_str();
+    while let Some(at) = rest.find('%') {
+        let end = match rest.as_bytes().get(at + 1..at + 3) {
+            Some(digits) if digits.iter().all(is_lower) => at + 3,
+            _ => at + 1,
+        };
+        out.push_str(&rest[..at]);
+        out.push_str(&rest[at..end].to_ascii_uppercase());
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn queueit_remove_dot_segments(url: &str) -> String {
+    let (before_path, rest) = url.split_at(origin_length(url));
+    let (path, after_path) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let path = if path.is_empty() { "/".to_owned() } else { rfc3986_remove_dot_segments(path) };
+    format!("{before_path}{path}{after_path}")
+}
+
+/// The length of scheme and authority of an http(s) URL, or of a first segment that looks like a host name.
+fn origin_length(url: &str) -> usize {
+    let lower = url.get(..8).unwrap_or(url).to_ascii_lowercase();
+    let scheme = if lower.starts_with("https://") {
+        8
+    } else if lower.starts_with("http://") {
+        7
+    } else {
+        0
+    };
+    let host = url[scheme..].find(['/', '?', '#']).map_or(url.len(), |at| scheme + at);
+    let looks_like_host = url[..host].get(1..).is_some_and(|rest| rest.find('.').is_some_and(|at| at + 1 < rest.len()));
+    if scheme > 0 || looks_like_host { host } else { 0 }
+}
+
+/// RFC 3986, section 5.2.4, letter by letter: unlike the path that expressions see, it may stay relative.
+fn rfc3986_remove_dot_segments(path: &str) -> String {
+    let mut input = path;
+    let mut out = String::with_capacity(path.len());
+    while !input.is_empty() {
+        if let Some(rest) = input.strip_prefix("../").or_else(|| input.strip_prefix("./")) {
+            input = rest;
+        } else if input.starts_with("/./") {
+            input = &input[2..];
+        } else if input == "/." {
+            input = "/";
+        } else if input.starts_with("/../") {
+            input = &input[3..];
+            out.truncate(out.rfind('/').unwrap_or(0));
+        } else if input == "/.." {
+            input = "/";
+            out.truncate(out.rfind('/').unwrap_or(0));
+        } else if input == "." || input == ".." {
+            input = "";
+        } else {
+            let end = input[1..].find('/').map_or(input.len(), |at| at + 1);
+            out.push_str(&input[..end]);
+            input = &input[end..];
+        }
+    }
+    out
+}
+
+fn plus_for_space_in_query(url: String) -> String {
+    match url.split_once('?') {
+        Some((before, query)) if query.contains("%20") => format!("{before}?{}", query.replace("%20", "+")),
+        _ => url,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(path: &str) -> String {
+        let arena = Bump::new();
+        String::from_utf8(normal_path(path, &arena).to_vec()).expect("ASCII")
+    }
+
+    #[test]
+    fn detours_to_a_path_are_that_path() {
+        for detour in [
+            "/checkout",
+            "/%63heckout",
+            "//checkout",
+            "/./checkout",
+            "/x/../checkout",
+            "\\checkout",
+            "/x/..\\checkout",
+            "/%2e/checkout",
+            "/%2E%2e/checkout",
+            "/../../checkout",
+            "/x//../checkout",
+            "/%43heckout/../checkout",
+            "///.//checkout",
+            "checkout",
+        ] {
+            assert_eq!(normal(detour), "/checkout", "{detour}");
+        }
+    }
+
+    #[test]
+    fn what_is_normal_stays_and_is_borrowed() {
+        let arena = Bump::new();
+        for path in ["/", "/a/b", "/a.b/c.", "/a%2Fb", "/a%25", "/a;b=1,2/", "/a..b/x...", "/%C3%A9"] {
+            let normal = normal_path(path, &arena);
+            assert_eq!(normal, path.as_bytes());
+            assert!(std::ptr::eq(normal, path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths() {
+        for (path, expected) in [
+            ("", "/"),
+            ("/.", "/"),
+            ("/a/.", "/a/"),
+            ("/a/..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a//", "/a/"),
+            ("/%2f", "/%2F"),
+            ("/%5c", "/%5C"),
+            ("/é \"", "/%C3%A9%20%22"),
+            ("/%2563", "/%2563"),
+            ("/%", "/%25"),
+            ("/%zz", "/%25zz"),
+            ("/%%63", "/%25c"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(normal(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for path in ["/%%36%33", "/.%2e/%2", "\\\\a\\.\\..", "/a/./..//%2E%2e/b/%e9", "/%25%63"] {
+            assert_eq!(normal(&normal(path)), normal(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn queueit_vectors() {
+        let vectors = include_str!("../../tests/vectors/queueit/normalization.jsonl");
+        let mut count = 0;
+        for case in vectors.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")) {
+            if case["kind"] == "normalize_url" {
+                let input = case["input"].as_str().expect("text");
+                assert_eq!(queueit_normalize(input), case["expect"].as_str().expect("text"), "{}", case["name"]);
+                count += 1;
+            }
+        }
+        assert!(count > 90);
+    }
+}

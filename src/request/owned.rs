@@ -1,0 +1,168 @@
+//! A request that owns everything, for tests and the command line.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bumpalo::Bump;
+
+use super::view::{Facts, RequestParts, RequestView};
+use super::{Field, Value};
+
+/// A value that owns what it is made of.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the same as the variants of Value")]
+pub enum OwnedValue {
+    Bool(bool),
+    Int(i64),
+    Ip(IpAddr),
+    Bytes(Vec<u8>),
+    Array(Vec<OwnedValue>),
+    Map(BTreeMap<Vec<u8>, OwnedValue>),
+}
+
+impl OwnedValue {
+    /// The value, borrowed; arrays and maps of it are laid out in `arena`.
+    pub fn borrow<'a>(&'a self, arena: &'a Bump) -> Value<'a> {
+        match self {
+            OwnedValue::Bool(value) => Value::Bool(*value),
+            OwnedValue::Int(value) => Value::Int(*value),
+            OwnedValue::Ip(value) => Value::Ip(*value),
+            OwnedValue::Bytes(value) => Value::Bytes(value),
+            OwnedValue::Array(values) => {
+                Value::Array(arena.alloc_slice_fill_iter(values.iter().map(|value| value.borrow(arena))))
+            }
+            OwnedValue::Map(entries) => Value::Map(
+                arena.alloc_slice_fill_iter(entries.iter().map(|(key, value)| (key.as_slice(), value.borrow(arena)))),
+            ),
+        }
+    }
+}
+
+impl From<&str> for OwnedValue {
+    fn from(text: &str) -> Self {
+        OwnedValue::Bytes(text.as_bytes().to_vec())
+    }
+}
+
+impl From<i64> for OwnedValue {
+    fn from(number: i64) -> Self {
+        OwnedValue::Int(number)
+    }
+}
+
+impl From<bool> for OwnedValue {
+    fn from(truth: bool) -> Self {
+        OwnedValue::Bool(truth)
+    }
+}
+
+impl From<IpAddr> for OwnedValue {
+    fn from(address: IpAddr) -> Self {
+        OwnedValue::Ip(address)
+    }
+}
+
+/// A request in one's own hands. Made by [`OwnedRequest::new`] and the methods that change one thing each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnedRequest {
+    /// See [`RequestParts::method`].
+    pub method: String,
+    /// See [`RequestParts::url`].
+    pub url: String,
+    /// See [`RequestParts::pure_url`]; `None` where it is the same as `url`.
+    pub pure_url: Option<String>,
+    /// See [`RequestParts::version`].
+    pub version: String,
+    /// See [`RequestParts::headers`].
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// See [`RequestParts::client_ip`].
+    pub client_ip: Option<IpAddr>,
+    /// See [`RequestParts::body`].
+    pub body: String,
+    /// See [`RequestParts::received_ms`].
+    pub received_ms: i64,
+    /// See [`RequestParts::facts`].
+    pub facts: BTreeMap<Field, OwnedValue>,
+}
+
+impl OwnedRequest {
+    /// A GET of `url` by HTTP/1.1, at the beginning of the Unix epoch, of which nothing else is known.
+    pub fn new(url: impl Into<String>) -> Self {
+        OwnedRequest {
+            method: "GET".to_owned(),
+            url: url.into(),
+            pure_url: None,
+            version: "HTTP/1.1".to_owned(),
+            headers: Vec::new(),
+            client_ip: None,
+            body: String::new(),
+            received_ms: 0,
+            facts: BTreeMap::new(),
+        }
+    }
+
+    /// With another method.
+    pub fn method(mut self, method: impl Into<String>) -> Self {
+        self.method = method.into();
+        self
+    }
+
+    /// With a URL for triggers that is not the request's.
+    pub fn pure_url(mut self, url: impl Into<String>) -> Self {
+        self.pure_url = Some(url.into());
+        self
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// From this address.
+    pub fn client_ip(mut self, address: IpAddr) -> Self {
+        self.client_ip = Some(address);
+        self
+    }
+
+    /// With a body.
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Received at this time, in milliseconds since the Unix epoch.
+    pub fn received_ms(mut self, time: i64) -> Self {
+        self.received_ms = time;
+        self
+    }
+
+    /// With one more fact.
+    pub fn fact(mut self, field: Field, value: impl Into<OwnedValue>) -> Self {
+        self.facts.insert(field, value.into());
+        self
+    }
+
+    /// Lends the request as a view.
+    pub fn with_view<R>(&self, look: impl FnOnce(&RequestView<'_>) -> R) -> R {
+        let headers: Vec<(&str, &[u8])> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        look(&RequestView::new(RequestParts {
+            method: &self.method,
+            url: &self.url,
+            pure_url: self.pure_url.as_deref().unwrap_or(&self.url),
+            version: &self.version,
+            headers: &headers,
+            client_ip: self.client_ip,
+            body: &self.body,
+            received_ms: self.received_ms,
+            facts: &self.facts,
+        }))
+    }
+}
+
+impl Facts for BTreeMap<Field, OwnedValue> {
+    fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+        self.get(&field).map(|value| value.borrow(arena))
+    }
+}
