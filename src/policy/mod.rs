@@ -16,9 +16,13 @@ use crate::request::Target;
 mod integration;
 mod json;
 mod place;
+mod settings;
 mod trigger;
 
 pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic, number_text};
+pub use settings::{
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, OnFailure, ProxySettings, SecretNames, Settings,
+};
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so
 /// that they can be refused with a place.
@@ -62,30 +66,6 @@ pub struct BypassRule {
     pub enabled: bool,
 }
 
-/// What becomes of a request when something fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// The request passes, as Queue-it does it.
-    Open,
-    /// 503 with Retry-After.
-    Closed,
-}
-
-/// The classes of failure (design, decision 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailurePolicy {
-    /// There is no configuration.
-    pub no_configuration: OnFailure,
-    /// There is one, and it does not compile.
-    pub invalid_configuration: OnFailure,
-    /// The store that holds it cannot be reached.
-    pub store_unreachable: OnFailure,
-    /// Anything else, such as an exception of the decision itself.
-    pub internal: OnFailure,
-    /// Seconds in `Retry-After`.
-    pub retry_after: u32,
-}
-
 /// Everything an operator decided, compiled.
 #[derive(Debug)]
 pub struct Policy {
@@ -98,19 +78,6 @@ pub struct Policy {
     pub rules: Vec<BypassRule>,
     /// All of it, compiled.
     pub program: Program,
-}
-
-/// `velvetrope.toml`.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Queue-it's customer id.
-    pub customer_id: String,
-    /// Where the policy is meant to run.
-    pub target: Target,
-    /// What happens on failure.
-    pub failure: FailurePolicy,
-    /// Scheme and authority of redirects instead of `https://QueueDomain`; for the embedded room and for tests.
-    pub waiting_room_origin: Option<String>,
 }
 
 impl Policy {

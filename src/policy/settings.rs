@@ -1,0 +1,316 @@
+//! `velvetrope.toml`: every key, its meaning and its default. The JSON Schema is made from these types.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use schemars::JsonSchema;
+
+use crate::program::ListKind;
+use crate::request::Target;
+
+/// What an operator writes into `velvetrope.toml`. Only `customer_id` is required; file names are relative to the
+/// folder of `velvetrope.toml` and stay below it.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(rename = "velvetrope.toml", deny_unknown_fields)]
+pub struct Settings {
+    /// Queue-it's customer id.
+    pub customer_id: String,
+    /// Where the policy is meant to run; decides which fields a rule may use. Default `proxy`.
+    #[schemars(default = "Settings::target", with = "TargetName")]
+    pub target: Target,
+    /// Hosts that belong to the site, without a port. Empty, the default: those of the rooms and integrations, and
+    /// whatever host a request names.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Scheme and authority of redirects to the waiting room instead of `https://QueueDomain`; for the embedded room
+    /// and for tests.
+    pub waiting_room_origin: Option<String>,
+    /// Whether triggers see the URL normalised where their integration asks for it (`IsNormalizationEnabled`).
+    /// Default true. Rules always see the normalised path, and the original as `raw.*`.
+    #[schemars(default = "yes")]
+    pub normalize_urls: bool,
+    /// The integration JSON exactly as Queue-it publishes it.
+    pub integration: Option<String>,
+    /// Rooms in the shape of the waiting-room API, placed by host and path or by an expression.
+    pub rooms: Option<String>,
+    /// Files of bypass rules for each room, in the shape of the waiting-room API; `"*"` is for every room.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, OneOrMany>")]
+    pub rules: BTreeMap<String, Vec<String>>,
+    /// Lists by the name that follows `$` in expressions.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, ListEntry>")]
+    pub lists: BTreeMap<String, ListFile>,
+    /// Where the secrets are.
+    #[serde(default)]
+    pub secrets: SecretNames,
+    /// What becomes of a request when something fails.
+    #[serde(default)]
+    pub failure: FailurePolicy,
+    /// How a newer integration JSON arrives.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// The reverse proxy.
+    #[serde(default)]
+    pub proxy: ProxySettings,
+    /// MMDB files for country, city and AS number, where the host itself does not know them.
+    #[serde(default)]
+    pub geoip: GeoIp,
+    /// The Google Cloud callout.
+    #[serde(default)]
+    pub google_cloud: GoogleCloud,
+}
+
+/// A file of list members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListFile {
+    /// Text with one `value # comment` a line, or the API's JSON items (`*.json`).
+    pub file: String,
+    /// What it holds.
+    pub kind: ListKind,
+}
+
+/// Names of the environment variables (or of the platform's secrets) that hold the secrets; never the secrets.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct SecretNames {
+    /// The secret key that tokens and sessions are signed with. Default `VELVETROPE_SECRET`.
+    pub current: String,
+    /// The key before it, still accepted during a rotation. Default `VELVETROPE_SECRET_PREVIOUS`; may be unset.
+    pub previous: String,
+    /// The API key for fetching the integration JSON. Default `VELVETROPE_API_KEY`; may be unset.
+    pub api_key: String,
+}
+
+/// What becomes of a request when something fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// The request passes, as Queue-it does it.
+    #[default]
+    Open,
+    /// 503 with Retry-After.
+    Closed,
+}
+
+/// The classes of failure (design, decision 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct FailurePolicy {
+    /// There is no configuration. Default `open`.
+    pub no_configuration: OnFailure,
+    /// There is one, and it does not compile. Default `open`.
+    pub invalid_configuration: OnFailure,
+    /// The store that holds it cannot be reached. Default `open`.
+    pub store_unreachable: OnFailure,
+    /// Anything else, such as an exception of the decision itself. Default `open`.
+    pub internal: OnFailure,
+    /// Seconds in `Retry-After`. Default 30.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub retry_after: u32,
+}
+
+/// How a newer integration JSON arrives while the connector runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct Delivery {
+    /// Whether signed configurations are accepted at `/?__push_queueit_config`. Default false: the protocol knows no
+    /// protection against an old one being sent again.
+    pub push: bool,
+    /// Whether the configuration is fetched from Queue-it with the API key. Default false.
+    pub pull: bool,
+    /// Seconds between fetches. Default 300.
+    #[schemars(range(min = 10, max = 86_400))]
+    pub interval: u32,
+}
+
+/// The reverse proxy.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct ProxySettings {
+    /// Address and port it serves visitors on. Default `127.0.0.1:8080`.
+    #[schemars(with = "String")]
+    pub listen: SocketAddr,
+    /// Address and port of `/livez`, `/readyz` and `/metrics`. Default `127.0.0.1:9080`.
+    #[schemars(with = "String")]
+    pub admin: SocketAddr,
+    /// Scheme and authority of the site behind it, such as `http://127.0.0.1:3000`. `serve` needs it.
+    pub origin: Option<String>,
+    /// How many proxies of your own stand in front. 0, the default: the visitor's address is the peer's. 1: the last
+    /// entry of X-Forwarded-For; 2: the last but one; and so on, counted from the right. Entries before that are
+    /// anybody's invention and never believed.
+    #[schemars(range(max = 16))]
+    pub trusted_hops: u32,
+    /// Seconds until a connection to the origin must stand. Default 5.
+    #[schemars(range(min = 1, max = 3_600))]
+    pub connect_timeout: u32,
+    /// Seconds until the origin must have begun to answer. Default 60.
+    #[schemars(range(min = 1, max = 3_600))]
+    pub response_timeout: u32,
+    /// Seconds a visitor may take to send the head of a request, and a connection may idle. Default 30.
+    #[schemars(range(min = 1, max = 3_600))]
+    pub idle_timeout: u32,
+    /// Seconds that requests under way may still take after SIGTERM. Default 30.
+    #[schemars(range(min = 0, max = 3_600))]
+    pub drain_timeout: u32,
+}
+
+/// MMDB files, such as GeoLite2's or DB-IP's. Names may be absolute: these files are no part of the policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct GeoIp {
+    /// For `ip.src.country`, `ip.src.continent` and `ip.src.is_in_european_union`.
+    pub country: Option<String>,
+    /// For everything that `country` gives, and for cities, regions, postal codes, coordinates and time zones.
+    pub city: Option<String>,
+    /// For `ip.src.asnum`.
+    pub asn: Option<String>,
+}
+
+/// The Google Cloud callout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct GoogleCloud {
+    /// Variables that the load balancer passes on in custom request headers, such as `client_region`.
+    pub variables: Vec<String>,
+}
+
+impl Settings {
+    /// The defaults for a customer.
+    pub fn new(customer_id: impl Into<String>) -> Settings {
+        Settings {
+            customer_id: customer_id.into(),
+            target: Settings::target(),
+            hosts: Vec::new(),
+            waiting_room_origin: None,
+            normalize_urls: yes(),
+            integration: None,
+            rooms: None,
+            rules: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            secrets: SecretNames::default(),
+            failure: FailurePolicy::default(),
+            delivery: Delivery::default(),
+            proxy: ProxySettings::default(),
+            geoip: GeoIp::default(),
+            google_cloud: GoogleCloud::default(),
+        }
+    }
+
+    const fn target() -> Target {
+        Target::Proxy
+    }
+}
+
+impl Default for SecretNames {
+    fn default() -> Self {
+        SecretNames {
+            current: "VELVETROPE_SECRET".to_owned(),
+            previous: "VELVETROPE_SECRET_PREVIOUS".to_owned(),
+            api_key: "VELVETROPE_API_KEY".to_owned(),
+        }
+    }
+}
+
+impl Default for FailurePolicy {
+    fn default() -> Self {
+        FailurePolicy {
+            no_configuration: OnFailure::Open,
+            invalid_configuration: OnFailure::Open,
+            store_unreachable: OnFailure::Open,
+            internal: OnFailure::Open,
+            retry_after: 30,
+        }
+    }
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Delivery { push: false, pull: false, interval: 300 }
+    }
+}
+
+impl Default for ProxySettings {
+    fn default() -> Self {
+        ProxySettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9080)),
+            origin: None,
+            trusted_hops: 0,
+            connect_timeout: 5,
+            response_timeout: 60,
+            idle_timeout: 30,
+            drain_timeout: 30,
+        }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// The schema of [`Target`].
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "read by the schema only")]
+enum TargetName {
+    /// A Cloudflare Worker.
+    Worker,
+    /// A Google Cloud Service Extensions callout.
+    GoogleCloud,
+    /// The reverse proxy of this package.
+    Proxy,
+}
+
+/// The schema of an entry of `rules`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code, reason = "read by the schema only")]
+enum OneOrMany {
+    /// One file.
+    One(String),
+    /// Several files, in order.
+    Many(Vec<String>),
+}
+
+/// The schema of an entry of `lists`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code, reason = "read by the schema only")]
+enum ListEntry {
+    /// A file of addresses and networks.
+    File(String),
+    /// A file and the kind of its members.
+    Full(FullListEntry),
+}
+
+/// A list that says what it holds.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "read by the schema only")]
+struct FullListEntry {
+    /// Text with one `value # comment` a line, or the API's JSON items (`*.json`).
+    file: String,
+    /// What it holds. Default `ip`.
+    #[serde(default)]
+    kind: Option<KindName>,
+}
+
+/// The schema of [`ListKind`].
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "read by the schema only")]
+enum KindName {
+    /// Addresses and networks.
+    Ip,
+    /// Host names.
+    Hostname,
+    /// AS numbers.
+    Asn,
+}
