@@ -1,9 +1,79 @@
 //! Policy + session → decision (protocol, sections 4, 5 and 7).
 //!
-//! [`decide`] is pure: the same visit, policy and time give the same decision. Where it needs an answer from outside
-//! it returns the question, and the host calls it again with the answer.
+//! [`decide`] is pure: the same visit, configuration and answers give the same decision. Where it needs an answer from
+//! outside it returns the question, and the host calls it again with the answer; [`resolve`] does that for hosts that
+//! can wait. [`queue_local`], [`cancel_local`] and [`extend`] do without a published configuration.
 //!
 //! The module knows nothing of hosts. What every host must do alike (take the token out of a URL, turn a decision
 //! into a response, accept a pushed configuration) is in [`edge`].
 
+mod cancel;
+mod debug;
+mod decision;
 pub mod edge;
+mod local;
+mod outside;
+mod queue;
+mod redirect;
+mod sessions;
+mod visit;
+
+pub use cancel::CancelConfig;
+pub use decision::{Decision, Exception, Failure, Kind, Reason, Step};
+pub use local::{Extension, cancel_local, extend, queue_local};
+pub use outside::{
+    Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, Question, QueueIdUse, Services,
+    resolve,
+};
+pub use queue::QueueConfig;
+pub use visit::{Configuration, Visit};
+
+use crate::policy::{Action, ConfigError, Integration, RedirectLogic};
+use debug::Debug;
+use decision::Stop;
+
+/// Decides about one visit by the published configuration (protocol, section 4).
+pub fn decide<'v>(visit: &Visit<'v>, configuration: Configuration<'v>, answers: &Answers) -> Step<'v> {
+    debug::run(visit, |debug| by_configuration(visit, configuration, answers, debug))
+}
+
+fn by_configuration<'v>(
+    visit: &Visit<'v>,
+    configuration: Configuration<'v>,
+    answers: &Answers,
+    debug: &mut Debug<'v>,
+) -> Result<Decision<'v>, Stop<'v>> {
+    debug.of_configuration(visit);
+    if !matches!(configuration, Configuration::Refused(ConfigError::Syntax { .. })) && visit.pure_url.is_empty() {
+        return Err(Exception::Missing("currentUrlWithoutQueueITToken").into());
+    }
+    let (version, matched) = match configuration {
+        Configuration::InForce { version, matched } => (version, matched),
+        Configuration::Refused(error) => {
+            debug.of_refused(error);
+            return Err(Exception::Configuration(error.clone()).into());
+        }
+    };
+    debug.of_match(version, matched);
+    let Some(integration) = matched else { return Ok(Decision::nothing()) };
+    match integration.action {
+        Action::Queue => {
+            let config = QueueConfig::of(integration, version);
+            queue::queue(visit, &config, target(visit, integration), answers, debug)
+        }
+        Action::Cancel => {
+            let config = CancelConfig::of(integration, version, visit.arena);
+            Ok(cancel::cancel(visit, &config, visit.page_url(), debug)?)
+        }
+        Action::Ignore => Ok(Decision::ignore(visit, &integration.name)),
+    }
+}
+
+/// Where the waiting room shall send the visitor in the end; "" leaves that to the room.
+fn target<'v>(visit: &Visit<'v>, integration: &'v Integration) -> &'v str {
+    match integration.redirect_logic {
+        RedirectLogic::ForcedTargetUrl => integration.forced_target_url.as_deref().unwrap_or_default(),
+        RedirectLogic::EventTargetUrl => "",
+        RedirectLogic::AllowTParameter => visit.page_url(),
+    }
+}

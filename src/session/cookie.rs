@@ -1,1 +1,347 @@
-//! The session cookie (protocol, section 3).
+//! The session cookie, which remembers that a visitor has been let in (protocol, section 3).
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+use super::encoding::{MalformedEscape, decode_uri_component, encode_uri_component, is_js_space, lenient_integer};
+use super::{Secret, Secrets};
+
+/// What the names of session cookies begin with; the waiting room's id follows.
+pub const NAME_PREFIX: &str = "QueueITAccepted-SDFrts345E-V3_";
+
+/// How long a browser keeps a session cookie, in seconds, whatever its validity.
+pub const KEPT_FOR: i64 = 86_400;
+
+/// What a session cookie says; "" where it says nothing. Nothing of it is true before [`Session::validate`] has said
+/// so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Session<'c> {
+    /// The waiting room that let the visitor in.
+    pub event_id: &'c str,
+    /// The visitor's id in the queue.
+    pub queue_id: &'c str,
+    /// Validity in minutes where it is fixed.
+    pub fixed_validity: &'c str,
+    /// Why the room let the visitor in.
+    pub redirect_type: &'c str,
+    /// Unix second of issue.
+    pub issue_time: &'c str,
+    /// HMAC of the address the session is bound to.
+    pub hashed_ip: &'c str,
+    /// HMAC of everything else.
+    pub hash: &'c str,
+}
+
+/// Why a session is not valid, in the order in which it is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// Forged, broken, or signed with another secret.
+    #[error("its hash does not fit")]
+    HashMismatch,
+    /// For another room.
+    #[error("it is for another waiting room")]
+    WaitingRoomMismatch,
+    /// Issued too long ago.
+    #[error("it has expired")]
+    Expired,
+    /// Bound to another address.
+    #[error("it is bound to another address")]
+    IpBindingMismatch,
+}
+
+/// What a session is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Validation<'v> {
+    /// Secrets of the site.
+    pub secrets: &'v Secrets,
+    /// The room the visitor wants into.
+    pub room: &'v str,
+    /// Validity in minutes where the session has none of its own (NaN: for ever); `None` to leave time out of it.
+    pub validity_minutes: Option<f64>,
+    /// The visitor's address, "" if unknown.
+    pub client_ip: &'v str,
+    /// Unix second.
+    pub now: i64,
+}
+
+impl<'c> Session<'c> {
+    /// Reads a cookie's value, decoded. Any text is one; the last of several keys wins.
+    pub fn parse(value: &'c str) -> Session<'c> {
+        let mut session = Session::default();
+        for pair in value.split('&') {
+            let mut pieces = pair.split('=');
+            let (Some(key), Some(value)) = (pieces.next(), pieces.next()) else { continue };
+            match key {
+                "EventId" => session.event_id = value,
+                "QueueId" => session.queue_id = value,
+                "FixedValidityMins" => session.fixed_validity = value,
+                "RedirectType" => session.redirect_type = value,
+                "IssueTime" => session.issue_time = value,
+                "Hip" => session.hashed_ip = value,
+                "Hash" => session.hash = value,
+                _ => {}
+            }
+        }
+        session
+    }
+
+    /// Whether the session is valid.
+    pub fn validate(&self, against: &Validation<'_>) -> Result<(), SessionError> {
+        if !self.is_signed_by(against.secrets) {
+            return Err(SessionError::HashMismatch);
+        }
+        if self.event_id.to_lowercase() != against.room.to_lowercase() {
+            return Err(SessionError::WaitingRoomMismatch);
+        }
+        if against.validity_minutes.is_some_and(|minutes| self.is_expired(minutes, against.now)) {
+            return Err(SessionError::Expired);
+        }
+        let is_bound = !self.hashed_ip.is_empty() && !against.client_ip.is_empty();
+        if is_bound && !against.secrets.verify(&[against.client_ip], self.hashed_ip) {
+            return Err(SessionError::IpBindingMismatch);
+        }
+        Ok(())
+    }
+
+    /// Whether the hash is that of the rest, as it is read or as it was when it was written. The official engine
+    /// writes the hash of lower-case text and checks that of the text as it is, so that it never recognises its own
+    /// sessions of a room whose id has upper-case letters; here they are recognised.
+    fn is_signed_by(&self, secrets: &Secrets) -> bool {
+        secrets.verify(&self.signed_parts(), self.hash) || {
+            let (event_id, redirect_type) = (self.event_id.to_lowercase(), self.redirect_type.to_lowercase());
+            let written = Session { event_id: &event_id, redirect_type: &redirect_type, ..*self };
+            written.signed_parts() != self.signed_parts() && secrets.verify(&written.signed_parts(), self.hash)
+        }
+    }
+
+    fn signed_parts(&self) -> [&'c str; 6] {
+        let Session { event_id, queue_id, fixed_validity, redirect_type, issue_time, hashed_ip, hash: _ } = *self;
+        [event_id, queue_id, fixed_validity, redirect_type, issue_time, hashed_ip]
+    }
+
+    fn is_expired(&self, validity_minutes: f64, now: i64) -> bool {
+        let minutes = match self.fixed_validity {
+            "" => validity_minutes,
+            fixed => lenient_integer(fixed),
+        };
+        lenient_integer(self.issue_time) + minutes * 60.0 < now as f64
+    }
+
+    /// Whether it has no validity of its own, so that it may be extended.
+    pub fn is_extendable(&self) -> bool {
+        let fixed = lenient_integer(self.fixed_validity);
+        fixed.is_nan() || fixed == 0.0
+    }
+}
+
+/// What a new session cookie shall say; "" leaves out what may be left out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewSession<'c> {
+    /// The waiting room.
+    pub event_id: &'c str,
+    /// The visitor's id in the queue, may be "".
+    pub queue_id: &'c str,
+    /// Validity in minutes where it is fixed, else "".
+    pub fixed_validity: &'c str,
+    /// Why the room lets the visitor in.
+    pub redirect_type: &'c str,
+    /// HMAC of the address to bind the session to, may be "".
+    pub hashed_ip: &'c str,
+}
+
+impl NewSession<'_> {
+    /// The cookie's value, before it is encoded.
+    pub fn sign(&self, secret: &Secret, now: i64) -> String {
+        let NewSession { event_id, queue_id, fixed_validity, redirect_type, hashed_ip } = *self;
+        let redirect_type = redirect_type.to_lowercase();
+        let issue_time = now.to_string();
+        let hash =
+            secret.sign(&[&event_id.to_lowercase(), queue_id, fixed_validity, &redirect_type, &issue_time, hashed_ip]);
+        let mut value = format!("EventId={event_id}");
+        let mut add = |name: &str, part: &str| {
+            // Writing to a String cannot fail.
+            let _ = write!(value, "&{name}={part}");
+        };
+        if !queue_id.is_empty() {
+            add("QueueId", queue_id);
+        }
+        if !fixed_validity.is_empty() {
+            add("FixedValidityMins", fixed_validity);
+        }
+        add("RedirectType", &redirect_type);
+        add("IssueTime", &issue_time);
+        if !hashed_ip.is_empty() {
+            add("Hip", hashed_ip);
+        }
+        add("Hash", hash.as_str());
+        value
+    }
+}
+
+/// Finds a cookie among the Cookie headers of a request and decodes its value. The last one of the name wins; a second
+/// `=` ends the value. Costs one pass over the headers, whatever they hold.
+pub fn find<'h>(headers: &'h [(&str, &[u8])], name: &str) -> Result<Option<Cow<'h, str>>, MalformedEscape> {
+    let cookie_headers = headers.iter().rev().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
+    for (_, header) in cookie_headers {
+        let found = header.rsplit(|byte| *byte == b';').find_map(|pair| value_in_pair(pair, name));
+        if let Some(value) = found {
+            return decode(value).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The value in `NAME=VALUE`, if the name is this one.
+fn value_in_pair<'h>(pair: &'h [u8], name: &str) -> Option<&'h [u8]> {
+    let mut pieces = pair.split(|byte| *byte == b'=');
+    let (found, value) = (pieces.next()?, pieces.next()?);
+    (trimmed(found)? == name).then_some(value)
+}
+
+fn trimmed(text: &[u8]) -> Option<&str> {
+    std::str::from_utf8(text).ok().map(|text| text.trim_matches(is_js_space))
+}
+
+/// Bytes that are not UTF-8 become replacement characters, as browsers and Workers read them.
+fn decode(value: &[u8]) -> Result<Cow<'_, str>, MalformedEscape> {
+    match String::from_utf8_lossy(value) {
+        Cow::Borrowed(text) => decode_uri_component(text.trim_matches(is_js_space)),
+        Cow::Owned(text) => {
+            decode_uri_component(text.trim_matches(is_js_space)).map(|text| Cow::Owned(text.into_owned()))
+        }
+    }
+}
+
+/// A cookie to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetCookie<'c> {
+    /// Its name.
+    pub name: Cow<'c, str>,
+    /// Its value, before it is encoded.
+    pub value: Cow<'c, str>,
+    /// Its domain, passed through from the configuration.
+    pub domain: Option<&'c str>,
+    /// Unix second; 0 for a deletion.
+    pub expires: i64,
+    /// Whether scripts must not see it.
+    pub http_only: bool,
+    /// Whether it travels on encrypted connections only.
+    pub secure: bool,
+}
+
+/// The value of a Set-Cookie header. What could end the cookie early or begin another header is left out of the parts
+/// that are not encoded.
+impl fmt::Display for SetCookie<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_harmless(f, &self.name)?;
+        write!(f, "={}; expires={};", encode_uri_component(&self.value), HttpDate(self.expires))?;
+        if let Some(domain) = self.domain.filter(|domain| !domain.is_empty()) {
+            f.write_str(" domain=")?;
+            write_harmless(f, domain)?;
+            f.write_char(';')?;
+        }
+        if self.http_only {
+            f.write_str(" HttpOnly;")?;
+        }
+        if self.secure {
+            f.write_str(" Secure;")?;
+        }
+        f.write_str(" path=/")
+    }
+}
+
+fn write_harmless(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    text.split(|c: char| c == ';' || c.is_control()).try_for_each(|piece| f.write_str(piece))
+}
+
+/// A time as HTTP writes it (RFC 9110, section 5.6.7): `Thu, 01 Jan 1970 00:00:00 GMT`.
+pub struct HttpDate(
+    /// Unix second.
+    pub i64,
+);
+
+impl fmt::Display for HttpDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::MAX);
+        write!(f, "{}", time.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEW: NewSession<'_> =
+        NewSession { event_id: "Shop", queue_id: "q1", fixed_validity: "", redirect_type: "Queue", hashed_ip: "" };
+
+    fn validation(secrets: &Secrets, now: i64) -> Validation<'_> {
+        Validation { secrets, room: "shop", validity_minutes: Some(1.0), client_ip: "192.0.2.1", now }
+    }
+
+    #[test]
+    fn our_own_sessions_are_recognised_in_any_case() {
+        let secrets = Secrets::new("k", None);
+        let value = NEW.sign(secrets.current(), 1000);
+        let session = Session::parse(&value);
+        assert_eq!((session.event_id, session.redirect_type), ("Shop", "queue"));
+        assert_eq!(session.validate(&validation(&secrets, 1060)), Ok(()));
+        assert_eq!(session.validate(&validation(&secrets, 1061)), Err(SessionError::Expired));
+        let lasting = Validation { validity_minutes: None, ..validation(&secrets, 1061) };
+        assert_eq!(session.validate(&lasting), Ok(()));
+        let other = Validation { room: "shop2", ..lasting };
+        assert_eq!(session.validate(&other), Err(SessionError::WaitingRoomMismatch));
+        let forged = value.replace("q1", "q2");
+        assert_eq!(Session::parse(&forged).validate(&lasting), Err(SessionError::HashMismatch));
+    }
+
+    #[test]
+    fn a_bound_session_is_for_one_address() {
+        let secrets = Secrets::new("k", None);
+        let hashed_ip = secrets.current().sign(&["192.0.2.1"]);
+        let value = NewSession { hashed_ip: hashed_ip.as_str(), ..NEW }.sign(secrets.current(), 1000);
+        let session = Session::parse(&value);
+        assert_eq!(session.validate(&validation(&secrets, 1000)), Ok(()));
+        let elsewhere = Validation { client_ip: "192.0.2.2", ..validation(&secrets, 1000) };
+        assert_eq!(session.validate(&elsewhere), Err(SessionError::IpBindingMismatch));
+        let unknown = Validation { client_ip: "", ..elsewhere };
+        assert_eq!(session.validate(&unknown), Ok(()));
+    }
+
+    #[test]
+    fn cookies_are_found() {
+        let headers: &[(&str, &[u8])] = &[
+            ("Cookie", b"a=1; b = 2 ; c; a=%20x=y"),
+            ("X", b"a=9"),
+            ("cookie", b"d=\xff;=e;;b=3; n%61me=1; m=%E0%A4%A"),
+        ];
+        let found = |name| find(headers, name).map(|value| value.map(Cow::into_owned));
+        assert_eq!(found("a"), Ok(Some(" x".into())));
+        assert_eq!(found("b"), Ok(Some("3".into())));
+        assert_eq!(found("c"), Ok(None));
+        assert_eq!(found("d"), Ok(Some("\u{fffd}".into())));
+        assert_eq!(found(""), Ok(Some("e".into())));
+        assert_eq!(found("name"), Ok(None));
+        assert_eq!(found("m"), Err(MalformedEscape));
+    }
+
+    #[test]
+    fn set_cookie_text() {
+        let cookie = SetCookie {
+            name: "n".into(),
+            value: "EventId=a&b".into(),
+            domain: Some(".x.example"),
+            expires: 1792398836,
+            http_only: true,
+            secure: true,
+        };
+        assert_eq!(
+            cookie.to_string(),
+            "n=EventId%3Da%26b; expires=Mon, 19 Oct 2026 08:33:56 GMT; domain=.x.example; HttpOnly; Secure; path=/"
+        );
+        let cookie = SetCookie { domain: Some(""), expires: 0, http_only: false, secure: false, ..cookie };
+        assert_eq!(cookie.to_string(), "n=EventId%3Da%26b; expires=Thu, 01 Jan 1970 00:00:00 GMT; path=/");
+        let cookie = SetCookie { domain: Some("a;\r\nSet-Cookie: x=y"), value: "\r\n;".into(), ..cookie };
+        assert!(!cookie.to_string().contains(['\r', '\n']));
+        assert!(cookie.to_string().contains(" domain=aSet-Cookie: x=y;"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Answers from outside: verify action, direct pass, enqueue tokens (protocol, section 7).
+//!
+//! Their wire formats are not published, so there is no HTTP here: hosts bring implementations of [`Outside`], or
+//! answer the [`Question`]s themselves.
+
+use super::decision::{Decision, Failure, Step};
+use super::visit::{Configuration, Visit};
+use crate::policy::Number;
+
+/// Whom a host can ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Services<'v> {
+    /// Whether queue ids can be verified.
+    pub verify_queue_id: bool,
+    /// Whether enqueue tokens can be had.
+    pub enqueue_token: bool,
+    /// Direct pass, if it is set up.
+    pub direct_pass: Option<DirectPassSettings<'v>>,
+}
+
+/// How direct pass is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectPassSettings<'v> {
+    /// Whether it is switched off for now.
+    pub disabled: bool,
+    /// Key to the service.
+    pub proxy_key: &'v str,
+    /// Milliseconds to wait for an answer. None or 0 means 3000; less than 800 or more than 5000 is not heeded.
+    pub timeout_ms: Option<f64>,
+}
+
+impl DirectPassSettings<'_> {
+    pub(super) fn timeout_used(&self) -> u32 {
+        match self.timeout_ms {
+            Some(timeout) if timeout != 0.0 && !timeout.is_nan() => timeout.clamp(800.0, 5000.0) as u32,
+            _ => 3000,
+        }
+    }
+}
+
+/// What a decision may need to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question<'v> {
+    /// May this queue id be used once more?
+    VerifyQueueId(QueueIdUse<'v>),
+    /// May this visitor pass without waiting?
+    DirectPass(DirectPassCall<'v>),
+    /// What enqueue token shall go with a visitor to this room?
+    EnqueueToken {
+        /// The waiting room.
+        event_id: &'v str,
+    },
+}
+
+/// A queue id that is about to be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueIdUse<'v> {
+    /// Queue-it's customer id.
+    pub customer_id: &'v str,
+    /// The waiting room.
+    pub event_id: &'v str,
+    /// The visitor's id in the queue.
+    pub queue_id: &'v str,
+    /// How often it may be used.
+    pub usage_limit: Number,
+    /// The integration's name.
+    pub action_name: &'v str,
+    /// The absolute URL asked for.
+    pub url: &'v str,
+    /// The visitor's address.
+    pub client_ip: &'v str,
+    /// The visitor's browser.
+    pub user_agent: &'v str,
+}
+
+/// A visitor who might pass without waiting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectPassCall<'v> {
+    /// Queue-it's customer id.
+    pub customer_id: &'v str,
+    /// The waiting room.
+    pub event_id: &'v str,
+    /// The integration's name.
+    pub action_name: &'v str,
+    /// The absolute URL asked for, token included.
+    pub protected_url: &'v str,
+    /// Key to the service.
+    pub proxy_key: &'v str,
+    /// The visitor's address.
+    pub client_ip: &'v str,
+    /// The visitor's browser.
+    pub user_agent: &'v str,
+    /// Where the visitor comes from.
+    pub referer: &'v str,
+    /// Milliseconds to wait for an answer.
+    pub timeout_ms: u32,
+    /// `ver` of redirects.
+    pub sdk: &'v str,
+}
+
+/// What the direct-pass service says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectPassReply {
+    /// Whether the visitor may pass.
+    pub has_passed: bool,
+    /// The token that says so.
+    pub token: Option<String>,
+}
+
+/// What has been answered so far. An `Err` says, in words, why there is no answer.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Whether the queue id may be used.
+    pub queue_id_allowed: Option<Result<bool, String>>,
+    /// What direct pass says; an error or a time-out lets the visitor in for a few minutes.
+    pub direct_pass: Option<Result<DirectPassReply, String>>,
+    /// The enqueue token, if there is one.
+    pub enqueue_token: Option<Result<Option<String>, String>>,
+}
+
+/// Somebody who can answer.
+pub trait Outside {
+    /// Which questions can be answered.
+    fn services(&self) -> Services<'_>;
+    /// Answers [`Question::VerifyQueueId`].
+    fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, String>;
+    /// Answers [`Question::DirectPass`].
+    fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, String>;
+    /// Answers [`Question::EnqueueToken`].
+    fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, String>;
+}
+
+/// Nobody to ask.
+pub struct NoOutside;
+
+impl Outside for NoOutside {
+    fn services(&self) -> Services<'_> {
+        Services::default()
+    }
+
+    fn verify_queue_id(&self, _: &QueueIdUse<'_>) -> Result<bool, String> {
+        Err("nobody can verify queue ids".into())
+    }
+
+    fn direct_pass(&self, _: &DirectPassCall<'_>) -> Result<DirectPassReply, String> {
+        Err("there is no direct-pass service".into())
+    }
+
+    fn enqueue_token(&self, _: &str) -> Result<Option<String>, String> {
+        Ok(None)
+    }
+}
+
+impl Answers {
+    /// Asks `outside`, and remembers the answer.
+    pub fn ask(&mut self, outside: &dyn Outside, question: &Question<'_>) {
+        match question {
+            Question::VerifyQueueId(asked) => self.queue_id_allowed = Some(outside.verify_queue_id(asked)),
+            Question::DirectPass(asked) => self.direct_pass = Some(outside.direct_pass(asked)),
+            Question::EnqueueToken { event_id } => self.enqueue_token = Some(outside.enqueue_token(event_id)),
+        }
+    }
+}
+
+/// [`decide`](super::decide) with somebody at hand who answers its questions.
+pub fn resolve<'v>(
+    visit: &Visit<'v>,
+    configuration: Configuration<'v>,
+    outside: &dyn Outside,
+) -> Result<Decision<'v>, Failure<'v>> {
+    until_decided(outside, |answers| super::decide(visit, configuration, answers))
+}
+
+/// Repeats `step` until it needs no further answer. It asks each question at most once, so there are few rounds.
+pub(super) fn until_decided<'v>(
+    outside: &dyn Outside,
+    mut step: impl FnMut(&Answers) -> Step<'v>,
+) -> Result<Decision<'v>, Failure<'v>> {
+    let mut answers = Answers::default();
+    loop {
+        match step(&answers) {
+            Step::Ask(question) => answers.ask(outside, &question),
+            Step::Decided(decision) => return Ok(decision),
+            Step::Failed(failure) => return Err(failure),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The sessions a visitor brings for the rooms of one action.
+
+use bumpalo::collections::Vec as ArenaVec;
+
+use super::decision::SessionFault;
+use super::visit::Visit;
+use crate::session::cookie::{self, Session, SessionError, SetCookie, Validation};
+
+/// How the cookies of one action are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CookieSettings<'v> {
+    /// `CookieDomain`.
+    pub domain: Option<&'v str>,
+    /// `IsCookieHttpOnly`.
+    pub http_only: bool,
+    /// `IsCookieSecure`.
+    pub secure: bool,
+}
+
+impl<'v> CookieSettings<'v> {
+    /// A session cookie for `room`.
+    pub fn session(&self, visit: &Visit<'v>, room: &str, value: String) -> SetCookie<'v> {
+        self.cookie(room, value, visit.now() + cookie::KEPT_FOR)
+    }
+
+    fn deletion(&self, room: &str) -> SetCookie<'v> {
+        self.cookie(room, String::new(), 0)
+    }
+
+    fn cookie(&self, room: &str, value: String, expires: i64) -> SetCookie<'v> {
+        SetCookie {
+            name: format!("{}{room}", cookie::NAME_PREFIX).into(),
+            value: value.into(),
+            domain: self.domain,
+            expires,
+            http_only: self.http_only,
+            secure: self.secure,
+        }
+    }
+
+    /// Deletes the cookies that are there, room by room. One that cannot be read stays.
+    pub fn delete_present(&self, visit: &Visit<'v>, rooms: &[&str]) -> Vec<SetCookie<'v>> {
+        let is_present = |room: &&&str| matches!(read(visit, room), Ok(Some(_)));
+        rooms.iter().filter(is_present).map(|room| self.deletion(room)).collect()
+    }
+}
+
+/// What became of the search for a valid session.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'v> {
+    /// No cookie at all.
+    Nothing,
+    /// A valid session for this room.
+    Valid { room: &'v str, session: Session<'v> },
+    /// No valid one; the last one that was found, and what is wrong with it.
+    Invalid { session: Session<'v>, fault: SessionFault },
+}
+
+/// The first valid session for one of the rooms.
+pub fn first_valid<'v>(visit: &Visit<'v>, rooms: &[&'v str], validity_minutes: f64) -> Found<'v> {
+    let mut found = Found::Nothing;
+    for room in rooms {
+        match look_up(visit, room, Some(validity_minutes)) {
+            Found::Nothing => {}
+            valid @ Found::Valid { .. } => return valid,
+            invalid => found = invalid,
+        }
+    }
+    found
+}
+
+/// Every room's session whose hash, room and address are right, whatever its age; `None` for the other rooms.
+pub fn whatever_age<'v>(visit: &Visit<'v>, rooms: &[&'v str]) -> ArenaVec<'v, (&'v str, Option<Session<'v>>)> {
+    let of_room = |room: &&'v str| match look_up(visit, room, None) {
+        Found::Valid { room, session } => (room, Some(session)),
+        _ => (*room, None),
+    };
+    ArenaVec::from_iter_in(rooms.iter().map(of_room), visit.arena)
+}
+
+/// The session for one room; `validity_minutes` is `None` to leave time out of it.
+pub fn look_up<'v>(visit: &Visit<'v>, room: &'v str, validity_minutes: Option<f64>) -> Found<'v> {
+    let session = match read(visit, room) {
+        Ok(None) => return Found::Nothing,
+        Ok(Some(value)) => Session::parse(value),
+        Err(fault) => return Found::Invalid { session: Session::default(), fault },
+    };
+    let against =
+        Validation { secrets: visit.secrets, room, validity_minutes, client_ip: visit.client_ip, now: visit.now() };
+    match session.validate(&against) {
+        Ok(()) => Found::Valid { room, session },
+        Err(error) => Found::Invalid { session, fault: SessionFault::Invalid(error) },
+    }
+}
+
+impl Found<'_> {
+    /// What is wrong with the visitor's session, if there is one.
+    pub fn fault(&self) -> Option<SessionFault> {
+        match self {
+            Found::Invalid { fault, .. } => Some(*fault),
+            _ => None,
+        }
+    }
+
+    /// Whether all that is wrong with it is that it is bound to another address.
+    pub fn is_of_other_ip(&self) -> bool {
+        self.fault() == Some(SessionFault::Invalid(SessionError::IpBindingMismatch))
+    }
+}
+
+fn read<'v>(visit: &Visit<'v>, room: &str) -> Result<Option<&'v str>, SessionFault> {
+    let name = bumpalo::format!(in visit.arena, "{}{room}", cookie::NAME_PREFIX);
+    let value = cookie::find(visit.headers, &name).map_err(|_| SessionFault::Unreadable)?;
+    Ok(value.filter(|value| !value.is_empty()).map(|value| visit.keep(value)))
+}
