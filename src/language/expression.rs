@@ -227,10 +227,3 @@ pub struct Wildcard {
     /// `strict wildcard`: letters of either case differ.
     pub strict: bool,
 }
-
-impl std::fmt::Display for Expression {
-    /// Canonical text in the scheme of triggers (which holds the standard one).
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
-    }
-}

@@ -8,6 +8,7 @@
 
 mod diagnostic;
 pub mod expression;
+mod format;
 mod function;
 mod scheme;
 
