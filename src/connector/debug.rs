@@ -7,9 +7,8 @@ use super::decision::{Decision, Exception, Failure, Kind, Reason, Step, Stop};
 use super::outside::DirectPassSettings;
 use super::queue::QueueConfig;
 use super::visit::Visit;
-use crate::policy::{ConfigError, Integration, Number};
+use crate::policy::{ConfigError, Integration, Number, number_text};
 use crate::session::cookie::SetCookie;
-use crate::session::encoding::JsNumber;
 use crate::session::token::Token;
 
 /// How long a browser keeps the debug cookie, in seconds.
@@ -144,10 +143,7 @@ impl<'v> Debug<'v> {
 
     pub fn of_direct_pass(&mut self, visit: &Visit<'v>, settings: &DirectPassSettings<'v>) {
         debug_assert!(visit.services.direct_pass.is_some());
-        self.set(
-            "DirectPassTimeoutSetting",
-            settings.timeout_ms.map_or("undefined".into(), |ms| JsNumber(ms).to_string()),
-        );
+        self.set("DirectPassTimeoutSetting", settings.timeout_ms.map_or("undefined".into(), |ms| number_text(ms)));
         self.set("DirectPassTimeoutUsed", settings.timeout_used());
     }
 
@@ -189,7 +185,7 @@ impl<'v> Debug<'v> {
 
 fn describe_queue(config: &QueueConfig<'_>) -> String {
     let limit = match config.queue_id_usage_limit {
-        Number::Is(limit) if limit != 0.0 => JsNumber(limit).to_string(),
+        Number::Is(limit) if limit != 0.0 => number_text(limit),
         _ => String::new(),
     };
     describe(&[
@@ -247,6 +243,6 @@ fn number(value: Number) -> String {
     match value {
         Number::Missing => "undefined".into(),
         Number::Null => "null".into(),
-        Number::Is(number) => JsNumber(number).to_string(),
+        Number::Is(number) => number_text(number),
     }
 }

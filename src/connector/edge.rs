@@ -1,13 +1,33 @@
 //! What every host does alike around a decision (protocol, section 4 "Response", section 6).
 //!
-//! A host turns its request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says.
+//! A host turns its request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says. Where there is
+//! no policy to decide by, it calls [`handle_failure`]. [`push`] accepts configurations that Queue-it sends, and
+//! [`pull`] says when to fetch one.
+//!
+//! Official defects that are mended here: a request whose token cannot be decoded does not pass unseen (its token is
+//! refused), taking the token out of a URL leaves a URL that means the same (all tokens go, `?` stays), and every
+//! Set-Cookie is kept. As in the official wrappers, an ajax call that brings a valid token is redirected to the URL
+//! without it, too: scripts follow that redirect, and the next call is answered.
 
 use std::net::IpAddr;
 
-use crate::policy::Policy;
+use bumpalo::Bump;
+
+use super::outside::{NoOutside, Outside, resolve};
+use super::visit::{Configuration, Visit, keep};
+use super::{Decision, Exception, Failure, Kind, Reason};
+use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::{Scratch, Verdict};
-use crate::request::Facts;
+use crate::request::{Facts, RequestParts, RequestView};
 pub use crate::session::Secrets;
+
+pub mod pull;
+pub mod push;
+mod response;
+mod url_token;
+
+pub use response::VERDICT_HEADER;
+pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.
 #[derive(Clone, Debug)]
@@ -18,6 +38,18 @@ pub struct Identity {
     pub platform: String,
     /// Value of `x-queueit-connector`: the host's name.
     pub connector: String,
+}
+
+impl Identity {
+    /// The default for a host, such as `proxy`.
+    pub fn of_host(host: &str) -> Identity {
+        const VERSION: &str = env!("CARGO_PKG_VERSION");
+        Identity {
+            sdk: format!("velvetrope-{VERSION}"),
+            platform: format!("{host}-{VERSION}"),
+            connector: host.to_owned(),
+        }
+    }
 }
 
 /// A request as a host received it.
@@ -50,8 +82,8 @@ pub struct Reply {
     pub verdict: Option<Verdict>,
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
     pub failed: Option<String>,
-    /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `cancel`, `ignore`, `error`,
-    /// `debug`, `push`, `failed-open`, `failed-closed`.
+    /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `direct-pass`, `cancel`,
+    /// `ignore`, `error`, `debug`, `push`, `failed-open`, `failed-closed`.
     pub label: &'static str,
 }
 
@@ -88,7 +120,162 @@ pub struct Site<'p> {
     pub identity: &'p Identity,
 }
 
-/// Decides about one request and says what the host shall do.
-pub fn handle(_site: Site<'_>, _incoming: &Incoming<'_>, _scratch: &mut Scratch) -> Reply {
-    todo!()
+/// Decides about one request and says what the host shall do. For hosts without verify action, direct pass and
+/// enqueue tokens.
+pub fn handle(site: Site<'_>, incoming: &Incoming<'_>, scratch: &mut Scratch) -> Reply {
+    handle_with(site, incoming, &NoOutside, scratch)
+}
+
+/// Decides about one request and says what the host shall do, asking `outside` where that is necessary.
+pub fn handle_with(site: Site<'_>, incoming: &Incoming<'_>, outside: &dyn Outside, scratch: &mut Scratch) -> Reply {
+    let arena = Bump::new();
+    let examination = examine(site, incoming, outside, scratch, &arena);
+    response::reply(site, incoming, &examination)
+}
+
+/// What the program and the connector say of one request, before it becomes a response.
+#[derive(Debug)]
+pub struct Examination<'v> {
+    /// What the program says; `None` where it could not say anything.
+    pub verdict: Option<Verdict>,
+    /// The URL without the token, which the triggers saw.
+    pub pure_url: &'v str,
+    /// What follows from it.
+    pub outcome: Examined<'v>,
+}
+
+/// The three ways an examination can end.
+#[derive(Debug)]
+pub enum Examined<'v> {
+    /// The request passes untouched.
+    Bypassed,
+    /// The connector has decided.
+    Decided(Decision<'v>),
+    /// Something failed: why, and what cookies to set all the same.
+    Failed(FailureClass, Failure<'v>),
+}
+
+/// Examines one request. Texts of the result are kept in `arena`.
+pub fn examine<'v>(
+    site: Site<'v>,
+    incoming: &Incoming<'v>,
+    outside: &'v dyn Outside,
+    scratch: &mut Scratch,
+    arena: &'v Bump,
+) -> Examination<'v> {
+    let pure_url = keep(without_token(incoming.url), arena);
+    let view = RequestView::new(RequestParts {
+        method: incoming.method,
+        url: incoming.url,
+        pure_url,
+        version: incoming.version,
+        headers: incoming.headers,
+        client_ip: incoming.client_ip,
+        body: incoming.body,
+        received_ms: incoming.now_ms,
+        facts: incoming.facts,
+    });
+    let verdict = match site.policy.program.evaluate(&view, scratch) {
+        Ok(verdict) => verdict,
+        Err(fault) => {
+            let exception = Exception::Unreadable(fault);
+            let failure = Failure { exception, cookies: Vec::new() };
+            return Examination { verdict: None, pure_url, outcome: Examined::Failed(FailureClass::Internal, failure) };
+        }
+    };
+    let outcome = match verdict {
+        Verdict::Bypassed { .. } => Examined::Bypassed,
+        _ => {
+            let visit = visit(site, incoming, pure_url, outside, arena);
+            let configuration = Configuration::InForce {
+                version: &site.policy.integrations.version,
+                matched: site.policy.matched(verdict),
+            };
+            match resolve(&visit, configuration, outside) {
+                Ok(decision) => Examined::Decided(decision),
+                Err(failure) => Examined::Failed(FailureClass::Internal, failure),
+            }
+        }
+    };
+    Examination { verdict: Some(verdict), pure_url, outcome }
+}
+
+fn visit<'v>(
+    site: Site<'v>,
+    incoming: &Incoming<'v>,
+    pure_url: &'v str,
+    outside: &'v dyn Outside,
+    arena: &'v Bump,
+) -> Visit<'v> {
+    Visit {
+        customer_id: &site.policy.settings.customer_id,
+        secrets: site.secrets,
+        sdk: &site.identity.sdk,
+        url: incoming.url,
+        pure_url,
+        token: keep(token_of(incoming.url, incoming.headers), arena),
+        headers: incoming.headers,
+        client_ip: match incoming.client_ip {
+            Some(address) => bumpalo::format!(in arena, "{}", address).into_bump_str(),
+            None => "",
+        },
+        now_ms: incoming.now_ms,
+        waiting_room_origin: site.policy.settings.waiting_room_origin.as_deref(),
+        services: outside.services(),
+        arena,
+    }
+}
+
+/// What can be missing or broken (design, decision 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// There is no configuration.
+    NoConfiguration,
+    /// There is one, and it does not compile.
+    InvalidConfiguration,
+    /// The store that holds it cannot be reached.
+    StoreUnreachable,
+    /// Anything else.
+    Internal,
+}
+
+impl FailureClass {
+    /// What the operator wants done.
+    pub fn on_failure(self, policy: &FailurePolicy) -> OnFailure {
+        match self {
+            FailureClass::NoConfiguration => policy.no_configuration,
+            FailureClass::InvalidConfiguration => policy.invalid_configuration,
+            FailureClass::StoreUnreachable => policy.store_unreachable,
+            FailureClass::Internal => policy.internal,
+        }
+    }
+}
+
+/// What the host shall do about a request that cannot be decided about. `why` is for logs.
+pub fn handle_failure(class: FailureClass, policy: &FailurePolicy, identity: &Identity, why: String) -> Reply {
+    response::failed(class, policy, identity, why, &[])
+}
+
+impl Reason {
+    /// One word for logs and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Reason::NothingMatched => "pass",
+            Reason::Ignored => "ignore",
+            Reason::SessionValid => "session",
+            Reason::TokenValid => "token",
+            Reason::DirectPass | Reason::DirectPassFailed => "direct-pass",
+            Reason::MustQueue(_) => "queue",
+            Reason::TokenRefused(_) | Reason::SessionOfOtherIp | Reason::QueueIdRefused => "error",
+            Reason::SessionCancelled | Reason::NoSessionToCancel => "cancel",
+            Reason::DebugRefused(_) => "debug",
+        }
+    }
+}
+
+impl Decision<'_> {
+    /// Whether a visitor passes with a session, so that a token in the URL has done its work.
+    fn passes_with_session(&self) -> bool {
+        self.kind == Some(Kind::Queue) && self.redirect.is_none()
+    }
 }

@@ -9,9 +9,8 @@ use super::outside::{Answers, DirectPassCall, DirectPassSettings, Question, Queu
 use super::redirect;
 use super::sessions::{self, CookieSettings, Found};
 use super::visit::Visit;
-use crate::policy::{Integration, Number};
+use crate::policy::{Integration, Number, number_text};
 use crate::session::cookie::{NewSession, Session, SetCookie};
-use crate::session::encoding::JsNumber;
 use crate::session::token::{Token, TokenError};
 
 /// How a Queue action is set up.
@@ -234,7 +233,7 @@ impl<'v> Queue<'_, 'v> {
         let cookie = self.session_cookie(NewSession {
             event_id: token.event_id.unwrap_or_default(),
             queue_id: token.queue_id.unwrap_or_default(),
-            fixed_validity: &token.validity_minutes.map_or(String::new(), |minutes| JsNumber(minutes).to_string()),
+            fixed_validity: &token.validity_minutes.map_or(String::new(), number_text),
             redirect_type,
             hashed_ip: token.hashed_ip.unwrap_or_default(),
         });

@@ -75,10 +75,15 @@ impl<'v> Visit<'v> {
 
     /// Moves text that is not borrowed from the visit into its arena.
     pub fn keep(&self, text: Cow<'v, str>) -> &'v str {
-        match text {
-            Cow::Borrowed(text) => text,
-            Cow::Owned(text) => self.arena.alloc_str(&text),
-        }
+        keep(text, self.arena)
+    }
+}
+
+/// Moves text that is not borrowed into an arena.
+pub(super) fn keep<'v>(text: Cow<'v, str>, arena: &'v Bump) -> &'v str {
+    match text {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => arena.alloc_str(&text),
     }
 }
 

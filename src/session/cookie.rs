@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use super::encoding::{MalformedEscape, decode_uri_component, encode_uri_component, is_js_space, lenient_integer};
+use super::encoding::{encode_uri_component, lenient_integer};
 use super::{Secret, Secrets};
+use crate::request::cookies::{self, MalformedEscape};
 
 /// What the names of session cookies begin with; the waiting room's id follows.
 pub const NAME_PREFIX: &str = "QueueITAccepted-SDFrts345E-V3_";
@@ -178,38 +179,11 @@ impl NewSession<'_> {
     }
 }
 
-/// Finds a cookie among the Cookie headers of a request and decodes its value. The last one of the name wins; a second
-/// `=` ends the value. Costs one pass over the headers, whatever they hold.
-pub fn find<'h>(headers: &'h [(&str, &[u8])], name: &str) -> Result<Option<Cow<'h, str>>, MalformedEscape> {
+/// Finds a cookie among the Cookie headers of a request and decodes its value. The last one of the name wins.
+pub fn find<'h>(headers: &[(&str, &'h [u8])], name: &str) -> Result<Option<Cow<'h, str>>, MalformedEscape> {
     let cookie_headers = headers.iter().rev().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
-    for (_, header) in cookie_headers {
-        let found = header.rsplit(|byte| *byte == b';').find_map(|pair| value_in_pair(pair, name));
-        if let Some(value) = found {
-            return decode(value).map(Some);
-        }
-    }
-    Ok(None)
-}
-
-/// The value in `NAME=VALUE`, if the name is this one.
-fn value_in_pair<'h>(pair: &'h [u8], name: &str) -> Option<&'h [u8]> {
-    let mut pieces = pair.split(|byte| *byte == b'=');
-    let (found, value) = (pieces.next()?, pieces.next()?);
-    (trimmed(found)? == name).then_some(value)
-}
-
-fn trimmed(text: &[u8]) -> Option<&str> {
-    std::str::from_utf8(text).ok().map(|text| text.trim_matches(is_js_space))
-}
-
-/// Bytes that are not UTF-8 become replacement characters, as browsers and Workers read them.
-fn decode(value: &[u8]) -> Result<Cow<'_, str>, MalformedEscape> {
-    match String::from_utf8_lossy(value) {
-        Cow::Borrowed(text) => decode_uri_component(text.trim_matches(is_js_space)),
-        Cow::Owned(text) => {
-            decode_uri_component(text.trim_matches(is_js_space)).map(|text| Cow::Owned(text.into_owned()))
-        }
-    }
+    let mut found = cookie_headers.map(|(_, header)| cookies::cookie(header, name));
+    found.find(|value| !matches!(value, Ok(None))).unwrap_or(Ok(None))
 }
 
 /// A cookie to set.

@@ -1,8 +1,9 @@
 //! The encodings of the protocol (conventions and section 2).
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt;
 
+use crate::request::cookies::{MalformedEscape, decode_component};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 
 /// Prints text percent-encoded as the protocol's URLs have it (`ENC`): only letters, digits, `-`, `_`, `.` and `~`
@@ -40,30 +41,14 @@ pub fn encode_uri_component(text: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(text, KEPT)
 }
 
-/// A `%` without two hex digits behind it, or escapes that are not UTF-8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("URI malformed")]
-pub struct MalformedEscape;
-
 /// Decodes as JavaScript's `decodeURIComponent` does (`+` stays).
 pub fn decode_uri_component(text: &str) -> Result<Cow<'_, str>, MalformedEscape> {
     if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => hex_digit(bytes.next())? << 4 | hex_digit(bytes.next())?,
-            bare => bare,
-        });
-    }
+    decode_component(text.as_bytes(), &mut decoded)?;
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| MalformedEscape)
-}
-
-fn hex_digit(digit: Option<u8>) -> Result<u8, MalformedEscape> {
-    let value = digit.and_then(|digit| char::from(digit).to_digit(16)).ok_or(MalformedEscape)?;
-    Ok(value as u8)
 }
 
 /// Reads an integer as leniently as JavaScript's `parseInt`: leading white space, a sign, `0x` for hexadecimal, the
@@ -87,29 +72,6 @@ pub fn lenient_integer(text: &str) -> f64 {
 /// What JavaScript's `trim` and `parseInt` take for white space.
 pub fn is_js_space(c: char) -> bool {
     c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
-}
-
-/// Prints a number as JavaScript does.
-pub struct JsNumber(pub f64);
-
-impl fmt::Display for JsNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.0;
-        let size = number.abs();
-        if number.is_infinite() {
-            return f.write_str(if number < 0.0 { "-Infinity" } else { "Infinity" });
-        }
-        if number == 0.0 {
-            return f.write_char('0');
-        }
-        if number.is_nan() || (1e-6..1e21).contains(&size) {
-            return write!(f, "{number}");
-        }
-        let scientific = format!("{number:e}");
-        let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-        let plus = if exponent.starts_with('-') { "" } else { "+" };
-        write!(f, "{digits}e{plus}{exponent}")
-    }
 }
 
 #[cfg(test)]
@@ -149,18 +111,5 @@ mod tests {
         for text in ["", "x", "0x", "--1", "+", "é"] {
             assert!(lenient_integer(text).is_nan(), "{text}");
         }
-    }
-
-    #[test]
-    fn numbers_print_as_in_javascript() {
-        let print = |number| JsNumber(number).to_string();
-        assert_eq!(print(20.0), "20");
-        assert_eq!(print(-0.0), "0");
-        assert_eq!(print(1.5), "1.5");
-        assert_eq!(print(1e21), "1e+21");
-        assert_eq!(print(12345678901234567890.0), "12345678901234567000");
-        assert_eq!(print(1.5e-7), "1.5e-7");
-        assert_eq!(print(f64::NAN), "NaN");
-        assert_eq!(print(f64::NEG_INFINITY), "-Infinity");
     }
 }

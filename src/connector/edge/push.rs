@@ -1,0 +1,121 @@
+//! Configurations that Queue-it sends (protocol, section 6).
+//!
+//! The protocol has no protection against an old, validly signed configuration being sent again; operators switch
+//! pushes on deliberately.
+
+use serde::Deserialize;
+
+use super::{Identity, Outcome, Reply};
+use crate::session::Secrets;
+
+/// The largest body that is looked at, in bytes. The configuration is in hexadecimal, so it may be half of that.
+pub const MAX_BODY: usize = 8 << 20;
+
+const MARK: &str = "__push_queueit_config";
+
+/// What becomes of a push.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Push {
+    /// What to answer: 200 `Success!` or 400 `Fail!`. `failed` says why, for logs.
+    pub reply: Reply,
+    /// The configuration to store and use, if it is accepted.
+    pub accepted: Option<String>,
+}
+
+/// Whether a request is a push, whatever its method: its URL says so anywhere but at the beginning.
+pub fn is_push(url: &str) -> bool {
+    url.find(MARK).is_some_and(|at| at > 0)
+}
+
+/// Accepts a push if it is signed with one of the secrets and `compiles` has nothing against the configuration (it
+/// says what is wrong, if anything).
+pub fn accept(
+    body: &[u8],
+    secrets: &Secrets,
+    identity: &Identity,
+    compiles: impl FnOnce(&str) -> Result<(), String>,
+) -> Push {
+    let accepted = opened(body, secrets).and_then(|text| compiles(&text).map(|()| text));
+    let (status, body) = if accepted.is_ok() { (200, "Success!") } else { (400, "Fail!") };
+    let headers = vec![("x-queueit-connector", identity.connector.clone())];
+    let outcome = Outcome::Answer { status, headers, body: body.into() };
+    let (accepted, failed) = match accepted {
+        Ok(text) => (Some(text), None),
+        Err(why) => (None, Some(why)),
+    };
+    Push { reply: Reply { outcome, verdict: None, failed, label: "push" }, accepted }
+}
+
+#[derive(Deserialize)]
+struct Body<'b> {
+    #[serde(rename = "integrationInfo", borrow)]
+    info: std::borrow::Cow<'b, str>,
+    #[serde(borrow)]
+    hash: std::borrow::Cow<'b, str>,
+}
+
+/// The configuration in a push, if its signature is right.
+fn opened(body: &[u8], secrets: &Secrets) -> Result<String, String> {
+    if body.len() > MAX_BODY {
+        return Err(format!("the body has {} bytes, more than {MAX_BODY}", body.len()));
+    }
+    if secrets.current().is_empty() {
+        return Err("no secret is set, so no signature can be checked".into());
+    }
+    let body: Body = serde_json::from_slice(body)
+        .map_err(|error| format!("the body is not {{\"integrationInfo\": …, \"hash\": …}}: {error}"))?;
+    if !secrets.verify(&[&body.info], &body.hash) {
+        return Err("the hash is not that of integrationInfo under the secret".into());
+    }
+    let bytes = from_hex(&body.info).ok_or("integrationInfo is not hexadecimal")?;
+    String::from_utf8(bytes).map_err(|_| "integrationInfo is not UTF-8".into())
+}
+
+/// Any case; an odd digit at the end is ignored.
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    text.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(body: &str, secrets: &Secrets) -> Push {
+        accept(body.as_bytes(), secrets, &Identity::of_host("test"), |text| match text {
+            "broken" => Err("it does not compile".into()),
+            _ => Ok(()),
+        })
+    }
+
+    fn signed(text: &str, secrets: &Secrets) -> String {
+        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, secrets.current().sign(&[&hex]).as_str())
+    }
+
+    #[test]
+    fn only_what_is_signed_and_compiles_is_accepted() {
+        let secrets = Secrets::new("k", None);
+        assert_eq!(push(&signed("{é}", &secrets), &secrets).accepted.as_deref(), Some("{é}"));
+        for body in ["", "{", "[]", "{}", r#"{"integrationInfo":"7b7d"}"#, &signed("broken", &secrets)] {
+            let push = push(body, &secrets);
+            assert_eq!(push.accepted, None, "{body}");
+            assert!(push.reply.failed.is_some(), "{body}");
+            assert!(matches!(push.reply.outcome, Outcome::Answer { status: 400, .. }), "{body}");
+        }
+        assert_eq!(push(&signed("{}", &Secrets::new("other", None)), &secrets).accepted, None);
+    }
+
+    #[test]
+    fn nothing_is_accepted_without_a_secret() {
+        let none = Secrets::new("", None);
+        assert_eq!(push(&signed("{}", &none), &none).accepted, None);
+    }
+
+    #[test]
+    fn pushes_are_told_by_their_url() {
+        assert!(is_push("https://h/?__push_queueit_config"));
+        assert!(!is_push("__push_queueit_config"));
+        assert!(!is_push("https://h/?push"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The token in a request's URL.
+
+use std::borrow::Cow;
+
+use crate::session::encoding::decode_uri_component;
+
+const NAME: &str = "queueittoken";
+
+/// The token of a request, "" if there is none: that of the URL (the name in lower case, the first one), or else that
+/// of the header `x-queueittoken`. A token that is not validly percent-encoded is taken as it is: it will be refused.
+pub fn token_of<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])]) -> Cow<'r, str> {
+    match in_url(url) {
+        Some(token) if !token.is_empty() => decoded(token),
+        _ => {
+            let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-queueittoken"));
+            header.map_or(Cow::Borrowed(""), |(_, value)| String::from_utf8_lossy(value))
+        }
+    }
+}
+
+fn in_url(url: &str) -> Option<&str> {
+    separators(url).find_map(|at| {
+        let rest = url[at + 1..].strip_prefix(NAME)?;
+        match rest.as_bytes().first() {
+            Some(b'=') => Some(&rest[1..value_end(rest)]),
+            None | Some(b'&' | b'#') => Some(""),
+            Some(_) => None,
+        }
+    })
+}
+
+fn decoded(token: &str) -> Cow<'_, str> {
+    if !token.contains('+') {
+        return decode_uri_component(token).unwrap_or(Cow::Borrowed(token));
+    }
+    let spaced = token.replace('+', " ");
+    match decode_uri_component(&spaced) {
+        Ok(token) => Cow::Owned(token.into_owned()),
+        Err(_) => Cow::Borrowed(token),
+    }
+}
+
+/// The URL without its tokens (the name in any case). What is left means the same as before: `?` stays where other
+/// parameters follow, and so does a fragment.
+pub fn without_token(url: &str) -> Cow<'_, str> {
+    if next_token(url).is_none() {
+        return Cow::Borrowed(url);
+    }
+    let mut kept = String::with_capacity(url.len());
+    let mut owes_question_mark = false;
+    let mut rest = url;
+    loop {
+        let token = next_token(rest);
+        let before = &rest[..token.map_or(rest.len(), |(start, _)| start)];
+        match before.strip_prefix('&').filter(|_| owes_question_mark) {
+            Some(parameters) => {
+                kept.push('?');
+                kept.push_str(parameters);
+                owes_question_mark = false;
+            }
+            None => kept.push_str(before),
+        }
+        let Some((start, end)) = token else { return Cow::Owned(kept) };
+        owes_question_mark |= rest[start..].starts_with('?');
+        rest = &rest[end..];
+    }
+}
+
+/// Where the next token parameter begins, separator included, and where it ends.
+fn next_token(url: &str) -> Option<(usize, usize)> {
+    separators(url).find_map(|at| {
+        let name = url.as_bytes().get(at + 1..at + 1 + NAME.len())?;
+        let is_token =
+            name.eq_ignore_ascii_case(NAME.as_bytes()) && url.as_bytes().get(at + 1 + NAME.len()) == Some(&b'=');
+        is_token.then(|| (at, at + 1 + value_end(&url[at + 1..])))
+    })
+}
+
+fn separators(url: &str) -> impl Iterator<Item = usize> {
+    memchr::memchr2_iter(b'?', b'&', url.as_bytes())
+}
+
+fn value_end(text: &str) -> usize {
+    memchr::memchr2(b'&', b'#', text.as_bytes()).unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_token_of_the_url_counts() {
+        let token = |url| token_of(url, &[("X-QueueITToken", b"header")]).into_owned();
+        assert_eq!(token("https://h/?a=1&queueittoken=e_x~q_y&queueittoken=z"), "e_x~q_y");
+        assert_eq!(token("https://h/?queueittoken=a%7Eb+c#queueittoken=d"), "a~b c");
+        assert_eq!(token("https://h/?xqueueittoken=a&queueittokens=b"), "header");
+        assert_eq!(token("https://h/?QueueITToken=a"), "header");
+        assert_eq!(token("https://h/?queueittoken"), "header");
+        assert_eq!(token("https://h/?queueittoken=&queueittoken=b"), "header");
+        assert_eq!(token("https://h/?queueittoken=%E0%A4%A"), "%E0%A4%A");
+        assert_eq!(token("https://h/?queueittoken=a+%"), "a+%");
+        assert_eq!(token_of("https://h/é&queueittokené", &[]), "");
+    }
+
+    #[test]
+    fn what_is_left_means_the_same() {
+        for (url, left) in [
+            ("https://h/p?a=1", "https://h/p?a=1"),
+            ("https://h/p?queueittoken=x", "https://h/p"),
+            ("https://h/p?queueittoken=", "https://h/p"),
+            ("https://h/p?queueittoken=x&a=1", "https://h/p?a=1"),
+            ("https://h/p?a=1&queueittoken=x&b=2", "https://h/p?a=1&b=2"),
+            ("https://h/p?QueueITToken=x&queueittoken=y&a=1&queueittoken=z", "https://h/p?a=1"),
+            ("https://h/p?queueittoken=x&queueittoken=y", "https://h/p"),
+            ("https://h/p?queueittoken=x#f", "https://h/p#f"),
+            ("https://h/p?queueittoken&a=1", "https://h/p?queueittoken&a=1"),
+            ("https://h/p?xqueueittoken=x", "https://h/p?xqueueittoken=x"),
+            ("https://h/p?queueittoke\u{e9}=x", "https://h/p?queueittoke\u{e9}=x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_token(url), left, "{url}");
+        }
+    }
+}
