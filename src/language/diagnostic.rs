@@ -1,6 +1,10 @@
 //! What is wrong with an expression, where, and what to write instead.
 
+use std::fmt;
 use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,12 +15,180 @@ pub enum Severity {
     Warning,
 }
 
-/// The kind of a mistake; stable, and printed as `E…`/`W…`.
+/// The coarse class of an error, as the conformance vectors name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Code {
-    /// The text does not follow the grammar.
+pub enum Kind {
+    /// The text does not follow the grammar, or a literal is not what its place needs.
     Syntax,
+    /// No field or function has this name.
+    UnknownIdentifier,
+    /// Types do not agree.
+    Type,
+    /// The number or the values of a call's arguments.
+    Arguments,
+    /// A regular expression that does not compile.
+    Regex,
+    /// A wildcard pattern that is not well formed.
+    Wildcard,
+    /// Too long or too deep.
+    Limit,
+    /// Accepted, and a trap.
+    Lint,
+}
+
+impl Kind {
+    /// As the vectors spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Syntax => "syntax",
+            Kind::UnknownIdentifier => "unknown_identifier",
+            Kind::Type => "type",
+            Kind::Arguments => "arguments",
+            Kind::Regex => "regex",
+            Kind::Wildcard => "wildcard",
+            Kind::Limit => "limit",
+            Kind::Lint => "lint",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($( $(#[$doc:meta])* $variant:ident = $text:literal $kind:ident; )*) => {
+        /// The kind of a mistake; stable, and printed as `E…`/`W…`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Code { $( $(#[$doc])* $variant, )* }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &'static [Code] = &[ $( Code::$variant, )* ];
+
+            /// The stable spelling, for instance `E0201`.
+            pub fn as_str(self) -> &'static str {
+                match self { $( Code::$variant => $text, )* }
+            }
+
+            /// The coarse class.
+            pub fn kind(self) -> Kind {
+                match self { $( Code::$variant => Kind::$kind, )* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The text does not follow the grammar.
+    Syntax = "E0100" Syntax;
+    /// White space other than space, CR and LF between tokens.
+    WhiteSpace = "E0101" Syntax;
+    /// A parenthesis, bracket, brace or quote that is never closed.
+    Unclosed = "E0102" Syntax;
+    /// Single or typographic quotes.
+    Quotes = "E0103" Syntax;
+    /// An escape that does not exist.
+    Escape = "E0104" Syntax;
+    /// Text without quotes.
+    Unquoted = "E0105" Syntax;
+    /// A literal of another type than its place needs, or a number, address or byte string that is malformed.
+    Literal = "E0106" Syntax;
+    /// A network where a single address must stand.
+    Network = "E0107" Syntax;
+    /// A network whose host bits are not zero.
+    HostBits = "E0108" Syntax;
+    /// A range that ends before it begins, or of two address families.
+    Range = "E0109" Syntax;
+    /// Commas in a set.
+    SetComma = "E0110" Syntax;
+    /// A comment.
+    Comment = "E0111" Syntax;
+    /// An operator that does not exist.
+    UnknownOperator = "E0112" Syntax;
+    /// A function written like an operator.
+    Infix = "E0113" Syntax;
+    /// An operator's right side, or a set, in round brackets.
+    RoundBrackets = "E0114" Syntax;
+    /// A list name that is not one.
+    ListName = "E0115" Syntax;
+    /// A list or set where the operator takes something else, or the other way round.
+    Membership = "E0116" Syntax;
+    /// A value alone where a condition is expected.
+    MissingOperator = "E0117" Syntax;
+    /// A Bool compared with something.
+    BoolCompared = "E0118" Syntax;
+    /// Several conditions in any, all or a call without parentheses of their own.
+    Unparenthesised = "E0119" Syntax;
+    /// An index that is no index.
+    IndexLiteral = "E0120" Syntax;
+    /// A function without its parentheses, or arguments without commas.
+    CallSyntax = "E0121" Syntax;
+    /// `not` before an operator.
+    MisplacedNot = "E0122" Syntax;
+    /// No such field.
+    UnknownField = "E0201" UnknownIdentifier;
+    /// No such function.
+    UnknownFunction = "E0202" UnknownIdentifier;
+    /// The operator does not take values of this type.
+    OperatorType = "E0301" Type;
+    /// A whole array or map used as if it were one of its values.
+    WholeCollection = "E0302" Type;
+    /// An index into something that has none, or of the wrong kind.
+    IndexType = "E0303" Type;
+    /// The whole expression (or an operand of a connective) is not one Bool.
+    NotOneBool = "E0304" Type;
+    /// Single conditions mixed with element-wise ones.
+    MixedConditions = "E0305" Type;
+    /// An argument of the wrong type.
+    ArgumentType = "E0306" Type;
+    /// `[*]` in another than the first argument, or where one value is needed.
+    MisplacedEach = "E0307" Type;
+    /// any/all over something that is not an Array<Bool>.
+    Quantified = "E0308" Type;
+    /// The two sides of a comparison have different types.
+    SidesDiffer = "E0309" Type;
+    /// Too few or too many arguments.
+    ArgumentCount = "E0401" Arguments;
+    /// An argument whose value is not allowed.
+    ArgumentValue = "E0402" Arguments;
+    /// `regex_replace` or `wildcard_replace` more than once.
+    ReplaceTwice = "E0403" Arguments;
+    /// A regular expression that does not compile.
+    Regex = "E0501" Regex;
+    /// A regular expression that is too large when compiled.
+    RegexSize = "E0502" Regex;
+    /// A wildcard pattern that is not well formed.
+    Wildcard = "E0601" Wildcard;
+    /// More than 4,096 characters.
+    TooLong = "E0701" Limit;
+    /// More than 128 levels.
+    TooDeep = "E0702" Limit;
+    /// A doubled backslash in a regular expression.
+    DoubleBackslash = "W0101" Lint;
+    /// A path compared with text that does not begin with `/`.
+    PathWithoutSlash = "W0102" Lint;
+    /// A negated test that is true for everybody who lacks the value.
+    TrueWhenAbsent = "W0103" Lint;
+    /// `wildcard ""`
+    EmptyWildcard = "W0104" Lint;
+    /// `contains ""`, `starts_with(…, "")`
+    EmptyText = "W0105" Lint;
+    /// `in {}`
+    EmptySet = "W0106" Lint;
+    /// Text that the left side can never equal because of its case.
+    NeverThisCase = "W0107" Lint;
+    /// A host compared with a scheme, a port or a path.
+    HostWithMore = "W0108" Lint;
+    /// Not a country code of ISO 3166.
+    CountryCode = "W0109" Lint;
+    /// Overlapping or repeated members of a set.
+    SetOverlap = "W0110" Lint;
+    /// A pattern that holds no special character, or a special character that is only literal here.
+    PlainPattern = "W0111" Lint;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// One finding about an expression.
@@ -37,12 +209,61 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// The finding with its source line and carets, several lines, no trailing newline. `origin` names the file (or
     /// rule), `line` is the number of the expression's first line in that file (1-based).
-    pub fn render(&self, _text: &str, _origin: &str, _line: usize) -> String {
-        todo!()
+    pub fn render(&self, text: &str, origin: &str, line: usize) -> String {
+        self.render_with(text, origin, line, Renderer::plain())
+    }
+
+    /// The same with terminal colours.
+    pub fn render_coloured(&self, text: &str, origin: &str, line: usize) -> String {
+        self.render_with(text, origin, line, Renderer::styled())
+    }
+
+    /// The finding in the form of Cloudflare's API: line and column, the source line, carets and the message.
+    pub fn filter_parsing_error(&self, text: &str) -> String {
+        let (line, column) = self.position(text);
+        let source = text.split('\n').nth(line - 1).unwrap_or_default().trim_end_matches('\r');
+        let before = source.get(..column - 1).unwrap_or(source);
+        let marked = source.get(column - 1..).unwrap_or_default();
+        let length = self.span.end.saturating_sub(self.span.start).min(marked.len());
+        let carets = marked.get(..length).map_or(length, |part| part.chars().count()).max(1);
+        format!(
+            "Filter parsing error ({line}:{column}):\n{source}\n{}{} {}",
+            " ".repeat(before.chars().count()),
+            "^".repeat(carets),
+            self.message
+        )
     }
 
     /// Line and column (both 1-based, columns count bytes) of the start of the span in `text`.
-    pub fn position(&self, _text: &str) -> (usize, usize) {
-        todo!()
+    pub fn position(&self, text: &str) -> (usize, usize) {
+        let before = text.as_bytes().get(..self.span.start).unwrap_or(text.as_bytes());
+        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
+        (line, column)
     }
+
+    fn render_with(&self, text: &str, origin: &str, line: usize, renderer: Renderer) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let snippet = Snippet::source(text)
+            .path(origin)
+            .line_start(line)
+            .annotation(AnnotationKind::Primary.span(on_characters(text, &self.span)));
+        let mut group = level.primary_title(self.message.as_str()).id(self.code.as_str()).element(snippet);
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let rendered = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
+        let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
+        lines.join("\n")
+    }
+}
+
+/// The span within the text and widened to whole characters.
+fn on_characters(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start.min(text.len()));
+    let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
+    start..end
 }

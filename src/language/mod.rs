@@ -10,7 +10,9 @@ mod diagnostic;
 pub mod expression;
 mod format;
 mod function;
+mod grammar;
 mod scheme;
+mod suggest;
 
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use expression::Expression;
