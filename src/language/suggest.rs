@@ -92,9 +92,8 @@ const OPERATORS: &[(&str, &str)] = &[
 ];
 
 /// Every operator in its English spelling.
-pub(super) const ALL_OPERATORS: [&str; 12] = [
-    "eq", "ne", "lt", "le", "gt", "ge", "contains", "matches", "wildcard", "strict wildcard", "in", "bitwise_and",
-];
+pub(super) const ALL_OPERATORS: [&str; 12] =
+    ["eq", "ne", "lt", "le", "gt", "ge", "contains", "matches", "wildcard", "strict wildcard", "in", "bitwise_and"];
 
 /// The field that was meant by `name`.
 pub(super) fn field<'s>(name: &str, scheme: &'s Scheme) -> Option<&'s str> {
