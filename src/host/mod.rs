@@ -1,1 +1,3 @@
 //! Where the connector runs.
+
+pub mod geo;
