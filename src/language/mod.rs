@@ -6,17 +6,20 @@
 //!
 //! The module knows nothing of programs and nothing of Queue-it.
 
+mod country;
 mod diagnostic;
 pub mod expression;
 mod format;
 mod function;
 mod grammar;
+mod lint;
 mod scheme;
 mod suggest;
 
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use expression::Expression;
 pub use function::Function;
+pub use lint::lint;
 pub use scheme::Scheme;
 
 /// The longest expression, in characters (Cloudflare's documented limit).
@@ -27,10 +30,5 @@ pub const MAX_NESTING: usize = 128;
 
 /// Parses and checks an expression; reports every error that can be told apart.
 pub fn parse(_text: &str, _scheme: &Scheme) -> Result<Expression, Vec<Diagnostic>> {
-    todo!()
-}
-
-/// Warnings about an expression that parses and may not do what its author meant (rules language, section 10).
-pub fn lint(_expression: &Expression, _scheme: &Scheme) -> Vec<Diagnostic> {
     todo!()
 }
