@@ -141,9 +141,8 @@ impl<'v> Debug<'v> {
         self.of_connection(visit);
     }
 
-    pub fn of_direct_pass(&mut self, visit: &Visit<'v>, settings: &DirectPassSettings<'v>) {
-        debug_assert!(visit.services.direct_pass.is_some());
-        self.set("DirectPassTimeoutSetting", settings.timeout_ms.map_or("undefined".into(), |ms| number_text(ms)));
+    pub fn of_direct_pass(&mut self, settings: &DirectPassSettings<'_>) {
+        self.set("DirectPassTimeoutSetting", settings.timeout_ms.map_or("null".into(), number_text));
         self.set("DirectPassTimeoutUsed", settings.timeout_used());
     }
 

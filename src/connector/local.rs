@@ -56,7 +56,8 @@ pub struct Extension<'v> {
 }
 
 /// Prolongs a visitor's session: the cookie to set, if there is a valid session. The official engine signs forged and
-/// expired sessions anew; this does not.
+/// expired sessions anew; this does not. A session that is bound to an address stays bound to it, so the address of
+/// this visit does not matter.
 pub fn extend<'v>(visit: &Visit<'v>, extension: &Extension<'v>) -> Result<Option<SetCookie<'v>>, Exception> {
     if extension.event_id.is_empty() {
         return Err(Exception::Missing("eventId"));
@@ -67,7 +68,8 @@ pub fn extend<'v>(visit: &Visit<'v>, extension: &Extension<'v>) -> Result<Option
     if visit.secrets.current().is_empty() {
         return Err(Exception::Missing("secretKey"));
     }
-    let found = sessions::look_up(visit, extension.event_id, Some(extension.cookie_validity_minute));
+    let anywhere = Visit { client_ip: "", ..*visit };
+    let found = sessions::look_up(&anywhere, extension.event_id, Some(extension.cookie_validity_minute));
     let Found::Valid { room, session } = found else { return Ok(None) };
     let prolonged = NewSession {
         event_id: room,

@@ -39,12 +39,12 @@ impl DirectPassSettings<'_> {
 }
 
 /// What a decision may need to know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Question<'v> {
     /// May this queue id be used once more?
-    VerifyQueueId(QueueIdUse<'v>),
+    VerifyQueueId(&'v QueueIdUse<'v>),
     /// May this visitor pass without waiting?
-    DirectPass(DirectPassCall<'v>),
+    DirectPass(&'v DirectPassCall<'v>),
     /// What enqueue token shall go with a visitor to this room?
     EnqueueToken {
         /// The waiting room.

@@ -195,7 +195,7 @@ impl<'v> Queue<'_, 'v> {
         }
         match &self.answers.queue_id_allowed {
             Some(answer) => Ok(answer.clone().map_err(Exception::Outside)?),
-            None => Err(Stop::Ask(Question::VerifyQueueId(QueueIdUse {
+            None => Err(Stop::Ask(Question::VerifyQueueId(self.visit.arena.alloc(QueueIdUse {
                 customer_id: self.visit.customer_id,
                 event_id: self.checked.event_id,
                 queue_id,
@@ -204,7 +204,7 @@ impl<'v> Queue<'_, 'v> {
                 url: self.visit.url,
                 client_ip: self.visit.client_ip,
                 user_agent: self.visit.header("user-agent"),
-            }))),
+            })))),
         }
     }
 
@@ -252,7 +252,7 @@ impl<'v> Queue<'_, 'v> {
             debug.set("DirectActionDisabled", "true");
             return Ok(None);
         }
-        debug.of_direct_pass(self.visit, &settings);
+        debug.of_direct_pass(&settings);
         let Some(answer) = &self.answers.direct_pass else {
             return Err(Stop::Ask(self.direct_pass_question(&settings)));
         };
@@ -278,7 +278,7 @@ impl<'v> Queue<'_, 'v> {
     }
 
     fn direct_pass_question(&self, settings: &DirectPassSettings<'v>) -> Question<'v> {
-        Question::DirectPass(DirectPassCall {
+        Question::DirectPass(self.visit.arena.alloc(DirectPassCall {
             customer_id: self.visit.customer_id,
             event_id: self.checked.event_id,
             action_name: self.config.action_name,
@@ -289,7 +289,7 @@ impl<'v> Queue<'_, 'v> {
             referer: self.visit.header("referer"),
             timeout_ms: settings.timeout_used(),
             sdk: self.visit.sdk,
-        })
+        }))
     }
 
     /// The direct-pass service gave no answer: the visitor passes for three minutes.

@@ -1,0 +1,81 @@
+//! Whole HTTP exchanges of the public Cloudflare connector, against the host-independent wrapper.
+
+use serde_json::{Value, json};
+use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply};
+use velvetrope::policy::{ConfigError, Integrations, Policy, Settings};
+use velvetrope::program::{Entry, Program, Scratch, Site};
+use velvetrope::request::NoFacts;
+use velvetrope::session::Secrets;
+
+use super::{headers, integer, text};
+
+/// What the wrapper answers, in the shape of the record's `expect`.
+pub fn answer(case: &Value) -> Value {
+    let identity = Identity {
+        sdk: "v3-javascript-3.7.10".into(),
+        platform: "cloudflare-1.2.3".into(),
+        connector: "cloudflare".into(),
+    };
+    let secrets = Secrets::new(text(case, "secret"), None);
+    let request = &case["request"];
+    if edge::push::is_push(text(request, "url")) {
+        let compiles = |text: &str| Integrations::parse(text, false).map(|_| ()).map_err(|error| error.to_string());
+        let push = edge::push::accept(text(request, "body").as_bytes(), &secrets, &identity, compiles);
+        let mut answer = describe(push.reply);
+        if let Some(stored) = push.accepted {
+            answer["stored"] = json!([{ "key": "info", "value": stored }]);
+        }
+        return answer;
+    }
+    describe(match policy(case) {
+        Ok(policy) => {
+            let site = edge::Site { policy: &policy, secrets: &secrets, identity: &identity };
+            handle(case, site)
+        }
+        Err(class) => edge::handle_failure(class, &Default::default(), &identity, "no configuration".into()),
+    })
+}
+
+fn handle(case: &Value, site: edge::Site<'_>) -> Reply {
+    let request = &case["request"];
+    let body = match case["read_request_body"] == json!(true) {
+        true => String::from_utf16_lossy(&text(request, "body").encode_utf16().take(2048).collect::<Vec<_>>()),
+        false => String::new(),
+    };
+    let incoming = Incoming {
+        method: text(request, "method"),
+        url: text(request, "url"),
+        version: "HTTP/1.1",
+        headers: &headers(case),
+        client_ip: text(&request["headers"], "cf-connecting-ip").parse().ok(),
+        body: &body,
+        now_ms: integer(case, "now_ms"),
+        facts: &NoFacts,
+    };
+    edge::handle(site, &incoming, &mut Scratch::default())
+}
+
+fn policy(case: &Value) -> Result<Policy, FailureClass> {
+    let stored = case["stored_config"].as_str().ok_or(FailureClass::NoConfiguration)?;
+    let integrations = Integrations::parse(stored, false).map_err(|error| match error {
+        ConfigError::Empty => FailureClass::NoConfiguration,
+        _ => FailureClass::InvalidConfiguration,
+    })?;
+    let entries = integrations.all.iter().map(|all| Entry { when: all.when.clone(), bypass: Vec::new() }).collect();
+    Ok(Policy {
+        settings: Settings::new(text(case, "customer_id")),
+        integrations,
+        rules: Vec::new(),
+        program: Program::compile(&Site { entries, ..Site::default() }),
+    })
+}
+
+fn describe(reply: Reply) -> Value {
+    let (forwarded, status, headers, body) = match reply.outcome {
+        Outcome::Forward { response_headers, .. } => (true, 200, response_headers, "origin".to_owned()),
+        Outcome::Answer { status, headers, body } => (false, status, headers, body),
+    };
+    let mut headers = headers;
+    headers.sort_by_key(|(name, _)| *name);
+    json!({ "forwarded_to_origin": forwarded, "status": status, "headers": headers, "body": body })
+}
