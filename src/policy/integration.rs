@@ -1,7 +1,7 @@
 //! The integration JSON as Queue-it publishes it (protocol, section 1).
 
-use super::json::{self, JsonError, Node, Value};
-use super::trigger;
+use super::document::{self, Node, SyntaxError, Value};
+use super::{place, trigger};
 use crate::language::Expression;
 
 /// The published configuration, and what was placed beside it.
@@ -121,7 +121,11 @@ impl Integrations {
     /// Reads a published configuration; `normalizer` says whether the host offers URL normalisation to integrations
     /// that ask for it.
     pub fn parse(text: &str, normalizer: bool) -> Result<Integrations, ConfigError> {
-        Integrations::of(&json::parse(text)?, normalizer)
+        let root = document::parse_json(text).map_err(|SyntaxError { at, message }| {
+            let (line, column) = place::position(text, at);
+            ConfigError::Syntax { line, column, message }
+        })?;
+        Integrations::of(&root, normalizer)
     }
 
     pub(super) fn of(root: &Node, normalizer: bool) -> Result<Integrations, ConfigError> {
@@ -145,12 +149,6 @@ impl ConfigError {
     pub(super) fn shape(node: &Node, place: &str, expected: &str) -> ConfigError {
         let message = format!("expected {expected}, found {}", node.kind());
         ConfigError::Shape { place: place.to_owned(), message, offset: node.at }
-    }
-}
-
-impl From<JsonError> for ConfigError {
-    fn from(JsonError { line, column, message }: JsonError) -> Self {
-        ConfigError::Syntax { line, column, message }
     }
 }
 
@@ -260,7 +258,7 @@ impl<'n, 't> Reader<'n, 't> {
         let Some(node) = self.node.get(key) else { return Ok(Number::Missing) };
         let number = match &node.value {
             Value::Null => return Ok(Number::Null),
-            Value::Number(digits) => Some(json::number(digits)),
+            Value::Number(digits) => Some(document::number(digits)),
             Value::Text(text) => text.trim().parse().ok(),
             _ => None,
         };
@@ -285,7 +283,7 @@ fn scalar(node: &Node, place: &str) -> Result<Option<String>, ConfigError> {
     match &node.value {
         Value::Null => Ok(None),
         Value::Text(text) => Ok(Some(text.clone().into_owned())),
-        Value::Number(digits) => Ok(Some(number_text(json::number(digits)))),
+        Value::Number(digits) => Ok(Some(number_text(document::number(digits)))),
         Value::Bool(value) => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => Err(ConfigError::shape(node, place, "a text")),
     }
@@ -315,7 +313,7 @@ mod tests {
             ("-3", "-3"),
         ];
         for (written, printed) in cases {
-            assert_eq!(number_text(json::number(written)), printed, "{written}");
+            assert_eq!(number_text(document::number(written)), printed, "{written}");
         }
     }
 }

@@ -9,17 +9,30 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::Severity;
-use crate::program::{Program, Verdict};
-use crate::request::Target;
+use crate::program::{Entry, Lists, Program, Site, Verdict};
 
+mod check;
+mod compile;
+mod document;
+mod fields;
+mod finding;
 mod integration;
-mod json;
+mod lists;
 mod place;
+mod review;
+mod rooms;
+mod rules;
+mod schemas;
 mod settings;
 mod trigger;
 
+pub use compile::{SETTINGS_FILE, files_named_by};
+pub use finding::Finding;
 pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic, number_text};
+pub use lists::ListSummary;
+pub use rooms::{Additions, CookieAttributes, Room, Route};
+pub use rules::BypassRule;
+pub use schemas::schemas;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, OnFailure, ProxySettings, SecretNames, Settings,
 };
@@ -28,63 +41,28 @@ pub use settings::{
 /// that they can be refused with a place.
 pub type Sources = BTreeMap<String, Vec<u8>>;
 
-/// A problem in a policy's sources.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Error or warning.
-    pub severity: Severity,
-    /// Stable code, such as `E0102` for expressions and `P0003` for files.
-    pub code: String,
-    /// Path as in [`Sources`].
-    pub file: String,
-    /// 1-based; 0 where the whole file is meant.
-    pub line: usize,
-    /// 1-based, in bytes; 0 where the whole line is meant.
-    pub column: usize,
-    /// What it is about: `rule "admins" of room shop`, `integration 3 (Checkout)`, …; empty for a file.
-    pub subject: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-    /// The source line and carets, if there are any.
-    pub snippet: Option<String>,
-}
-
-/// A bypass rule, in force.
-#[derive(Clone, Debug)]
-pub struct BypassRule {
-    /// Its id, given or made from its place.
-    pub id: String,
-    /// The room's id, or `*` for every room.
-    pub room: String,
-    /// What the operator calls it.
-    pub description: String,
-    /// Its expression as canonical text.
-    pub expression: String,
-    /// Drafts are kept, and never in force.
-    pub enabled: bool,
-}
-
 /// Everything an operator decided, compiled.
 #[derive(Debug)]
 pub struct Policy {
     /// `velvetrope.toml`.
     pub settings: Settings,
-    /// The published integrations followed by the rooms placed by host and path or by `when`; a verdict's `entry` is
+    /// The published integrations followed by the rooms placed by `when` or by host and path; a verdict's `entry` is
     /// an index into this.
     pub integrations: Integrations,
     /// Every bypass rule, drafts included; a verdict's `rule` is an index into this.
     pub rules: Vec<BypassRule>,
+    /// The rooms of the rooms file, suspended ones included.
+    pub rooms: Vec<Room>,
+    /// What is in the lists.
+    pub lists: BTreeMap<String, ListSummary>,
     /// All of it, compiled.
     pub program: Program,
 }
 
 impl Policy {
-    /// Reads and compiles everything. The findings hold every problem; there is a policy exactly if none of them is an
-    /// error.
-    pub fn compile(_sources: &Sources, _target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
-        todo!()
+    /// A policy without rooms, rules and lists of its own.
+    pub fn of_integrations(settings: Settings, integrations: Integrations) -> Policy {
+        Policy::assemble(settings, integrations, Vec::new(), Vec::new(), Lists::new())
     }
 
     /// The integration that a verdict is about.
@@ -94,4 +72,32 @@ impl Policy {
             Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => self.integrations.all.get(entry),
         }
     }
+
+    /// The bypass rules of an integration's room with their indexes, drafts included.
+    pub fn rules_of(&self, integration: &Integration) -> impl Iterator<Item = (usize, &BypassRule)> {
+        self.rules.iter().enumerate().filter(|(_, rule)| rule.is_for(integration))
+    }
+
+    fn assemble(
+        settings: Settings,
+        integrations: Integrations,
+        rules: Vec<rules::Checked>,
+        rooms: Vec<Room>,
+        lists: Lists,
+    ) -> Policy {
+        let summaries = lists.iter().map(|(name, list)| (name.clone(), ListSummary::from(list))).collect();
+        let (rules, conditions): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
+        let entries = integrations
+            .all
+            .iter()
+            .map(|integration| Entry { when: integration.when.clone(), bypass: bypass(&rules, integration) });
+        let program = Program::compile(&Site { entries: entries.collect(), rules: conditions, lists });
+        Policy { settings, integrations, rules, rooms, lists: summaries, program }
+    }
+}
+
+/// The rules in force for an integration.
+fn bypass(rules: &[BypassRule], integration: &Integration) -> Vec<usize> {
+    let rules = rules.iter().enumerate().filter(|(_, rule)| rule.enabled && rule.is_for(integration));
+    rules.map(|(index, _)| index).collect()
 }

@@ -8,6 +8,10 @@ use schemars::JsonSchema;
 use crate::program::ListKind;
 use crate::request::Target;
 
+mod read;
+
+pub(super) use read::{is_host, read};
+
 /// What an operator writes into `velvetrope.toml`. Only `customer_id` is required; file names are relative to the
 /// folder of `velvetrope.toml` and stay below it.
 #[derive(Clone, Debug, JsonSchema)]

@@ -4,8 +4,8 @@
 //! folded: a trigger that can never be true becomes `false`. A cookie is read even so, because the engine gives up on
 //! a request whose cookie is broken.
 
+use super::document::{Node, Value, number};
 use super::integration::{ConfigError, number_text};
-use super::json::{Node, Value, number};
 use crate::language::expression::{
     Argument, Base, Call, Comparison, Condition, Connective, Index, Literal, Operand, Relation, Right, Set, Test,
 };

@@ -10,7 +10,7 @@ use crate::request::{Fault, FieldId, Subject};
 
 mod lists;
 
-pub use lists::{List, ListKind, Lists};
+pub use lists::{Hostname, List, ListKind, Lists};
 
 /// What a program is compiled from.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply};
 use velvetrope::policy::{ConfigError, Integrations, Policy, Settings};
-use velvetrope::program::{Entry, Program, Scratch, Site};
+use velvetrope::program::Scratch;
 use velvetrope::request::NoFacts;
 use velvetrope::session::Secrets;
 
@@ -61,13 +61,7 @@ fn policy(case: &Value) -> Result<Policy, FailureClass> {
         ConfigError::Empty => FailureClass::NoConfiguration,
         _ => FailureClass::InvalidConfiguration,
     })?;
-    let entries = integrations.all.iter().map(|all| Entry { when: all.when.clone(), bypass: Vec::new() }).collect();
-    Ok(Policy {
-        settings: Settings::new(text(case, "customer_id")),
-        integrations,
-        rules: Vec::new(),
-        program: Program::compile(&Site { entries, ..Site::default() }),
-    })
+    Ok(Policy::of_integrations(Settings::new(text(case, "customer_id")), integrations))
 }
 
 fn describe(reply: Reply) -> Value {

@@ -1,0 +1,222 @@
+//! Checks an operator's expression: what the language says of it, and whether this policy and its target can keep
+//! what it asks for.
+
+use std::ops::Range;
+
+use super::document::{Node, inside_string};
+use super::finding::{File, Kind, Problem, did_you_mean};
+use super::settings::Settings;
+use crate::language::expression::{Argument, Base, Condition, Connective, Operand, Right, Test};
+use crate::language::{self, Diagnostic, Expression, Scheme};
+use crate::program::{List, Lists};
+use crate::request::{Field, FieldId, Supply, Target, Type};
+
+/// Checks expressions of one policy.
+pub(super) struct Checker<'a> {
+    pub settings: &'a Settings,
+    pub lists: &'a Lists,
+}
+
+/// Where an expression stands.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub file: File<'a>,
+    /// The JSON text that holds it, or that it was made from.
+    pub node: &'a Node<'a>,
+    /// What it is about.
+    pub subject: &'a str,
+}
+
+impl Checker<'_> {
+    /// The checked expression, unless there are errors. Everything wrong with it is reported.
+    pub fn expression(&self, origin: Origin, text: &str) -> Option<Expression> {
+        let scheme = Scheme::standard();
+        match language::parse(text, scheme) {
+            Ok(expression) => {
+                let mut told = language::lint(&expression);
+                told.sort_by_key(|diagnostic| diagnostic.span.start);
+                told.into_iter().for_each(|diagnostic| origin.tell(text, diagnostic));
+                visit(&expression.root, &mut |seen| self.seen(origin, text, seen));
+                Some(expression)
+            }
+            Err(diagnostics) => {
+                diagnostics.into_iter().for_each(|diagnostic| origin.tell(text, diagnostic));
+                None
+            }
+        }
+    }
+
+    fn seen(&self, origin: Origin, text: &str, seen: Seen) {
+        match seen {
+            Seen::Field(field, span) => {
+                let problem = field.standard().and_then(|field| self.field_problem(field));
+                problem.into_iter().for_each(|problem| origin.add(text, span.clone(), problem));
+            }
+            Seen::List(name, of, span) => {
+                let problem = self.list_problem(name, of);
+                problem.into_iter().for_each(|problem| origin.add(text, span.clone(), problem));
+            }
+        }
+    }
+
+    fn field_problem(&self, field: Field) -> Option<Problem> {
+        let name = field.info().name;
+        if field.is_barred_from_bypass_rules() {
+            let message = format!("bypass rules must not use `{name}`");
+            return Some(Problem::error(Kind::BarredField, message).help("test something else, such as `ip.src`"));
+        }
+        let target = self.settings.target;
+        match field.info().supply(target) {
+            Supply::Always => None,
+            Supply::Never => {
+                let message = format!("{} cannot supply `{name}`", target_name(target));
+                let help = "where a field is missing, a negated test of it is true for everybody";
+                Some(Problem::error(Kind::UnsuppliedField, message).help(help))
+            }
+            Supply::Configured(what) if self.is_configured(field, what) => None,
+            Supply::Configured(what) => {
+                let message = format!("`{name}` needs {what}");
+                let help = match target {
+                    Target::GoogleCloud => "set it up, and name the variable in `google_cloud.variables`",
+                    Target::Proxy | Target::Worker => "name the MMDB file in the section [geoip]",
+                };
+                Some(Problem::error(Kind::UnconfiguredField, message).help(help))
+            }
+        }
+    }
+
+    fn is_configured(&self, field: Field, what: &str) -> bool {
+        let geoip = &self.settings.geoip;
+        let by_database = match field {
+            Field::IpSrcAsnum => geoip.asn.is_some(),
+            Field::IpSrcCountry | Field::IpSrcContinent | Field::IpSrcIsInEuropeanUnion => {
+                geoip.country.is_some() || geoip.city.is_some()
+            }
+            place => place.info().name.starts_with("ip.src.") && geoip.city.is_some(),
+        };
+        by_database || self.settings.google_cloud.variables.iter().any(|name| what.contains(&format!("{{{name}}}")))
+    }
+
+    fn list_problem(&self, name: &str, of: &Type) -> Option<Problem> {
+        let Some(list) = self.lists.get(name) else {
+            let known = self.lists.keys().map(String::as_str);
+            let help = did_you_mean(name, known).unwrap_or("name its file in the section [lists]".to_owned());
+            return Some(Problem::error(Kind::UnknownList, format!("there is no list `${name}`")).help(help));
+        };
+        let (is_fit, holds) = match list {
+            List::Ip(_) => (*of == Type::Ip, "addresses"),
+            List::Hostname(_) => (*of == Type::Bytes, "host names"),
+            List::Asn(_) => (*of == Type::Int, "AS numbers"),
+        };
+        let problem = Problem::error(Kind::WrongList, format!("the list `${name}` holds {holds}, and this is {of}"));
+        (!is_fit).then(|| problem.help("set the `kind` of the list in velvetrope.toml"))
+    }
+}
+
+impl Origin<'_> {
+    fn tell(&self, text: &str, diagnostic: Diagnostic) {
+        let Diagnostic { severity, code, span, message, help } = diagnostic;
+        self.add(text, span, Problem::new(severity, code.to_string(), message).maybe_help(help));
+    }
+
+    /// A problem of some bytes of the expression.
+    pub fn add(&self, text: &str, span: Range<usize>, problem: Problem) {
+        let is_verbatim = self.node.as_text() == Some(text);
+        let at = if is_verbatim { inside_string(self.file.text, self.node.at, span.start) } else { self.node.at };
+        self.file.add_inner(at, text, span, problem.about(self.subject));
+    }
+}
+
+fn target_name(target: Target) -> &'static str {
+    match target {
+        Target::Worker => "a Worker",
+        Target::GoogleCloud => "a Google Cloud callout",
+        Target::Proxy => "the proxy",
+    }
+}
+
+/// Whether a condition is the same for every request, as far as its shape tells.
+pub(super) fn constant(condition: &Condition) -> Option<bool> {
+    match condition {
+        Condition::Constant(value) => Some(*value),
+        Condition::Not(inner) => constant(inner).map(|value| !value),
+        Condition::Chain(Connective::Xor, _) => None,
+        Condition::Chain(connective, parts) => {
+            let decisive = *connective == Connective::Or;
+            let parts: Vec<_> = parts.iter().map(constant).collect();
+            match parts.contains(&Some(decisive)) {
+                true => Some(decisive),
+                false => parts.iter().all(|part| *part == Some(!decisive)).then_some(!decisive),
+            }
+        }
+        Condition::Truth(_) | Condition::Compare(_) | Condition::Quantified(..) => None,
+    }
+}
+
+/// What an expression asks for.
+enum Seen<'e> {
+    Field(FieldId, &'e Range<usize>),
+    /// A list, the type of what is looked up in it, and the comparison.
+    List(&'e str, &'e Type, &'e Range<usize>),
+}
+
+fn visit<'e>(condition: &'e Condition, see: &mut impl FnMut(Seen<'e>)) {
+    match condition {
+        Condition::Constant(_) => {}
+        Condition::Truth(operand) => visit_operand(operand, see),
+        Condition::Not(inner) | Condition::Quantified(_, inner) => visit(inner, see),
+        Condition::Chain(_, parts) => parts.iter().for_each(|part| visit(part, see)),
+        Condition::Compare(comparison) => {
+            visit_operand(&comparison.left, see);
+            match &comparison.test {
+                Test::Order(_, Right::Operand(right)) => visit_operand(right, see),
+                Test::InList(name) => see(Seen::List(name, &comparison.left.value_type, &comparison.span)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn visit_operand<'e>(operand: &'e Operand, see: &mut impl FnMut(Seen<'e>)) {
+    match &operand.base {
+        Base::Field(field) => see(Seen::Field(*field, &operand.span)),
+        Base::Call(call) => {
+            for argument in &call.arguments {
+                match argument {
+                    Argument::Operand(operand) => visit_operand(operand, see),
+                    Argument::Condition(condition) => visit(condition, see),
+                    Argument::Literal(_) | Argument::Pattern(_) => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_constant_where_its_shape_tells() {
+        use Condition::{Chain, Constant};
+        let open = || {
+            Condition::Truth(Operand {
+                base: Base::Field(Field::Ssl.into()),
+                path: Vec::new(),
+                value_type: Type::Bool,
+                each: false,
+                span: 0..0,
+            })
+        };
+        for (condition, value) in [
+            (open(), None),
+            (Chain(Connective::And, vec![open(), Constant(false)]), Some(false)),
+            (Chain(Connective::And, vec![open(), Constant(true)]), None),
+            (Chain(Connective::Or, vec![open(), Constant(true)]), Some(true)),
+            (Chain(Connective::Or, vec![Constant(false), Constant(false)]), Some(false)),
+            (Condition::Not(Box::new(Constant(true))), Some(false)),
+        ] {
+            assert_eq!(constant(&condition), value, "{condition:?}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! From the texts of a policy to the policy, with everything that is wrong with them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::check::Checker;
+use super::document::{Node, parse_json};
+use super::finding::{File, Kind, Problem, Report, did_you_mean};
+use super::integration::{ConfigError, Integrations};
+use super::rooms::Placed;
+use super::rules::Checked;
+use super::settings::Settings;
+use super::{Finding, Policy, Room, Sources, lists, review, rooms, rules, settings};
+use crate::program::Lists;
+use crate::request::Target;
+
+/// The file that names all others.
+pub const SETTINGS_FILE: &str = "velvetrope.toml";
+
+/// The files of the policy that a `velvetrope.toml` names, as far as it can be read.
+pub fn files_named_by(settings: &str) -> Vec<String> {
+    let report = Report::default();
+    let settings = settings::read(File { path: SETTINGS_FILE, text: settings, report: &report });
+    let rules = settings.rules.into_values().flatten();
+    let lists = settings.lists.into_values().map(|list| list.file);
+    settings.integration.into_iter().chain(settings.rooms).chain(rules).chain(lists).collect()
+}
+
+impl Policy {
+    /// Reads and compiles everything. The findings hold every problem; there is a policy exactly if none of them is an
+    /// error. Sources without a `velvetrope.toml` are one integration JSON and defaults for everything else.
+    pub fn compile(sources: &Sources, target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
+        let report = Report::default();
+        let policy = Compiler { sources, report: &report }.policy(target);
+        let policy = policy.filter(|_| !report.has_errors());
+        (policy, report.into_findings())
+    }
+}
+
+struct Compiler<'a> {
+    sources: &'a Sources,
+    report: &'a Report,
+}
+
+impl<'a> Compiler<'a> {
+    fn policy(&self, target: Option<Target>) -> Option<Policy> {
+        let mut settings = self.settings()?;
+        settings.target = target.unwrap_or(settings.target);
+        let lists = self.lists(&settings);
+        let mut integrations = self.integrations(&settings);
+        let checker = Checker { settings: &settings, lists: &lists };
+        let placed = self.rooms(&settings, &checker);
+        if settings.integration.is_none() && settings.rooms.is_none() {
+            let problem = Problem::error(Kind::MissingKey, "the policy protects nothing");
+            let help = "name the published configuration: `integration = \"integration.json\"`, or a file of `rooms`";
+            self.report.add(SETTINGS_FILE, problem.help(help));
+        }
+        let known = KnownRooms::new(&integrations, &placed.rooms);
+        let rules = self.rules(&settings, &known, &checker);
+        integrations.all.extend(placed.integrations);
+        (!self.report.has_errors()).then(|| Policy::assemble(settings, integrations, rules, placed.rooms, lists))
+    }
+
+    fn settings(&self) -> Option<Settings> {
+        match self.sources.get(SETTINGS_FILE) {
+            Some(_) => Some(settings::read(self.file(SETTINGS_FILE)?)),
+            None => self.defaults(),
+        }
+    }
+
+    /// The settings of a policy that is nothing but an integration JSON: the customer is who published it.
+    fn defaults(&self) -> Option<Settings> {
+        let Some(path) = self.sources.keys().find(|path| path.ends_with(".json")).filter(|_| self.sources.len() == 1)
+        else {
+            self.report.add(SETTINGS_FILE, Problem::error(Kind::Unreadable, "there is no velvetrope.toml"));
+            return None;
+        };
+        let file = self.file(path)?;
+        let customer = parse_json(file.text).ok().and_then(|root| publisher(&root)).unwrap_or_default();
+        if customer.is_empty() {
+            let problem = Problem::error(Kind::MissingKey, "the configuration does not say whose it is");
+            let help = "write a velvetrope.toml beside it, with `customer_id` and `integration`";
+            self.report.add(path, problem.help(help));
+        }
+        Some(Settings { integration: Some(path.clone()), ..Settings::new(customer) })
+    }
+
+    fn lists(&self, settings: &Settings) -> Lists {
+        let lists = settings.lists.iter().filter_map(|(name, entry)| {
+            let file = self.file(&entry.file)?;
+            Some((name.clone(), lists::read(file, name, entry.kind)))
+        });
+        lists.collect()
+    }
+
+    fn integrations(&self, settings: &Settings) -> Integrations {
+        let none = || Integrations { version: "1".to_owned(), all: Vec::new() };
+        let Some(path) = &settings.integration else { return none() };
+        let will_arrive = settings.delivery.push || settings.delivery.pull;
+        if will_arrive && !self.sources.contains_key(path) {
+            return none();
+        }
+        let Some(file) = self.file(path) else { return none() };
+        match self.published(file, settings) {
+            Ok(integrations) => integrations,
+            Err(error) => {
+                review::refusal(file, &error);
+                none()
+            }
+        }
+    }
+
+    fn published(&self, file: File, settings: &Settings) -> Result<Integrations, ConfigError> {
+        // Parsed once more than needed, so that the place of a syntax error is worked out in one place only.
+        let integrations = Integrations::parse(file.text, settings.normalize_urls)?;
+        if let Ok(root) = parse_json(file.text) {
+            review::review(file, &root, &integrations);
+            review::customer(file, &root, &settings.customer_id);
+        }
+        Ok(integrations)
+    }
+
+    fn rooms(&self, settings: &Settings, checker: &Checker) -> Placed {
+        let file = settings.rooms.as_ref().and_then(|path| self.file(path));
+        file.map(|file| rooms::read(file, checker)).unwrap_or_default()
+    }
+
+    fn rules(&self, settings: &Settings, known: &KnownRooms, checker: &Checker) -> Vec<Checked> {
+        let mut all = Vec::new();
+        for (room, paths) in &settings.rules {
+            let id = known.id_of(room).unwrap_or_else(|| {
+                let problem =
+                    Problem::error(Kind::UnknownRoom, format!("[rules] names a room `{room}` that is not there"));
+                let help = did_you_mean(room, known.names());
+                let help =
+                    help.unwrap_or("rules belong to the `EventId` of an integration or the name of a room".to_owned());
+                self.report.add(SETTINGS_FILE, problem.help(help));
+                room
+            });
+            let start = all.len();
+            for file in paths.iter().filter_map(|path| self.file(path)) {
+                let already = all.len() - start;
+                all.extend(rules::read(file, id, already, checker));
+            }
+            self.duplicates(&all[start..]);
+        }
+        all
+    }
+
+    fn duplicates(&self, rules: &[Checked]) {
+        let mut seen = HashSet::new();
+        for (rule, _) in rules {
+            if !seen.insert(&rule.id) {
+                let problem = Problem::error(Kind::Duplicate, format!("two rules have the id `{}`", rule.id));
+                self.report.add(&rule.file, problem.about(&rule.subject()));
+            }
+        }
+    }
+
+    /// The text of a file that the policy names.
+    fn file(&self, path: &str) -> Option<File<'a>> {
+        let Some((path, bytes)) = self.sources.get_key_value(path) else {
+            let problem = Problem::error(Kind::Unreadable, "the file is not there, or cannot be read");
+            self.report.add(path, problem.help("velvetrope.toml names it"));
+            return None;
+        };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Some(File { path, text, report: self.report }),
+            Err(error) => {
+                let message = format!("the file is not UTF-8: byte {} is out of place", error.valid_up_to() + 1);
+                self.report.add(path, Problem::error(Kind::Unreadable, message));
+                None
+            }
+        }
+    }
+}
+
+/// Whose configuration it is: as it says itself, or by the first label of a `QueueDomain`.
+fn publisher(root: &Node) -> Option<String> {
+    let said = root.get("CustomerId").and_then(Node::as_text);
+    let domains = root.get("Integrations").and_then(Node::as_array).unwrap_or_default().iter();
+    let mut labels = domains.filter_map(|integration| integration.get("QueueDomain")?.as_text()?.split('.').next());
+    said.filter(|said| !said.is_empty()).or_else(|| labels.next()).map(str::to_owned)
+}
+
+/// The rooms that rules can belong to: their spellings in lower case, and their ids.
+struct KnownRooms<'a> {
+    ids: BTreeMap<String, &'a str>,
+}
+
+impl<'a> KnownRooms<'a> {
+    fn new(integrations: &'a Integrations, rooms: &'a [Room]) -> Self {
+        let published = integrations.all.iter().filter_map(|integration| integration.event_id.as_deref());
+        let mut ids: BTreeMap<_, _> = published.map(|id| (id.to_lowercase(), id)).collect();
+        for room in rooms {
+            let names = [Some(room.name.as_str()), room.id.as_deref(), Some(room.event_id())];
+            ids.extend(names.into_iter().flatten().map(|name| (name.to_lowercase(), room.event_id())));
+        }
+        ids.insert("*".to_owned(), "*");
+        KnownRooms { ids }
+    }
+
+    fn id_of(&self, name: &str) -> Option<&'a str> {
+        self.ids.get(&name.to_lowercase()).copied()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.ids.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,141 @@
+//! Reading an object key by key, so that everything wrong with it is reported in one run.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+
+use super::document::{Node, Value};
+use super::finding::{File, Kind, Problem, did_you_mean};
+
+/// An object of which keys are asked for; what was not asked for is unknown.
+pub(super) struct Fields<'n, 't, 's> {
+    pub file: File<'s>,
+    pub node: &'n Node<'t>,
+    /// What the problems are about.
+    pub subject: String,
+    asked: RefCell<Vec<&'static str>>,
+}
+
+impl<'n, 't, 's> Fields<'n, 't, 's> {
+    /// `None`, and reported, if the node is no object.
+    pub fn new(file: File<'s>, node: &'n Node<'t>, subject: impl Into<String>) -> Option<Self> {
+        let fields = Fields { file, node, subject: subject.into(), asked: RefCell::default() };
+        match node.value {
+            Value::Object(_) => Some(fields),
+            _ => fields.expected(node, "an object"),
+        }
+    }
+
+    /// The value of a key; null counts as absent, as the API has it.
+    pub fn get(&self, key: &'static str) -> Option<&'n Node<'t>> {
+        self.asked.borrow_mut().push(key);
+        self.node.get(key).filter(|node| node.value != Value::Null)
+    }
+
+    /// The value of a key that must be there.
+    pub fn required(&self, key: &'static str, help: &str) -> Option<&'n Node<'t>> {
+        let found = self.get(key);
+        if found.is_none() {
+            self.problem(self.node, Problem::error(Kind::MissingKey, format!("`{key}` is missing")).help(help));
+        }
+        found
+    }
+
+    pub fn text(&self, key: &'static str) -> Option<String> {
+        self.text_of(self.get(key)?)
+    }
+
+    pub fn flag(&self, key: &'static str) -> Option<bool> {
+        let node = self.get(key)?;
+        match node.value {
+            Value::Bool(value) => Some(value),
+            _ => self.expected(node, "true or false"),
+        }
+    }
+
+    pub fn number(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let node = self.get(key)?;
+        let Value::Number(digits) = &node.value else { return self.expected(node, "a number") };
+        let number = digits.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let message = format!("`{key}` must be a whole number from {} to {}", range.start(), range.end());
+            self.problem(node, Problem::error(Kind::BadValue, message));
+        }
+        number
+    }
+
+    /// One of several words.
+    pub fn choice<T: Copy>(&self, key: &'static str, words: &[(&'static str, T)]) -> Option<T> {
+        let node = self.get(key)?;
+        let text = self.text_of(node)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let known = words.iter().map(|(word, _)| *word);
+            let all = known.clone().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            let problem = Problem::error(Kind::BadValue, format!("`{key}` cannot be `{text}`"));
+            self.problem(node, problem.help(did_you_mean(&text, known).unwrap_or(format!("it is one of {all}"))));
+        }
+        found
+    }
+
+    /// A text of one's own form, such as an address.
+    pub fn parsed<T: std::str::FromStr>(&self, key: &'static str, form: &str) -> Option<T> {
+        let node = self.get(key)?;
+        let text = self.text_of(node)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            let message = format!("`{key}` must be {form}");
+            self.problem(node, Problem::error(Kind::BadValue, message));
+        }
+        value
+    }
+
+    /// Texts in an array; none where the key is absent.
+    pub fn texts(&self, key: &'static str) -> Vec<(String, &'n Node<'t>)> {
+        let elements = self.get(key).and_then(|node| self.elements_of(node)).unwrap_or_default();
+        elements.iter().filter_map(|element| Some((self.text_of(element)?, element))).collect()
+    }
+
+    /// An object below this one.
+    pub fn table(&self, key: &'static str) -> Option<Fields<'n, 't, 's>> {
+        Fields::new(self.file, self.get(key)?, self.subject.clone())
+    }
+
+    pub fn elements_of(&self, node: &'n Node<'t>) -> Option<&'n [Node<'t>]> {
+        node.as_array().or_else(|| self.expected(node, "an array"))
+    }
+
+    pub fn text_of(&self, node: &Node) -> Option<String> {
+        match node.as_text() {
+            Some(text) => Some(text.to_owned()),
+            None => self.expected(node, "a text"),
+        }
+    }
+
+    pub fn expected<T>(&self, node: &Node, expected: &str) -> Option<T> {
+        let message = format!("expected {expected}, found {}", node.kind());
+        self.problem(node, Problem::error(Kind::WrongType, message));
+        None
+    }
+
+    pub fn bad_value(&self, node: &Node, message: impl Into<String>, help: &str) {
+        self.problem(node, Problem::error(Kind::BadValue, message).help(help));
+    }
+
+    pub fn problem(&self, node: &Node, problem: Problem) {
+        // An object or array is pointed at, not underlined.
+        let end = if matches!(node.value, Value::Object(_) | Value::Array(_)) { node.at + 1 } else { node.end };
+        self.file.add(node.at..end, problem.about(&self.subject));
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub fn finish(self) {
+        let asked = self.asked.borrow();
+        for member in self.node.members() {
+            if !asked.contains(&member.key.as_ref()) {
+                let problem = Problem::error(Kind::UnknownKey, format!("there is no key `{}` here", member.key))
+                    .maybe_help(did_you_mean(&member.key, asked.iter().copied()));
+                self.file.add(member.span.clone(), problem.about(&self.subject));
+            }
+        }
+    }
+}

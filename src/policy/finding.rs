@@ -1,0 +1,188 @@
+//! What is wrong in a policy's sources, and where.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::place;
+use crate::language::Severity;
+
+/// A problem in a policy's sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Stable code, such as `E0102` for expressions and `P0003` for files.
+    pub code: String,
+    /// Path as in [`super::Sources`].
+    pub file: String,
+    /// 1-based; 0 where the whole file is meant.
+    pub line: usize,
+    /// 1-based, in bytes; 0 where the whole line is meant.
+    pub column: usize,
+    /// What it is about: `rule "admins" of room shop`, `integration 3 (Checkout)`, …; empty for a file.
+    pub subject: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The source line and carets, if there are any.
+    pub snippet: Option<String>,
+}
+
+/// The kinds of problems that are not about the text of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A file is missing, unreadable or not UTF-8.
+    Unreadable = 1,
+    /// A file is not JSON or TOML.
+    Syntax = 2,
+    /// A key that nobody knows.
+    UnknownKey = 3,
+    /// A value of the wrong type.
+    WrongType = 4,
+    /// A key that must be there.
+    MissingKey = 5,
+    /// A value that is not allowed.
+    BadValue = 6,
+    /// Two of something that there may be one of.
+    Duplicate = 7,
+    /// A room that nothing defines.
+    UnknownRoom = 8,
+    /// A list that nothing defines.
+    UnknownList = 9,
+    /// A list of another kind than the field's.
+    WrongList = 10,
+    /// A list without members.
+    EmptyList = 11,
+    /// A field that bypass rules must not use.
+    BarredField = 12,
+    /// A field the target cannot supply.
+    UnsuppliedField = 13,
+    /// A field that needs something to be set up.
+    UnconfiguredField = 14,
+    /// A condition that is always or never true.
+    Constant = 15,
+    /// A value in the integration JSON that the engine does not know and works around.
+    IgnoredValue = 16,
+    /// Something that makes an integration fail for every visitor.
+    BrokenIntegration = 17,
+    /// Something in an integration that works, and probably surprises.
+    Surprise = 18,
+}
+
+/// A problem on its way into the report.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    severity: Severity,
+    code: String,
+    subject: String,
+    message: String,
+    help: Option<String>,
+}
+
+impl Problem {
+    pub fn error(kind: Kind, message: impl Into<String>) -> Problem {
+        Problem::new(Severity::Error, format!("P{:04}", kind as u16), message.into())
+    }
+
+    pub fn warning(kind: Kind, message: impl Into<String>) -> Problem {
+        Problem { severity: Severity::Warning, ..Problem::error(kind, message) }
+    }
+
+    pub fn new(severity: Severity, code: String, message: String) -> Problem {
+        Problem { severity, code, subject: String::new(), message, help: None }
+    }
+
+    /// What it is about.
+    pub fn about(mut self, subject: &str) -> Problem {
+        self.subject = subject.to_owned();
+        self
+    }
+
+    /// What to do about it.
+    pub fn help(self, help: impl Into<String>) -> Problem {
+        self.maybe_help(Some(help.into()))
+    }
+
+    /// What to do about it, if that is known.
+    pub fn maybe_help(mut self, help: Option<String>) -> Problem {
+        self.help = help.or(self.help);
+        self
+    }
+}
+
+/// All problems found so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    findings: RefCell<Vec<Finding>>,
+}
+
+impl Report {
+    /// A problem of a whole file.
+    pub fn add(&self, file: &str, problem: Problem) {
+        self.push(file, (0, 0), None, problem);
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.findings.borrow().iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Everything, by file and place.
+    pub fn into_findings(self) -> Vec<Finding> {
+        let mut findings = self.findings.into_inner();
+        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        findings
+    }
+
+    fn push(&self, file: &str, (line, column): (usize, usize), snippet: Option<String>, problem: Problem) {
+        let Problem { severity, code, subject, message, help } = problem;
+        let file = file.to_owned();
+        self.findings.borrow_mut().push(Finding {
+            severity,
+            code,
+            file,
+            line,
+            column,
+            subject,
+            message,
+            help,
+            snippet,
+        });
+    }
+}
+
+/// One text of the policy, and where to report its problems.
+#[derive(Clone, Copy)]
+pub(super) struct File<'s> {
+    pub path: &'s str,
+    pub text: &'s str,
+    pub report: &'s Report,
+}
+
+impl File<'_> {
+    /// A problem of some bytes of the file.
+    pub fn add(&self, span: Range<usize>, problem: Problem) {
+        let snippet = place::snippet(self.text, span.clone());
+        self.report.push(self.path, place::position(self.text, span.start), Some(snippet), problem);
+    }
+
+    /// A problem of a text inside the file, such as an expression in JSON: `at` is where it is in the file, and
+    /// `span` what is meant of `inner`.
+    pub fn add_inner(&self, at: usize, inner: &str, span: Range<usize>, problem: Problem) {
+        let snippet = place::snippet(inner, span);
+        self.report.push(self.path, place::position(self.text, at), Some(snippet), problem);
+    }
+}
+
+/// "did you mean": the known word that is nearest to a misspelt one, if any is near.
+pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let lower = word.to_lowercase();
+    let scored = known.into_iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known));
+    let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
+    (distance <= (word.chars().count() / 3).max(1)).then_some(known)
+}
+
+/// The help line of [`nearest`].
+pub(super) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+    nearest(word, known).map(|known| format!("did you mean `{known}`?"))
+}

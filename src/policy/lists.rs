@@ -1,0 +1,259 @@
+//! Lists: text with one `value # comment` a line, or the JSON items of the lists API.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use ipnet::IpNet;
+
+use super::document::{Node, Value, parse_json};
+use super::finding::{File, Kind, Problem};
+use super::settings::is_host;
+use crate::language::expression::IpRange;
+use crate::program::{Hostname, List, ListKind};
+
+/// A list in a few words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListSummary {
+    /// What it holds.
+    pub kind: ListKind,
+    /// How many.
+    pub members: usize,
+}
+
+/// How many bad members of one list are told one by one.
+const TOLD: usize = 20;
+
+/// Reads a list; bad members are reported and left out.
+pub(super) fn read(file: File, name: &str, kind: ListKind) -> List {
+    let mut reader = Reader { file, subject: format!("list ${name}"), list: empty(kind), bad: 0 };
+    if file.path.ends_with(".json") {
+        reader.items()
+    } else {
+        reader.lines()
+    }
+    reader.finish()
+}
+
+struct Reader<'s> {
+    file: File<'s>,
+    subject: String,
+    list: List,
+    bad: usize,
+}
+
+/// Why a member is none, and what to write instead.
+type Bad = (String, Option<String>);
+
+impl<'s> Reader<'s> {
+    fn lines(&mut self) {
+        let mut start = 0;
+        for line in self.file.text.split_inclusive('\n') {
+            let value = line.split('#').next().unwrap_or_default();
+            let member = value.trim();
+            if !member.is_empty() {
+                let at = start + (value.len() - value.trim_start().len());
+                let outcome = add_text(&mut self.list, member);
+                self.tell(at..at + member.len(), outcome);
+            }
+            start += line.len();
+        }
+    }
+
+    fn items(&mut self) {
+        let root = match parse_json(self.file.text) {
+            Ok(root) => root,
+            Err(error) => return self.file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message)),
+        };
+        let items = root.get("result").or_else(|| root.get("items")).unwrap_or(&root);
+        let Some(items) = items.as_array() else {
+            let message = format!("expected an array of items, found {}", items.kind());
+            return self.file.add(items.at..items.at + 1, Problem::error(Kind::WrongType, message));
+        };
+        for item in items {
+            let outcome = add_item(&mut self.list, item);
+            self.tell(item.at..item.end, outcome);
+        }
+    }
+
+    fn tell(&mut self, span: Range<usize>, outcome: Result<(), Bad>) {
+        let Err((message, help)) = outcome else { return };
+        self.bad += 1;
+        if self.bad <= TOLD {
+            self.file.add(span, Problem::error(Kind::BadValue, message).maybe_help(help).about(&self.subject));
+        }
+    }
+
+    fn finish(self) -> List {
+        if self.bad > TOLD {
+            let message = format!("{} more members are not usable", self.bad - TOLD);
+            self.file.report.add(self.file.path, Problem::error(Kind::BadValue, message).about(&self.subject));
+        }
+        if self.bad == 0 && ListSummary::from(&self.list).members == 0 {
+            let problem = Problem::warning(Kind::EmptyList, "the list is empty, so nothing is ever in it");
+            self.file.report.add(self.file.path, problem.about(&self.subject));
+        }
+        self.list
+    }
+}
+
+fn empty(kind: ListKind) -> List {
+    match kind {
+        ListKind::Ip => List::Ip(Vec::new()),
+        ListKind::Hostname => List::Hostname(Vec::new()),
+        ListKind::Asn => List::Asn(Vec::new()),
+    }
+}
+
+impl From<&List> for ListSummary {
+    fn from(list: &List) -> Self {
+        let (kind, members) = match list {
+            List::Ip(ranges) => (ListKind::Ip, ranges.len()),
+            List::Hostname(names) => (ListKind::Hostname, names.len()),
+            List::Asn(numbers) => (ListKind::Asn, numbers.len()),
+        };
+        ListSummary { kind, members }
+    }
+}
+
+fn add_text(list: &mut List, text: &str) -> Result<(), Bad> {
+    match list {
+        List::Ip(ranges) => ranges.push(ip_range(text)?),
+        List::Hostname(names) => names.push(hostname(text, true)?),
+        List::Asn(numbers) => numbers.push(asn(text)?),
+    }
+    Ok(())
+}
+
+/// One item of the API: its value stands under the kind of the list.
+fn add_item(list: &mut List, item: &Node) -> Result<(), Bad> {
+    let key = match list {
+        List::Ip(_) => "ip",
+        List::Hostname(_) => "hostname",
+        List::Asn(_) => "asn",
+    };
+    let value = item.get(key).ok_or_else(|| (format!("expected an item such as {}", example(key)), None))?;
+    match (list, &value.value) {
+        (list @ List::Ip(_), Value::Text(text)) => add_text(list, text),
+        (list @ List::Asn(_), Value::Number(digits)) => add_text(list, digits),
+        (List::Hostname(names), Value::Object(_)) => {
+            let name = value.get("url_hostname").and_then(Node::as_text).unwrap_or_default();
+            let exclude = value.get("exclude_exact_hostname").is_none_or(Node::is_truthy);
+            names.push(hostname(name, exclude)?);
+            Ok(())
+        }
+        _ => Err((format!("expected an item such as {}, found {}", example(key), value.kind()), None)),
+    }
+}
+
+fn example(key: &str) -> &'static str {
+    match key {
+        "ip" => r#"{"ip": "192.0.2.0/24"}"#,
+        "asn" => r#"{"asn": 64496}"#,
+        _ => r#"{"hostname": {"url_hostname": "tickets.example"}}"#,
+    }
+}
+
+fn ip_range(text: &str) -> Result<IpRange, Bad> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpRange { first: address, last: address });
+    }
+    if let Some((first, last)) = text.split_once("..") {
+        return between(first, last).ok_or_else(|| (format!("`{text}` is not a range of addresses"), None));
+    }
+    let network: IpNet = text.parse().map_err(|_| (format!("`{text}` is not an address or network"), None))?;
+    if network.addr() != network.network() {
+        return Err((format!("`{text}` has bits set behind its prefix"), Some(format!("write `{}`", network.trunc()))));
+    }
+    Ok(IpRange { first: network.network(), last: network.broadcast() })
+}
+
+fn between(first: &str, last: &str) -> Option<IpRange> {
+    let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
+    (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(IpRange { first, last })
+}
+
+fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
+    let name = text.to_ascii_lowercase();
+    let (suffix, is_below) = match name.strip_prefix("*.") {
+        Some(suffix) => (suffix, true),
+        None => (name.as_str(), false),
+    };
+    if !is_host(suffix) {
+        let help = "write it as `tickets.example` or `*.tickets.example`, without scheme, port and path";
+        return Err((format!("`{text}` is not a host name"), Some(help.to_owned())));
+    }
+    Ok(match is_below {
+        true => Hostname::Below { suffix: suffix.to_owned(), apex: !exclude_exact },
+        false => Hostname::Exact(name),
+    })
+}
+
+fn asn(text: &str) -> Result<i64, Bad> {
+    let digits = text.strip_prefix("AS").unwrap_or(text);
+    digits.parse::<u32>().map(i64::from).map_err(|_| (format!("`{text}` is not an AS number"), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::{Finding, Report};
+    use super::*;
+
+    fn list(path: &str, text: &str, kind: ListKind) -> (List, Vec<Finding>) {
+        let report = Report::default();
+        let list = read(File { path, text, report: &report }, "l", kind);
+        (list, report.into_findings())
+    }
+
+    fn range(first: &str, last: &str) -> IpRange {
+        IpRange { first: first.parse().unwrap(), last: last.parse().unwrap() }
+    }
+
+    #[test]
+    fn text_holds_one_member_a_line() {
+        let text = "# office\n192.0.2.10 # Ann\r\n\n  10.0.0.0/8\n2001:DB8::/32\n192.0.2.1..192.0.2.3";
+        let (list, findings) = list("l.txt", text, ListKind::Ip);
+        assert_eq!(findings, []);
+        let expected = vec![
+            range("192.0.2.10", "192.0.2.10"),
+            range("10.0.0.0", "10.255.255.255"),
+            range("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
+            range("192.0.2.1", "192.0.2.3"),
+        ];
+        assert_eq!(list, List::Ip(expected));
+    }
+
+    #[test]
+    fn bad_members_are_named_with_their_line() {
+        let (list, findings) = list("l.txt", "1.2.3.4\n10.0.0.1/8\nnope\n2.1.1.1..1.1.1.1", ListKind::Ip);
+        assert_eq!(list, List::Ip(vec![range("1.2.3.4", "1.2.3.4")]));
+        assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(findings[0].help.as_deref(), Some("write `10.0.0.0/8`"));
+    }
+
+    #[test]
+    fn items_of_the_api_are_accepted() {
+        let text = r#"{"result": [{"hostname": {"url_hostname": "*.A.example", "exclude_exact_hostname": false}},
+            {"hostname": {"url_hostname": "b.example"}, "comment": "x"}]}"#;
+        let (names, findings) = list("l.json", text, ListKind::Hostname);
+        assert_eq!(findings, []);
+        let below = Hostname::Below { suffix: "a.example".to_owned(), apex: true };
+        assert_eq!(names, List::Hostname(vec![below, Hostname::Exact("b.example".to_owned())]));
+        assert_eq!(list("l.json", r#"[{"asn": 64496}]"#, ListKind::Asn).0, List::Asn(vec![64496]));
+        assert_eq!(list("l.json", r#"[{"ip": "::1"}]"#, ListKind::Ip).0, List::Ip(vec![range("::1", "::1")]));
+        assert_eq!(list("l.json", r#"[{"ip": 5}, 3]"#, ListKind::Ip).1.len(), 2);
+    }
+
+    #[test]
+    fn a_file_of_rubbish_does_not_flood_the_report() {
+        let (_, findings) = list("l.txt", &"rubbish\n".repeat(100_000), ListKind::Ip);
+        assert_eq!(findings.len(), TOLD + 1);
+    }
+
+    #[test]
+    fn a_long_list_is_read_whole() {
+        let text: String =
+            (0..100_000u32).map(|n| format!("10.{}.{}.{}/32\n", n >> 16, n >> 8 & 255, n & 255)).collect();
+        let List::Ip(ranges) = list("l.txt", &text, ListKind::Ip).0 else { panic!() };
+        assert_eq!(ranges.len(), 100_000);
+    }
+}

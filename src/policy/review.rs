@@ -1,0 +1,258 @@
+//! Reads an integration JSON for people: what the engine would silently work around, and what would fail for every
+//! visitor.
+
+use super::check::constant;
+use super::document::{Node, Value};
+use super::finding::{File, Kind, Problem, did_you_mean, nearest};
+use super::integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic};
+use super::settings::is_host;
+
+const INTEGRATION_KEYS: &[&str] = &[
+    "Name",
+    "ActionType",
+    "EventId",
+    "InvolvedWaitingRoomIds",
+    "CookieDomain",
+    "IsCookieHttpOnly",
+    "IsCookieSecure",
+    "LayoutName",
+    "Culture",
+    "ExtendCookieValidity",
+    "CookieValidityMinute",
+    "QueueDomain",
+    "QueuePathPrefix",
+    "RedirectLogic",
+    "ForcedTargetUrl",
+    "Triggers",
+    "VerifyQueueIdEnabled",
+    "QueueIdUsageLimit",
+    "IsNormalizationEnabled",
+];
+const TRIGGER_KEYS: &[&str] = &["LogicalOperator", "TriggerParts"];
+const PART_KEYS: &[&str] = &[
+    "ValidatorType",
+    "Operator",
+    "ValueToCompare",
+    "ValuesToCompare",
+    "IsNegative",
+    "IsIgnoreCase",
+    "UrlPart",
+    "CookieName",
+    "HttpHeaderName",
+];
+const VALIDATORS: &[&str] =
+    &["UrlValidator", "CookieValidator", "UserAgentValidator", "HttpHeaderValidator", "RequestBodyValidator"];
+
+/// Reports why a configuration is refused.
+pub(super) fn refusal(file: File, error: &ConfigError) {
+    match error {
+        ConfigError::Syntax { line, column, message } => {
+            let at = super::place::offset(file.text, *line, *column);
+            file.add(at..at, Problem::error(Kind::Syntax, message.clone()));
+        }
+        ConfigError::Empty => {
+            let message = "this is no published configuration: an object with a `Version` other than 0 is expected";
+            file.add(0..1, Problem::error(Kind::BrokenIntegration, message));
+        }
+        ConfigError::Shape { place, message, offset } => {
+            let problem = Problem::error(Kind::BrokenIntegration, format!("{place}: {message}"));
+            file.add(*offset..*offset + 1, problem.help("one broken trigger makes the engine give up on all of them"));
+        }
+    }
+}
+
+/// Reports what is wrong with each integration of a configuration that is accepted.
+pub(super) fn review(file: File, root: &Node, integrations: &Integrations) {
+    let nodes = root.get("Integrations").and_then(Node::as_array).unwrap_or_default();
+    let mut catch_all = None;
+    for ((node, integration), number) in nodes.iter().zip(&integrations.all).zip(1..) {
+        let subject = format!("integration {number} ({})", integration.name);
+        let reviewer = Reviewer { file, node, integration, subject };
+        reviewer.review();
+        if let Some(earlier) = catch_all {
+            let message = format!("it is never reached: integration {earlier} matches every request");
+            reviewer.add(node, Problem::warning(Kind::Constant, message));
+        } else if constant(&integration.when.root) == Some(true) {
+            catch_all = Some(number);
+        }
+    }
+}
+
+/// Reports a configuration of somebody else.
+pub(super) fn customer(file: File, root: &Node, customer_id: &str) {
+    let Some(node) = root.get("CustomerId") else { return };
+    let published_for = node.as_text().unwrap_or_default();
+    if !published_for.is_empty() && !published_for.eq_ignore_ascii_case(customer_id) {
+        let message = format!("the configuration is of customer {published_for:?}, and the policy of {customer_id:?}");
+        file.add(node.at..node.end, Problem::warning(Kind::Surprise, message));
+    }
+}
+
+struct Reviewer<'a> {
+    file: File<'a>,
+    node: &'a Node<'a>,
+    integration: &'a Integration,
+    subject: String,
+}
+
+impl Reviewer<'_> {
+    fn review(&self) {
+        self.keys(self.node, INTEGRATION_KEYS);
+        self.word(
+            self.node,
+            "ActionType",
+            &["Queue", "Cancel", "Ignore"],
+            "the integration does nothing, like `Ignore`",
+        );
+        if self.integration.action != Action::Ignore {
+            self.room();
+            self.queue_domain();
+            self.session();
+            self.redirect();
+        }
+        self.triggers();
+    }
+
+    fn room(&self) {
+        let id = self.integration.event_id.as_deref().unwrap_or_default();
+        let needed = self.integration.action == Action::Queue || self.integration.involved_rooms.is_empty();
+        if id.is_empty() && needed {
+            self.broken("EventId", "`EventId` is missing, so it fails for every visitor", "name the waiting room");
+        }
+        if id.contains('_') {
+            let message = format!("tokens cannot carry {id:?}: visitors would queue again and again");
+            self.broken("EventId", &message, "a waiting room's id must not hold `_`");
+        }
+        if id.chars().any(char::is_uppercase) {
+            let message = format!("{id:?} is not lower-case");
+            let help = "other connectors refuse the session they wrote for such a room; velvetrope does not";
+            self.surprise("EventId", &message, help);
+        }
+    }
+
+    fn queue_domain(&self) {
+        let domain = self.integration.queue_domain.as_deref().unwrap_or_default();
+        if domain.is_empty() {
+            let message = "`QueueDomain` is missing, so it fails for every visitor";
+            self.broken("QueueDomain", message, "name the host of the waiting room, such as `example.queue-it.net`");
+        } else if !is_host(domain.strip_suffix('/').unwrap_or(domain)) {
+            let message = format!("{domain:?} is no host, so visitors would be sent to a broken address");
+            self.broken("QueueDomain", &message, "write it without scheme, port and path");
+        }
+    }
+
+    fn session(&self) {
+        if self.integration.action != Action::Queue {
+            return;
+        }
+        match self.integration.cookie_validity_minute {
+            Number::Is(minutes) if minutes > 0.0 => {}
+            Number::Missing => self.surprise(
+                "CookieValidityMinute",
+                "`CookieValidityMinute` is missing, so sessions never expire",
+                "say how many minutes a session lasts",
+            ),
+            Number::Null | Number::Is(_) => self.broken(
+                "CookieValidityMinute",
+                "`CookieValidityMinute` is not above 0, so it fails for every visitor",
+                "say how many minutes a session lasts",
+            ),
+        }
+    }
+
+    fn redirect(&self) {
+        let words = ["AllowTParameter", "EventTargetUrl", "ForcedTargetUrl"];
+        self.word(self.node, "RedirectLogic", &words, "visitors come back to the page they asked for");
+        let target = self.integration.forced_target_url.as_deref().unwrap_or_default();
+        if self.integration.redirect_logic == RedirectLogic::ForcedTargetUrl && target.is_empty() {
+            let message = "`RedirectLogic` is `ForcedTargetUrl`, and `ForcedTargetUrl` is missing";
+            self.surprise("ForcedTargetUrl", message, "say where visitors go after the waiting room");
+        }
+    }
+
+    fn triggers(&self) {
+        let Some(node) = self.node.get("Triggers") else { return };
+        for trigger in node.as_array().unwrap_or_default() {
+            self.keys(trigger, TRIGGER_KEYS);
+            self.word(trigger, "LogicalOperator", &["And", "Or"], "all parts must be true, as with `And`");
+            trigger.get("TriggerParts").and_then(Node::as_array).unwrap_or_default().iter().for_each(|part| {
+                self.part(part);
+            });
+        }
+        if constant(&self.integration.when.root) == Some(false) {
+            let message = "the integration never matches: no trigger of it can be true";
+            self.add(node, Problem::warning(Kind::Constant, message));
+        }
+    }
+
+    fn part(&self, part: &Node) {
+        self.keys(part, PART_KEYS);
+        self.word(part, "ValidatorType", VALIDATORS, "the part is never true, not even negated");
+        let operators = ["Equals", "Contains", "EqualsAny", "ContainsAny"];
+        self.word(part, "Operator", &operators, "the part is never true, not even negated");
+        let key = match part.get("ValidatorType").and_then(Node::as_text) {
+            Some("UrlValidator") => {
+                let parts = ["HostName", "PagePath", "PageUrl"];
+                return self.word(part, "UrlPart", &parts, "the part looks at an empty text");
+            }
+            Some("CookieValidator") => "CookieName",
+            Some("HttpHeaderValidator") => "HttpHeaderName",
+            _ => return,
+        };
+        if part.get(key).and_then(Node::as_text).is_none_or(str::is_empty) {
+            let message = format!("`{key}` is missing, so the part looks at an empty text");
+            self.add(part, Problem::warning(Kind::IgnoredValue, message));
+        }
+    }
+
+    /// Reports a word that the engine does not know; `so` is what it makes of that.
+    fn word(&self, node: &Node, key: &str, known: &[&'static str], so: &str) {
+        let Some(value) = node.get(key).filter(|value| value.value != Value::Null) else {
+            if !matches!(key, "RedirectLogic" | "LogicalOperator") {
+                let message = format!("`{key}` is missing, so {so}");
+                self.add(node, Problem::warning(Kind::IgnoredValue, message));
+            }
+            return;
+        };
+        let word = value.as_text().unwrap_or_default();
+        if !known.contains(&word) {
+            let found = value.as_text().map_or(value.kind().to_owned(), |text| format!("`{text}`"));
+            let problem = Problem::warning(Kind::IgnoredValue, format!("`{key}` cannot be {found}, so {so}"));
+            let all = known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            let help = did_you_mean(word, known.iter().copied()).unwrap_or(format!("it is one of {all}"));
+            self.add(value, problem.help(help));
+        }
+    }
+
+    /// Reports unknown keys that look like misspelt ones; the engine ignores all unknown keys, and so do we.
+    fn keys(&self, node: &Node, known: &[&'static str]) {
+        for member in node.members() {
+            if known.contains(&member.key.as_ref()) {
+                continue;
+            }
+            if let Some(meant) = nearest(&member.key, known.iter().copied()).filter(|meant| node.get(meant).is_none()) {
+                let message = format!("there is no key `{}`, so it is ignored", member.key);
+                let problem = Problem::warning(Kind::UnknownKey, message).help(format!("did you mean `{meant}`?"));
+                self.file.add(member.span.clone(), problem.about(&self.subject));
+            }
+        }
+    }
+
+    fn broken(&self, key: &str, message: &str, help: &str) {
+        self.add(self.at(key), Problem::error(Kind::BrokenIntegration, message).help(help));
+    }
+
+    fn surprise(&self, key: &str, message: &str, help: &str) {
+        self.add(self.at(key), Problem::warning(Kind::Surprise, message).help(help));
+    }
+
+    /// The value of a key, or the integration where there is none.
+    fn at(&self, key: &str) -> &Node<'_> {
+        self.node.get(key).unwrap_or(self.node)
+    }
+
+    fn add(&self, node: &Node, problem: Problem) {
+        let end = if matches!(node.value, Value::Object(_) | Value::Array(_)) { node.at + 1 } else { node.end };
+        self.file.add(node.at..end, problem.about(&self.subject));
+    }
+}

@@ -1,0 +1,471 @@
+//! Waiting rooms in the shape of the waiting-room API (API, section 3), and how they are placed: by host and path, or
+//! by an expression of the operator's own. Either way they become integrations that queue.
+
+use std::collections::HashMap;
+
+use schemars::JsonSchema;
+
+use super::check::{Checker, Origin};
+use super::document::{Node, Value, parse_json};
+use super::fields::Fields;
+use super::finding::{File, Kind, Problem};
+use super::integration::{Action, Integration, Number, RedirectLogic};
+use super::settings::is_host;
+use crate::language::Expression;
+
+/// A waiting room as the API has it, and, kept apart, what velvetrope adds. What only matters to the room itself and
+/// not to a connector is checked and kept.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "room")]
+pub struct Room {
+    /// Set by the API.
+    pub id: Option<String>,
+    /// Unique; letters, digits, `-` and `_`. The room's id in the protocol, unless `velvetrope.event_id` says
+    /// otherwise.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// The host it stands before; no scheme and no wildcard. Required unless `velvetrope.when` places the room.
+    pub host: Option<String>,
+    /// The path it stands before, and everything below it. Default `/`. The most specific path wins.
+    #[serde(default)]
+    pub path: String,
+    /// Further places of the same room.
+    #[serde(default)]
+    pub additional_routes: Vec<Route>,
+    /// A name for the room's cookie; unused here.
+    pub cookie_suffix: Option<String>,
+    /// How the room's cookie is set.
+    #[serde(default)]
+    pub cookie_attributes: CookieAttributes,
+    /// How many visitors the site holds.
+    #[schemars(range(min = 200))]
+    pub total_active_users: Option<u32>,
+    /// How many visitors may enter a minute; at most `total_active_users`.
+    #[schemars(range(min = 200))]
+    pub new_users_per_minute: Option<u32>,
+    /// Minutes a session lasts. Default 5.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 30))]
+    pub session_duration: u32,
+    /// Whether a session ends `session_duration` after it began instead of being renewed by each request.
+    #[serde(default)]
+    pub disable_session_renewal: bool,
+    /// Whether every new visitor waits.
+    #[serde(default)]
+    pub queue_all: bool,
+    /// In which order visitors enter: `fifo` (default), `random`, `passthrough` or `reject`.
+    #[schemars(extend("enum" = ["fifo", "random", "passthrough", "reject"]))]
+    #[serde(default)]
+    pub queueing_method: String,
+    /// HTTP status of the waiting page: 200 (default), 202 or 429.
+    #[schemars(extend("enum" = [200, 202, 429]))]
+    #[serde(default)]
+    pub queueing_status_code: u32,
+    /// Whether the room is switched off: it is not placed at all.
+    #[serde(default)]
+    pub suspended: bool,
+    /// Whether the waiting page also exists as JSON.
+    #[serde(default)]
+    pub json_response_enabled: bool,
+    /// A waiting page of one's own.
+    pub custom_page_html: Option<String>,
+    /// Language of the waiting page, such as `da-DK`; passed on to the waiting room as its culture.
+    pub default_template_language: Option<String>,
+    /// Commands the site may give in response headers: `revoke`.
+    #[serde(default)]
+    pub enabled_origin_commands: Vec<String>,
+    /// `off`, `invisible`, `visible_non_interactive` or `visible_managed`.
+    #[schemars(extend("enum" = ["off", "invisible", "visible_non_interactive", "visible_managed", null]))]
+    pub turnstile_mode: Option<String>,
+    /// `log` or `infinite_queue`.
+    #[schemars(extend("enum" = ["log", "infinite_queue", null]))]
+    pub turnstile_action: Option<String>,
+    /// Set by the API.
+    pub created_on: Option<String>,
+    /// Set by the API.
+    pub modified_on: Option<String>,
+    /// Set by the API.
+    pub next_event_prequeue_start_time: Option<String>,
+    /// Set by the API.
+    pub next_event_start_time: Option<String>,
+    /// What the API does not know.
+    #[serde(default)]
+    pub velvetrope: Additions,
+}
+
+/// A further place of a room.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Route {
+    /// As the room's `host`.
+    pub host: String,
+    /// As the room's `path`.
+    #[serde(default)]
+    pub path: String,
+}
+
+/// How the room's cookie is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct CookieAttributes {
+    /// `auto`, `lax`, `none` or `strict`; unused here: Queue-it's protocol sets none.
+    #[schemars(extend("enum" = ["auto", "lax", "none", "strict", null]))]
+    pub samesite: Option<String>,
+    /// `always` marks the cookie Secure; `auto` and `never` do not.
+    #[schemars(extend("enum" = ["auto", "always", "never", null]))]
+    pub secure: Option<String>,
+}
+
+/// What a room can say beyond the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Additions {
+    /// Places the room by an expression in the rules language instead of host and path.
+    pub when: Option<String>,
+    /// The room's id in the protocol. Default: its name.
+    pub event_id: Option<String>,
+    /// Host of the waiting room. Default `CUSTOMER.queue-it.net`.
+    pub queue_domain: Option<String>,
+    /// Layout of the waiting page.
+    pub layout: Option<String>,
+    /// Domain of the session cookie. Default: the host alone.
+    pub cookie_domain: Option<String>,
+    /// Whether scripts are kept from the session cookie. Default true.
+    pub cookie_http_only: Option<bool>,
+}
+
+/// A file of rooms.
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "rooms")]
+#[allow(dead_code, reason = "read by the schema only")]
+pub(super) enum RoomsFile {
+    /// The rooms.
+    Bare(Vec<Room>),
+    /// One room.
+    One(Box<Room>),
+    /// As some clients send it.
+    Wrapped {
+        /// The rooms.
+        rooms: Vec<Room>,
+    },
+    /// As the API answers.
+    Answer {
+        /// The rooms.
+        result: Vec<Room>,
+    },
+}
+
+/// Rooms, and the integrations they become: those placed by an expression in the order of the file, then those placed
+/// by path, the longest first.
+#[derive(Default)]
+pub(super) struct Placed {
+    pub rooms: Vec<Room>,
+    pub integrations: Vec<Integration>,
+}
+
+/// Reads a file of rooms.
+pub(super) fn read(file: File, checker: &Checker) -> Placed {
+    let root = match parse_json(file.text) {
+        Ok(root) => root,
+        Err(error) => {
+            file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message));
+            return Placed::default();
+        }
+    };
+    let rooms = match (&root.value, root.get("rooms").or_else(|| root.get("result"))) {
+        (Value::Object(_), Some(wrapped)) => wrapped,
+        _ => &root,
+    };
+    let rooms = rooms.as_array().unwrap_or(std::slice::from_ref(rooms)).iter().zip(1..);
+    let mut reader = Reader { file, checker, names: HashMap::new(), places: HashMap::new(), placements: Vec::new() };
+    let rooms: Vec<Room> = rooms.filter_map(|(node, number)| reader.room(node, number)).collect();
+
+    reader.placements.sort_by_key(|placement| std::cmp::Reverse(placement.specificity));
+    let customer = &checker.settings.customer_id;
+    let integrations = reader.placements.into_iter().map(|placement| placement.integration(customer)).collect();
+    Placed { rooms, integrations }
+}
+
+/// One place of one room.
+struct Placement {
+    room: Room,
+    /// Length of the path; an expression comes before every path.
+    specificity: usize,
+    when: Expression,
+}
+
+struct Reader<'a> {
+    file: File<'a>,
+    checker: &'a Checker<'a>,
+    /// Names in lower case, and the number of their room.
+    names: HashMap<String, usize>,
+    /// Host and path, and the name of their room.
+    places: HashMap<(String, String), String>,
+    placements: Vec<Placement>,
+}
+
+impl Reader<'_> {
+    fn room(&mut self, node: &Node, number: usize) -> Option<Room> {
+        let mut fields = Fields::new(self.file, node, format!("room {number}"))?;
+        let name_node = fields.required("name", "give the room a name of letters, digits, `-` and `_`");
+        let name = fields.text("name").unwrap_or_default();
+        if !name.is_empty() {
+            fields.subject = format!("room {name}");
+        }
+        if let Some(node) = name_node {
+            self.check_name(&fields, node, &name, number);
+        }
+        let room = read_room(&fields, name);
+        check_event_id(&fields, name_node.unwrap_or(node), &room);
+        self.place(&fields, &room);
+        fields.finish();
+        Some(room)
+    }
+
+    fn check_name(&mut self, fields: &Fields, node: &Node, name: &str, number: usize) {
+        let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.is_empty() || !name.bytes().all(is_good) {
+            fields.bad_value(node, format!("{name:?} cannot name a room"), "use letters, digits, `-` and `_`");
+        }
+        if let Some(other) = self.names.insert(name.to_lowercase(), number) {
+            fields.problem(node, Problem::error(Kind::Duplicate, format!("room {other} has the same name")));
+        }
+    }
+
+    fn place(&mut self, fields: &Fields, room: &Room) {
+        let additions = fields.get("velvetrope");
+        let when = additions.and_then(|additions| additions.get("when")).filter(|node| node.as_text().is_some());
+        match (when, fields.get("host")) {
+            (Some(when), Some(_)) => {
+                fields.bad_value(when, "the room is placed twice", "keep either `when` or `host` and `path`")
+            }
+            (Some(when), None) => {
+                self.place_by(fields, when, when.as_text().unwrap_or_default(), usize::MAX, room);
+            }
+            (None, Some(host)) => self.place_routes(fields, host, room),
+            (None, None) => {
+                let problem = Problem::error(Kind::MissingKey, "the room is not placed anywhere");
+                let help = "give it a `host` and a `path`, or an expression: `\"velvetrope\": {\"when\": \"…\"}`";
+                fields.problem(fields.node, problem.help(help));
+            }
+        }
+    }
+
+    fn place_routes(&mut self, fields: &Fields, host: &Node, room: &Room) {
+        let first = Route { host: room.host.clone().unwrap_or_default(), path: room.path.clone() };
+        self.place_route(fields, host, &first, room);
+        let routes = fields.get("additional_routes").and_then(Node::as_array).unwrap_or_default();
+        for (node, route) in routes.iter().zip(&room.additional_routes) {
+            self.place_route(fields, node, route, room);
+        }
+    }
+
+    fn place_route(&mut self, fields: &Fields, node: &Node, route: &Route, room: &Room) {
+        let host = route.host.to_ascii_lowercase();
+        let path = route.path.trim_end_matches('/');
+        let (name, port) = host.rsplit_once(':').unwrap_or((&host, "0"));
+        if !is_host(name) || port.parse::<u16>().is_err() {
+            let message = format!("{:?} is no host", route.host);
+            return fields.bad_value(node, message, "write it without scheme, wildcard and path: `tickets.example`");
+        }
+        if let Some(help) = bad_path(&route.path) {
+            return fields.bad_value(node, format!("{:?} is no path a room can stand before", route.path), help);
+        }
+        if let Some(other) = self.places.insert((host.clone(), path.to_owned()), room.name.clone()) {
+            let problem = Problem::error(Kind::Duplicate, format!("room {other} stands before {host}{path}/, too"));
+            fields.problem(node, problem);
+        }
+        self.place_by(fields, node, &condition(&host, path), path.len(), room);
+    }
+
+    fn place_by(&mut self, fields: &Fields, node: &Node, text: &str, specificity: usize, room: &Room) {
+        let origin = Origin { file: self.file, node, subject: &fields.subject };
+        let Some(when) = self.checker.expression(origin, text) else { return };
+        if !room.suspended {
+            self.placements.push(Placement { room: room.clone(), specificity, when });
+        }
+    }
+}
+
+impl Placement {
+    fn integration(self, customer: &str) -> Integration {
+        let Placement { room, when, .. } = self;
+        let event_id = room.event_id().to_owned();
+        let Room { velvetrope, .. } = room;
+        Integration {
+            name: room.name,
+            action: Action::Queue,
+            event_id: Some(event_id),
+            involved_rooms: Vec::new(),
+            cookie_domain: velvetrope.cookie_domain,
+            cookie_http_only: velvetrope.cookie_http_only.unwrap_or(true),
+            cookie_secure: room.cookie_attributes.secure.as_deref() == Some("always"),
+            layout: velvetrope.layout,
+            culture: room.default_template_language,
+            extend_cookie_validity: !room.disable_session_renewal,
+            cookie_validity_minute: Number::Is(f64::from(room.session_duration)),
+            queue_domain: Some(velvetrope.queue_domain.unwrap_or_else(|| format!("{customer}.queue-it.net"))),
+            queue_path_prefix: None,
+            redirect_logic: RedirectLogic::AllowTParameter,
+            forced_target_url: None,
+            verify_queue_id: false,
+            queue_id_usage_limit: Number::Missing,
+            normalization: false,
+            when,
+        }
+    }
+}
+
+impl Room {
+    /// The room's id in the protocol.
+    pub fn event_id(&self) -> &str {
+        self.velvetrope.event_id.as_deref().unwrap_or(&self.name)
+    }
+}
+
+fn read_room(fields: &Fields, name: String) -> Room {
+    let text = |key| fields.text(key);
+    let flag = |key| fields.flag(key).unwrap_or_default();
+    let word = |key, words: &[&'static str]| choice(fields, key, words);
+    let room = Room {
+        id: text("id"),
+        name,
+        description: text("description").unwrap_or_default(),
+        host: text("host"),
+        path: text("path").unwrap_or_else(|| "/".to_owned()),
+        additional_routes: read_routes(fields),
+        cookie_suffix: text("cookie_suffix"),
+        cookie_attributes: fields.table("cookie_attributes").map(read_cookie_attributes).unwrap_or_default(),
+        total_active_users: fields.number("total_active_users", 200..=u32::MAX),
+        new_users_per_minute: fields.number("new_users_per_minute", 200..=u32::MAX),
+        session_duration: fields.number("session_duration", 1..=30).unwrap_or(5),
+        disable_session_renewal: flag("disable_session_renewal"),
+        queue_all: flag("queue_all"),
+        queueing_method: word("queueing_method", &["fifo", "random", "passthrough", "reject"])
+            .unwrap_or_else(|| "fifo".to_owned()),
+        queueing_status_code: read_status(fields),
+        suspended: flag("suspended"),
+        json_response_enabled: flag("json_response_enabled"),
+        custom_page_html: text("custom_page_html"),
+        default_template_language: text("default_template_language"),
+        enabled_origin_commands: fields.texts("enabled_origin_commands").into_iter().map(|(text, _)| text).collect(),
+        turnstile_mode: word("turnstile_mode", &["off", "invisible", "visible_non_interactive", "visible_managed"]),
+        turnstile_action: word("turnstile_action", &["log", "infinite_queue"]),
+        created_on: text("created_on"),
+        modified_on: text("modified_on"),
+        next_event_prequeue_start_time: text("next_event_prequeue_start_time"),
+        next_event_start_time: text("next_event_start_time"),
+        velvetrope: fields.table("velvetrope").map(read_additions).unwrap_or_default(),
+    };
+    if let (Some(total), Some(new), Some(node)) =
+        (room.total_active_users, room.new_users_per_minute, fields.get("new_users_per_minute"))
+    {
+        if new > total {
+            let help = "let no more enter in a minute than the site holds";
+            fields.bad_value(node, "`new_users_per_minute` exceeds `total_active_users`", help);
+        }
+    }
+    room
+}
+
+fn choice(fields: &Fields, key: &'static str, words: &[&'static str]) -> Option<String> {
+    let words: Vec<(&'static str, &'static str)> = words.iter().map(|word| (*word, *word)).collect();
+    fields.choice(key, &words).map(str::to_owned)
+}
+
+fn read_status(fields: &Fields) -> u32 {
+    let Some(status) = fields.number("queueing_status_code", 200..=429) else { return 200 };
+    if let (false, Some(node)) = (matches!(status, 200 | 202 | 429), fields.get("queueing_status_code")) {
+        fields.bad_value(node, format!("`queueing_status_code` cannot be {status}"), "it is 200, 202 or 429");
+    }
+    status
+}
+
+fn read_routes(fields: &Fields) -> Vec<Route> {
+    let Some(routes) = fields.get("additional_routes").and_then(|node| fields.elements_of(node)) else {
+        return Vec::new();
+    };
+    let read = |node| {
+        let route = Fields::new(fields.file, node, fields.subject.clone())?;
+        route.required("host", "name the host of this route");
+        let host = route.text("host").unwrap_or_default();
+        let path = route.text("path").unwrap_or_else(|| "/".to_owned());
+        route.finish();
+        Some(Route { host, path })
+    };
+    // A route that is no object keeps its place, so that places and nodes stay aligned.
+    routes.iter().map(|node| read(node).unwrap_or(Route { host: String::new(), path: String::new() })).collect()
+}
+
+fn read_cookie_attributes(fields: Fields) -> CookieAttributes {
+    let attributes = CookieAttributes {
+        samesite: choice(&fields, "samesite", &["auto", "lax", "none", "strict"]),
+        secure: choice(&fields, "secure", &["auto", "always", "never"]),
+    };
+    if attributes.samesite.as_deref() == Some("none") && attributes.secure.as_deref() == Some("never") {
+        fields.bad_value(fields.node, "browsers refuse `samesite` none without Secure", "set `secure` to `always`");
+    }
+    fields.finish();
+    attributes
+}
+
+fn read_additions(fields: Fields) -> Additions {
+    let additions = Additions {
+        when: fields.text("when"),
+        event_id: fields.text("event_id"),
+        queue_domain: fields.text("queue_domain"),
+        layout: fields.text("layout"),
+        cookie_domain: fields.text("cookie_domain"),
+        cookie_http_only: fields.flag("cookie_http_only"),
+    };
+    if let Some(node) = fields.get("queue_domain") {
+        if additions.queue_domain.as_deref().is_some_and(|domain| !is_host(domain)) {
+            fields.bad_value(node, "`queue_domain` must be a host", "write it without scheme, port and path");
+        }
+    }
+    fields.finish();
+    additions
+}
+
+/// Tokens hold ids between underscores, and take a piece with one more for no piece at all.
+fn check_event_id(fields: &Fields, node: &Node, room: &Room) {
+    let id = room.event_id();
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if !id.is_empty() && !id.bytes().all(is_good) {
+        let message = format!("tokens cannot carry {id:?} as the id of a room");
+        fields.bad_value(node, message, "give an id of letters, digits and `-` in `velvetrope.event_id`");
+    }
+}
+
+/// Why a room cannot stand before a path.
+fn bad_path(path: &str) -> Option<&'static str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}');
+    if !path.starts_with('/') {
+        Some("a path begins with `/`")
+    } else if path.contains(['*', '?', '#']) {
+        Some("it covers everything below it anyway: no wildcard, query or fragment")
+    } else if path.contains("//") || path.contains('\\') || path.split('/').any(|part| matches!(part, "." | "..")) {
+        Some("paths are compared after normalisation: without `//`, `\\`, `.` and `..`")
+    } else if !path.bytes().all(is_plain) {
+        Some("write other characters percent-encoded, as they are sent: `/caf%C3%A9`")
+    } else {
+        None
+    }
+}
+
+/// The place as an expression. A port or a final dot that a visitor adds to the host changes nothing.
+fn condition(host: &str, path: &str) -> String {
+    let escaped = host.replace('.', r"\.");
+    let port = if host.contains(':') { "" } else { "(:[0-9]*)?" };
+    let dot = if host.contains(':') { "" } else { r"\.?" };
+    let host = format!(r#"lower(http.host) matches r"^{escaped}{dot}{port}$""#);
+    match path {
+        "" => host,
+        path => format!(
+            r#"{host} and (http.request.uri.path eq "{path}" or starts_with(http.request.uri.path, "{path}/"))"#
+        ),
+    }
+}

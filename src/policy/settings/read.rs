@@ -1,0 +1,212 @@
+//! Reads `velvetrope.toml`.
+
+use std::collections::BTreeMap;
+
+use super::{Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, OnFailure, ProxySettings, SecretNames, Settings};
+use crate::policy::document::{Node, Value, parse_toml};
+use crate::policy::fields::Fields;
+use crate::policy::finding::{File, Kind, Problem};
+use crate::program::ListKind;
+use crate::request::Target;
+
+const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+const LIST_KINDS: &[(&str, ListKind)] =
+    &[("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
+const TARGETS: &[(&str, Target)] =
+    &[("worker", Target::Worker), ("google-cloud", Target::GoogleCloud), ("proxy", Target::Proxy)];
+
+/// As much of the settings as can be read; the rest is reported and keeps its default.
+pub(in crate::policy) fn read(file: File) -> Settings {
+    let (root, errors) = parse_toml(file.text);
+    for error in errors {
+        file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message));
+    }
+    let mut settings = Settings::new("");
+    if let Some(fields) = Fields::new(file, &root, "") {
+        read_root(&fields, &mut settings);
+        fields.finish();
+    }
+    settings
+}
+
+fn read_root(fields: &Fields, settings: &mut Settings) {
+    fields.required("customer_id", "write Queue-it's id of your account: `customer_id = \"example\"`");
+    settings.customer_id =
+        checked(fields, "customer_id", is_identifier, "letters, digits, `-` and `_`").unwrap_or_default();
+    set(&mut settings.target, fields.choice("target", TARGETS));
+    settings.hosts = hosts(fields);
+    settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
+    set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
+    settings.integration = file_name(fields, fields.get("integration"));
+    settings.rooms = file_name(fields, fields.get("rooms"));
+    settings.rules = fields.table("rules").map(|rules| read_rules(&rules)).unwrap_or_default();
+    settings.lists = fields.table("lists").map(|lists| read_lists(&lists)).unwrap_or_default();
+    section(fields, "secrets", &mut settings.secrets, read_secrets);
+    section(fields, "failure", &mut settings.failure, read_failure);
+    section(fields, "delivery", &mut settings.delivery, read_delivery);
+    section(fields, "proxy", &mut settings.proxy, read_proxy);
+    section(fields, "geoip", &mut settings.geoip, read_geoip);
+    section(fields, "google_cloud", &mut settings.google_cloud, read_google_cloud);
+}
+
+fn section<T>(fields: &Fields, key: &'static str, value: &mut T, read: fn(&Fields, &mut T)) {
+    if let Some(mut fields) = fields.table(key) {
+        fields.subject = format!("[{key}]");
+        read(&fields, value);
+        fields.finish();
+    }
+}
+
+fn read_rules(rules: &Fields) -> BTreeMap<String, Vec<String>> {
+    let members = rules.node.members().iter().map(|member| {
+        let files = match &member.value.value {
+            Value::Array(files) => files.as_slice(),
+            _ => std::slice::from_ref(&member.value),
+        };
+        (member.key.to_string(), files.iter().filter_map(|name| file_name(rules, Some(name))).collect())
+    });
+    members.collect()
+}
+
+fn read_lists(lists: &Fields) -> BTreeMap<String, ListFile> {
+    let mut all = BTreeMap::new();
+    for member in lists.node.members() {
+        if !is_list_name(&member.key) {
+            let problem = Problem::error(Kind::BadValue, format!("`{}` cannot name a list", member.key))
+                .help("use up to 50 of `a`-`z`, `0`-`9` and `_`");
+            lists.file.add(member.span.clone(), problem);
+        }
+        all.extend(read_list(lists, &member.value).map(|list| (member.key.to_string(), list)));
+    }
+    all
+}
+
+fn read_list(lists: &Fields, node: &Node) -> Option<ListFile> {
+    if !matches!(node.value, Value::Object(_)) {
+        return Some(ListFile { file: file_name(lists, Some(node))?, kind: ListKind::Ip });
+    }
+    let fields = Fields::new(lists.file, node, "")?;
+    let file = file_name(&fields, fields.required("file", "name the file of its members"));
+    let kind = fields.choice("kind", LIST_KINDS).unwrap_or(ListKind::Ip);
+    fields.finish();
+    Some(ListFile { file: file?, kind })
+}
+
+fn read_secrets(fields: &Fields, secrets: &mut SecretNames) {
+    const FORM: &str = "the name of an environment variable (never a secret): letters, digits and `_`";
+    set(&mut secrets.current, checked(fields, "current", is_variable, FORM));
+    set(&mut secrets.previous, checked(fields, "previous", is_variable, FORM));
+    set(&mut secrets.api_key, checked(fields, "api_key", is_variable, FORM));
+}
+
+fn read_failure(fields: &Fields, failure: &mut FailurePolicy) {
+    set(&mut failure.no_configuration, fields.choice("no_configuration", ON_FAILURE));
+    set(&mut failure.invalid_configuration, fields.choice("invalid_configuration", ON_FAILURE));
+    set(&mut failure.store_unreachable, fields.choice("store_unreachable", ON_FAILURE));
+    set(&mut failure.internal, fields.choice("internal", ON_FAILURE));
+    set(&mut failure.retry_after, fields.number("retry_after", 1..=86_400));
+}
+
+fn read_delivery(fields: &Fields, delivery: &mut Delivery) {
+    set(&mut delivery.push, fields.flag("push"));
+    set(&mut delivery.pull, fields.flag("pull"));
+    set(&mut delivery.interval, fields.number("interval", 10..=86_400));
+}
+
+fn read_proxy(fields: &Fields, proxy: &mut ProxySettings) {
+    const ADDRESS: &str = "an address and a port, such as `127.0.0.1:8080` or `[::]:8080`";
+    set(&mut proxy.listen, fields.parsed("listen", ADDRESS));
+    set(&mut proxy.admin, fields.parsed("admin", ADDRESS));
+    proxy.origin = checked(fields, "origin", is_origin, ORIGIN);
+    set(&mut proxy.trusted_hops, fields.number("trusted_hops", 0..=16));
+    set(&mut proxy.connect_timeout, fields.number("connect_timeout", 1..=3_600));
+    set(&mut proxy.response_timeout, fields.number("response_timeout", 1..=3_600));
+    set(&mut proxy.idle_timeout, fields.number("idle_timeout", 1..=3_600));
+    set(&mut proxy.drain_timeout, fields.number("drain_timeout", 0..=3_600));
+}
+
+fn read_geoip(fields: &Fields, geoip: &mut GeoIp) {
+    geoip.country = fields.text("country");
+    geoip.city = fields.text("city");
+    geoip.asn = fields.text("asn");
+}
+
+fn read_google_cloud(fields: &Fields, google_cloud: &mut GoogleCloud) {
+    google_cloud.variables = fields.texts("variables").into_iter().map(|(name, _)| name).collect();
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn checked(fields: &Fields, key: &'static str, is_good: fn(&str) -> bool, form: &str) -> Option<String> {
+    let text = fields.text(key)?;
+    if is_good(&text) {
+        return Some(text);
+    }
+    fields.bad_value(fields.get(key)?, format!("`{key}` cannot be {text:?}"), &format!("write {form}"));
+    None
+}
+
+fn hosts(fields: &Fields) -> Vec<String> {
+    let mut hosts = Vec::new();
+    for (host, node) in fields.texts("hosts") {
+        match is_host(&host) {
+            true => hosts.push(host.to_ascii_lowercase()),
+            false => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme, port and path"),
+        }
+    }
+    hosts
+}
+
+/// The name of a file of the policy: relative, and below its folder.
+fn file_name(fields: &Fields, node: Option<&Node>) -> Option<String> {
+    let node = node?;
+    let name = fields.text_of(node)?;
+    let stays = !name.contains(['\\', '\0', ':']) && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if !stays {
+        let message = format!("{name:?} does not name a file below the folder of velvetrope.toml");
+        fields.bad_value(node, message, "write a path such as `rules/shop.json`, without `..` and with `/` only");
+    }
+    stays.then_some(name)
+}
+
+const ORIGIN: &str = "scheme, host and perhaps a port, such as `https://tickets.example`, and no path";
+
+/// Scheme and authority.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => is_host_or_literal(host) && port.parse::<u16>().is_ok(),
+        _ => is_host_or_literal(authority),
+    })
+}
+
+fn is_host_or_literal(text: &str) -> bool {
+    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    literal.map_or(is_host(text), |address| address.parse::<std::net::Ipv6Addr>().is_ok())
+}
+
+/// A host name or IPv4 address.
+pub(in crate::policy) fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn is_identifier(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn is_variable(text: &str) -> bool {
+    is_identifier(text) && !text.contains('-') && !text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+fn is_list_name(text: &str) -> bool {
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    text.len() <= 50 && text.split('.').all(is_part)
+}
