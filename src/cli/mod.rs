@@ -1,6 +1,101 @@
 //! The commands.
+//!
+//! One file for each. A command turns its arguments into a report that prints itself as text or as JSON; what it
+//! reports is computed by the library. Nothing is written before a command is done, except by those that serve.
+
+mod check;
+mod completions;
+mod eval;
+mod explain;
+mod fmt;
+mod input;
+mod output;
+mod policy;
+mod request;
+mod show;
+mod test;
+mod time;
+mod token;
+mod trace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::{Answer, Exit, Failure, Format};
+
+/// The waiting-room connector: decides who may pass, who waits, and for whom the rope opens.
+#[derive(Parser)]
+#[command(name = "velvetrope", version, max_term_width = 110, after_help = EXIT_CODES)]
+struct Arguments {
+    /// How to print the answer: for people, or as JSON with stable keys
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, display_order = 900)]
+    format: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  fine
+  1  findings: a problem in the policy, a failed case, a false expression, unformatted text, a bad token
+  2  wrong usage, or something that could not be read (for all but `check`, a policy with errors, too)
+
+Colour is used on terminals only, and never where NO_COLOR is set. `-` stands for standard input wherever a file is
+expected.";
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Check),
+    Explain(explain::Explain),
+    Eval(eval::Eval),
+    Fmt(fmt::Fmt),
+    Test(test::Test),
+    Show(show::Show),
+    #[command(subcommand)]
+    Token(token::Token),
+    Completions(completions::Completions),
+}
 
 /// Runs the command line of this process.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => finish(arguments.command.run(arguments.format)),
+        Err(refusal) => {
+            // A closed pipe is no reason to complain of `--help | head`.
+            let _ = refusal.print();
+            if refusal.use_stderr() { Exit::Unusable.into() } else { Exit::Fine.into() }
+        }
+    }
+}
+
+impl Command {
+    fn run(self, format: Format) -> Result<Answer, Failure> {
+        match self {
+            Command::Check(command) => command.run(format),
+            Command::Explain(command) => command.run(format),
+            Command::Eval(command) => command.run(format),
+            Command::Fmt(command) => command.run(format),
+            Command::Test(command) => command.run(format),
+            Command::Show(command) => command.run(format),
+            Command::Token(command) => command.run(format),
+            Command::Completions(command) => command.run(),
+        }
+    }
+}
+
+fn finish(done: Result<Answer, Failure>) -> ExitCode {
+    match done.and_then(|answer| output::print(&answer.text).map(|()| answer.exit)) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            Exit::Unusable.into()
+        }
+    }
 }

@@ -13,6 +13,17 @@ pub enum Target {
     Proxy,
 }
 
+impl std::fmt::Display for Target {
+    /// As it is written in a policy.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Target::Worker => "worker",
+            Target::GoogleCloud => "google-cloud",
+            Target::Proxy => "proxy",
+        })
+    }
+}
+
 /// Whether a host supplies a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Supply {

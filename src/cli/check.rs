@@ -1,0 +1,38 @@
+//! `check`: every problem of a policy in one run.
+
+use std::path::PathBuf;
+
+use super::output::{Answer, Exit, Failure, Format};
+use super::policy::{self, FindingsReport, TargetName};
+use crate::policy::Policy;
+
+/// Find every problem of a policy in one run
+///
+/// Each is printed with its file and line, and with what to do about it. Warnings are expressions that are valid and
+/// probably do not do what their author meant.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  velvetrope check policy/
+  velvetrope check policy/ --target worker --deny-warnings
+  velvetrope check policy/ --format json | jq '.findings[].message'")]
+pub struct Check {
+    /// A folder with a velvetrope.toml, or that file
+    policy: PathBuf,
+    /// Where it is to run, instead of what it says itself: what such a host cannot know is refused
+    #[arg(long, value_enum)]
+    target: Option<TargetName>,
+    /// End with 1 for warnings, too
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+impl Check {
+    pub fn run(self, format: Format) -> Result<Answer, Failure> {
+        let sources = policy::sources(&self.policy)?;
+        let (_, findings) = Policy::compile(&sources, self.target.map(Into::into));
+        let report = FindingsReport::new(&self.policy, findings);
+        let failed = report.errors > 0 || (self.deny_warnings && report.warnings > 0);
+        Answer::of(&report, format, if failed { Exit::Findings } else { Exit::Fine })
+    }
+}

@@ -1,0 +1,111 @@
+//! `eval`: one expression against one request.
+
+use std::fmt::{self, Display};
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::input;
+use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
+use super::request::{RequestOptions, RequestReport, assignment};
+use super::trace::TraceReport;
+use crate::language::expression::IpRange;
+use crate::language::{self, Expression, Scheme};
+use crate::program::{Entry, Hostname, List, Lists, Program, Site};
+use crate::request::OwnedRequest;
+
+/// Evaluate one expression against one request
+///
+/// Prints whether the expression is true, and what each of its parts saw. Ends with 0 if it is true, with 1 if it is
+/// false, and with 2 if it is no expression.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  velvetrope eval 'ends_with(http.request.uri.path, \"/userverified\")' https://tickets.example/t/1/userverified
+  velvetrope eval 'ip.src in $admins' https://tickets.example/ --ip 192.0.2.7 --list admins=192.0.2.0/24
+  velvetrope eval 'ip.src.country eq \"DE\"' https://tickets.example/ --country DE && echo welcome")]
+pub struct Eval {
+    /// The expression; `-` reads it from standard input
+    expression: String,
+    #[command(flatten)]
+    request: RequestOptions,
+    /// A list that the expression names: a file with one member on each line, or the members; may be given several times
+    #[arg(long = "list", value_name = "NAME=FILE|A,B,C", value_parser = assignment)]
+    lists: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct EvalReport {
+    request: RequestReport,
+    expression: String,
+    result: bool,
+    trace: TraceReport,
+}
+
+impl Eval {
+    pub fn run(self, format: Format) -> Result<Answer, Failure> {
+        let expression = parse(&input::argument(&self.expression)?)?;
+        let request = self.request.request()?;
+        let lists = lists(&self.lists)?;
+        let text = expression.to_string();
+        let trace = evaluate(expression, lists, &request)?;
+        let result = trace.result.unwrap_or(false);
+        let report = EvalReport { request: RequestReport::from(&request), expression: text, result, trace };
+        Answer::of(&report, format, if result { Exit::Fine } else { Exit::Findings })
+    }
+}
+
+fn parse(text: &str) -> Result<Expression, Failure> {
+    language::parse(text, Scheme::standard()).map_err(|diagnostics| {
+        let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, "expression", 1)).collect();
+        Failure::new(format!("this expression cannot be evaluated\n\n{}\n", rendered.join("\n\n")))
+    })
+}
+
+fn evaluate(expression: Expression, lists: Lists, request: &OwnedRequest) -> Result<TraceReport, Failure> {
+    let entry = Entry { when: expression, bypass: Vec::new() };
+    let program = Program::compile(&Site { entries: vec![entry], rules: Vec::new(), lists });
+    let explanation = request.with_view(|view| program.explain(view));
+    let trace = explanation.entries.into_iter().next().map(|(_, trace)| TraceReport::from(trace));
+    trace.ok_or_else(|| Failure::new("the expression was not evaluated"))
+}
+
+fn lists(given: &[(String, String)]) -> Result<Lists, Failure> {
+    given.iter().map(|(name, members)| Ok((name.clone(), list(members)?))).collect()
+}
+
+/// A list of the members in a file, one on each line, or of those that are given.
+fn list(given: &str) -> Result<List, Failure> {
+    let path = Path::new(given);
+    let text = if input::is_stdin(path) || path.is_file() { input::text(path)? } else { given.replace(',', "\n") };
+    let members = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
+    let numbers: Result<Vec<i64>, _> = members.iter().map(|member| member.parse()).collect();
+    let addresses: Option<Vec<IpRange>> = members.iter().map(|member| addresses(member)).collect();
+    Ok(match (numbers, addresses) {
+        (Ok(numbers), _) => List::Asn(numbers),
+        (_, Some(addresses)) => List::Ip(addresses),
+        _ => List::Hostname(members.into_iter().map(host_name).collect()),
+    })
+}
+
+fn addresses(member: &str) -> Option<IpRange> {
+    let network: IpNet = member.parse().or_else(|_| member.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    Some(IpRange { first: network.network(), last: network.broadcast() })
+}
+
+fn host_name(member: &str) -> Hostname {
+    match member.strip_prefix("*.") {
+        Some(suffix) => Hostname::Below { suffix: suffix.to_owned(), apex: false },
+        None => Hostname::Exact(member.to_owned()),
+    }
+}
+
+impl Display for EvalReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let result = if self.result { styled(GOOD, "true") } else { styled(BAD, "false") };
+        write!(f, "{result}\n\n{}", self.trace.render(2))
+    }
+}

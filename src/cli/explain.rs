@@ -1,0 +1,328 @@
+//! `explain`: what would happen to a request, and why.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, count, printable, styled};
+use super::request::{RequestOptions, RequestReport, with_incoming};
+use super::trace::TraceReport;
+use super::{policy, show};
+use crate::connector::NoOutside;
+use crate::connector::edge::{self, Examined, Identity, Outcome, Reply, Site};
+use crate::policy::Policy;
+use crate::program::{Explanation, Scratch, Trace, Verdict};
+use crate::request::OwnedRequest;
+use crate::session::Secrets;
+
+/// Say what would happen to a request, and why
+///
+/// Shows each integration that is tried with its triggers as an expression and what each of their parts saw, the bypass
+/// rules of the room, the verdict, the decision, and what the visitor gets. Tokens in the URL and cookies are judged as
+/// the connector does it, with the secret from the environment variable that the policy names. Ends with 0 whatever
+/// happens to the request.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  velvetrope explain policy/ https://tickets.example/shop
+  velvetrope explain policy/ https://tickets.example/shop --ip 192.0.2.7 --country DE
+  velvetrope explain policy/ https://tickets.example/shop -X POST -H 'user-agent: curl' --at 2026-11-22T20:00:00Z")]
+pub struct Explain {
+    /// A folder with a velvetrope.toml, or that file
+    policy: PathBuf,
+    #[command(flatten)]
+    request: RequestOptions,
+}
+
+impl Explain {
+    pub fn run(self, format: Format) -> Result<Answer, Failure> {
+        let policy = policy::load(&self.policy)?;
+        let request = self.request.request()?;
+        let secrets = policy::secrets(&policy)?;
+        let mut report = ExplainReport::of(&policy, secrets.as_ref().unwrap_or(&throw_away()), &request);
+        if secrets.is_none() {
+            let name = &policy.settings.secrets.current;
+            report.notes.push(format!("{name} is not set: tokens and sessions are judged by a throw-away secret"));
+        }
+        Answer::of(&report, format, Exit::Fine)
+    }
+}
+
+/// A secret that signs nothing which any connector accepts.
+pub fn throw_away() -> Secrets {
+    Secrets::new("a throw-away secret of the command line", None)
+}
+
+/// What would happen to a request, and why.
+#[derive(Serialize)]
+pub struct ExplainReport {
+    pub request: RequestReport,
+    /// Those that were tried, in order.
+    pub integrations: Vec<TriedIntegration>,
+    /// How many there are.
+    pub integrations_in_all: usize,
+    /// Bypass rules that were tried, in order.
+    pub rules: Vec<TriedRule>,
+    pub verdict: VerdictReport,
+    pub decision: DecisionReport,
+    /// What one should know of this explanation.
+    pub notes: Vec<String>,
+}
+
+/// An integration that was tried.
+#[derive(Serialize)]
+pub struct TriedIntegration {
+    /// From 0, as in the policy.
+    pub index: usize,
+    pub name: String,
+    pub action: &'static str,
+    pub room: Option<String>,
+    pub matched: bool,
+    pub trace: TraceReport,
+}
+
+/// A bypass rule that was tried.
+#[derive(Serialize)]
+pub struct TriedRule {
+    /// From 0, as in the policy.
+    pub index: usize,
+    pub id: String,
+    pub room: String,
+    pub description: String,
+    pub matched: bool,
+    pub trace: TraceReport,
+}
+
+/// What the program said.
+#[derive(Serialize)]
+pub struct VerdictReport {
+    /// `nothing`, `matched`, `bypassed` or `fault`.
+    pub kind: &'static str,
+    pub integration: Option<String>,
+    pub room: Option<String>,
+    /// The id of the bypass rule.
+    pub rule: Option<String>,
+}
+
+/// What the host would do.
+#[derive(Serialize)]
+pub struct DecisionReport {
+    /// The word for it in logs and metrics.
+    pub label: &'static str,
+    pub reason: String,
+    /// The HTTP status of the connector's answer; `null` where the origin answers.
+    pub status: Option<u16>,
+    /// Where the visitor is sent.
+    pub redirect: Option<String>,
+    /// Set-Cookie headers; the hashes of sessions are shortened.
+    pub cookies: Vec<String>,
+    /// What the origin is told.
+    pub request_headers: Vec<(String, String)>,
+    /// What else the visitor gets.
+    pub response_headers: Vec<(String, String)>,
+}
+
+impl ExplainReport {
+    /// Explains one request. `secrets` judge its token and its session.
+    pub fn of(policy: &Policy, secrets: &Secrets, request: &OwnedRequest) -> ExplainReport {
+        let identity = Identity::of_host(&policy.settings.target.to_string());
+        let site = Site { policy, secrets, identity: &identity };
+        let (reply, reason, pure_url) = decide(site, request);
+        let Explanation { verdict, entries, rules } =
+            request.clone().pure_url(pure_url).with_view(|view| policy.program.explain(view));
+        let verdict = verdict.ok();
+        ExplainReport {
+            request: RequestReport::from(request),
+            integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
+            integrations_in_all: policy.integrations.all.len(),
+            rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
+            verdict: VerdictReport::of(policy, verdict),
+            decision: DecisionReport::of(reply, reason),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The index of the integration that matched.
+    pub fn matched_integration(&self) -> Option<usize> {
+        self.integrations.iter().find(|tried| tried.matched).map(|tried| tried.index)
+    }
+
+    /// The index of the bypass rule that matched.
+    pub fn matched_rule(&self) -> Option<usize> {
+        self.rules.iter().find(|tried| tried.matched).map(|tried| tried.index)
+    }
+}
+
+/// The reply, why it is what it is, and the URL that the triggers see.
+fn decide(site: Site<'_>, request: &OwnedRequest) -> (Reply, String, String) {
+    with_incoming(request, |incoming| {
+        let (mut scratch, arena) = (Scratch::default(), bumpalo::Bump::new());
+        let examination = edge::examine(site, incoming, &NoOutside, &mut scratch, &arena);
+        let reason = match &examination.outcome {
+            Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
+            Examined::Decided(decision) => decision.reason.to_string(),
+            Examined::Failed(_, failure) => failure.exception.to_string(),
+        };
+        let pure_url = examination.pure_url.to_owned();
+        (edge::handle(site, incoming, &mut scratch), reason, pure_url)
+    })
+}
+
+fn tried(policy: &Policy, index: usize, trace: Trace) -> Option<TriedIntegration> {
+    let integration = policy.integrations.all.get(index)?;
+    Some(TriedIntegration {
+        index,
+        name: integration.name.clone(),
+        action: show::action(integration.action),
+        room: integration.event_id.clone(),
+        matched: trace.result == Some(true),
+        trace: TraceReport::from(trace),
+    })
+}
+
+fn tried_rule(policy: &Policy, index: usize, trace: Trace) -> Option<TriedRule> {
+    let rule = policy.rules.get(index)?;
+    Some(TriedRule {
+        index,
+        id: rule.id.clone(),
+        room: rule.room.clone(),
+        description: rule.description.clone(),
+        matched: trace.result == Some(true),
+        trace: TraceReport::from(trace),
+    })
+}
+
+impl VerdictReport {
+    fn of(policy: &Policy, verdict: Option<Verdict>) -> VerdictReport {
+        let integration = verdict.and_then(|verdict| policy.matched(verdict));
+        let rule = match verdict {
+            Some(Verdict::Bypassed { rule, .. }) => policy.rules.get(rule),
+            _ => None,
+        };
+        VerdictReport {
+            kind: match verdict {
+                None => "fault",
+                Some(Verdict::Nothing) => "nothing",
+                Some(Verdict::Matched { .. }) => "matched",
+                Some(Verdict::Bypassed { .. }) => "bypassed",
+            },
+            integration: integration.map(|integration| integration.name.clone()),
+            room: integration.and_then(|integration| integration.event_id.clone()),
+            rule: rule.map(|rule| rule.id.clone()),
+        }
+    }
+}
+
+impl DecisionReport {
+    fn of(reply: Reply, reason: String) -> DecisionReport {
+        let (status, request_headers, headers) = match reply.outcome {
+            Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
+            Outcome::Answer { status, headers, .. } => (Some(status), Vec::new(), headers),
+        };
+        let owned = |headers: Vec<(&str, String)>| -> Vec<(String, String)> {
+            headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        };
+        let (cookies, headers): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| *name == "set-cookie");
+        let redirect = headers.iter().find(|(name, _)| ["location", "x-queueit-redirect"].contains(name));
+        DecisionReport {
+            label: reply.label,
+            reason,
+            status,
+            redirect: redirect.map(|(_, url)| url.clone()),
+            cookies: cookies.into_iter().map(|(_, cookie)| without_hash(&cookie)).collect(),
+            request_headers: owned(request_headers),
+            response_headers: owned(headers),
+        }
+    }
+}
+
+/// A session cookie that cannot be used: whoever has the whole of it may enter.
+fn without_hash(cookie: &str) -> String {
+    const SHOWN: usize = 8;
+    let Some((before, hash)) = cookie.split_once("%26Hash%3D") else { return cookie.to_owned() };
+    let digits = hash.bytes().take_while(u8::is_ascii_hexdigit).count();
+    format!("{before}%26Hash%3D{}...{}", &hash[..digits.min(SHOWN)], &hash[digits..])
+}
+
+impl Display for ExplainReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.request)?;
+        writeln!(f, "\n{}", styled(STRONG, "Integrations, in the order in which they are tried"))?;
+        self.integrations.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
+        match self.integrations_in_all - self.integrations.len() {
+            0 => {}
+            left => writeln!(f, "\n       {} not tried: the first match decides", count(left, "more"))?,
+        }
+        if !self.rules.is_empty() {
+            writeln!(f, "\n{}", styled(STRONG, "Bypass rules of the waiting room"))?;
+            self.rules.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
+        }
+        writeln!(f, "\n{}    {}", styled(STRONG, "Verdict"), self.verdict)?;
+        write!(f, "{}", self.decision)?;
+        self.notes.iter().try_for_each(|note| writeln!(f, "{}       {note}", styled(DOUBTFUL, "Note")))
+    }
+}
+
+impl Display for TriedIntegration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let room = self.room.as_ref().map(|room| format!(", room {}", printable(room))).unwrap_or_default();
+        let name = styled(STRONG, printable(&self.name));
+        writeln!(f, "{:>5}  {name}  {}{room}  {}", self.index + 1, self.action, outcome(self.matched))?;
+        f.write_str(&self.trace.render(7))
+    }
+}
+
+impl Display for TriedRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = if self.description.is_empty() { String::new() } else { printable(&self.description) + "  " };
+        writeln!(f, "       {}  {about}{}", styled(STRONG, printable(&self.id)), outcome(self.matched))?;
+        f.write_str(&self.trace.render(7))
+    }
+}
+
+fn outcome(matched: bool) -> impl Display {
+    if matched { styled(GOOD, "matches") } else { styled(anstyle::Style::new(), "does not match") }
+}
+
+impl Display for VerdictReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |name: &Option<String>| name.as_deref().map(printable).unwrap_or_default();
+        match self.kind {
+            "nothing" => f.write_str("no integration matched"),
+            "matched" => write!(f, "integration {} matched", name(&self.integration)),
+            "bypassed" => {
+                write!(f, "integration {} matched, bypassed by rule {}", name(&self.integration), name(&self.rule))
+            }
+            _ => f.write_str("none: the request could not be read"),
+        }
+    }
+}
+
+impl Display for DecisionReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}   {}: {}", styled(STRONG, "Decision"), self.label, printable(&self.reason))?;
+        match (self.status, &self.redirect) {
+            (None, _) => writeln!(f, "{}     passed on to the origin", styled(STRONG, "Answer"))?,
+            (Some(status), None) => writeln!(f, "{}     status {status}", styled(STRONG, "Answer"))?,
+            (Some(status), Some(url)) => {
+                writeln!(f, "{}     status {status}, to\n           {url}", styled(STRONG, "Answer"))?;
+            }
+        }
+        let headers = self.request_headers.iter();
+        headers.clone().try_for_each(|(name, value)| writeln!(f, "           {name}: {value}"))?;
+        self.cookies.iter().try_for_each(|cookie| writeln!(f, "{}     {cookie}", styled(STRONG, "Cookie")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_hash;
+
+    #[test]
+    fn a_session_is_not_given_away() {
+        let cookie = "name=EventId%3Dshop%26Hash%3D0123456789abcdef; path=/";
+        assert_eq!(without_hash(cookie), "name=EventId%3Dshop%26Hash%3D01234567...; path=/");
+        assert_eq!(without_hash("name=; path=/"), "name=; path=/");
+    }
+}

@@ -1,0 +1,160 @@
+//! Reading a policy, and what there is to say about its sources.
+
+use std::fmt::{self, Display};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
+use crate::language::Severity;
+use crate::policy::{Finding, Policy, Sources};
+use crate::request::Target;
+use crate::session::Secrets;
+
+/// Reads the texts of a policy: a folder, or the `velvetrope.toml` in it.
+pub fn sources(path: &Path) -> Result<Sources, Failure> {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    let mut sources = Sources::new();
+    collect(folder, folder, &mut sources)
+        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
+    Ok(sources)
+}
+
+fn collect(root: &Path, folder: &Path, sources: &mut Sources) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(root, &path, sources)?;
+        } else if let Ok(name) = path.strip_prefix(root) {
+            sources.insert(name.display().to_string(), std::fs::read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+/// A policy that works; its warnings are left to `check`.
+pub fn load(path: &Path) -> Result<Policy, Failure> {
+    let (policy, findings) = Policy::compile(&sources(path)?, None);
+    policy.ok_or_else(|| {
+        let errors: Vec<_> = findings.into_iter().filter(|found| found.severity == Severity::Error).collect();
+        let report = FindingsReport::new(path, errors);
+        Failure::new(format!("this policy does not compile\n\n{report}"))
+            .help(format!("`velvetrope check {}` shows the warnings, too", path.display()))
+    })
+}
+
+/// The secrets that a policy names; `None` where its environment variable is not set.
+pub fn secrets(policy: &Policy) -> Result<Option<Secrets>, Failure> {
+    let names = &policy.settings.secrets;
+    let current = super::token::secret(&names.current)?;
+    let previous = super::token::secret(&names.previous)?;
+    Ok(current.map(|current| Secrets::new(current, previous)))
+}
+
+/// What was found in a policy.
+#[derive(Serialize)]
+pub struct FindingsReport {
+    pub findings: Vec<FindingReport>,
+    pub errors: usize,
+    pub warnings: usize,
+}
+
+/// One finding; see [`Finding`].
+#[derive(Serialize)]
+pub struct FindingReport {
+    severity: &'static str,
+    code: String,
+    file: String,
+    line: Option<usize>,
+    column: Option<usize>,
+    subject: Option<String>,
+    message: String,
+    help: Option<String>,
+    #[serde(skip)]
+    snippet: Option<String>,
+}
+
+impl FindingsReport {
+    /// Names files as one would name them from where the command runs.
+    pub fn new(policy: &Path, findings: Vec<Finding>) -> FindingsReport {
+        let folder = if policy.is_dir() { policy } else { policy.parent().unwrap_or(Path::new("")) };
+        let findings: Vec<_> = findings.into_iter().map(|found| FindingReport::new(folder, found)).collect();
+        let errors = findings.iter().filter(|found| found.severity == "error").count();
+        FindingsReport { errors, warnings: findings.len() - errors, findings }
+    }
+}
+
+impl FindingReport {
+    fn new(folder: &Path, found: Finding) -> FindingReport {
+        FindingReport {
+            severity: match found.severity {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+            },
+            code: found.code,
+            file: folder.join(found.file).display().to_string(),
+            line: Some(found.line).filter(|line| *line > 0),
+            column: Some(found.column).filter(|column| *column > 0),
+            subject: Some(found.subject).filter(|subject| !subject.is_empty()),
+            message: found.message,
+            help: found.help,
+            snippet: found.snippet,
+        }
+    }
+
+    fn place(&self) -> String {
+        let number = |number: Option<usize>| number.map(|number| format!(":{number}")).unwrap_or_default();
+        format!("{}{}{}", self.file, number(self.line), number(self.column))
+    }
+}
+
+impl Display for FindingReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = if self.severity == "error" { BAD } else { DOUBTFUL };
+        let title = format!("{}[{}]", self.severity, self.code);
+        writeln!(f, "{}: {}", styled(style, title), styled(STRONG, &self.message))?;
+        write!(f, "  {} {}", styled(FAINT, "-->"), self.place())?;
+        match &self.subject {
+            Some(subject) => writeln!(f, ", {subject}")?,
+            None => writeln!(f)?,
+        }
+        if let Some(snippet) = &self.snippet {
+            f.write_str(&indented(snippet, ""))?;
+        }
+        if let Some(help) = &self.help {
+            writeln!(f, "  {} {help}", styled(FAINT, "help:"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for FindingsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.findings.iter().try_for_each(|found| writeln!(f, "{found}"))?;
+        match (self.errors, self.warnings) {
+            (0, 0) => writeln!(f, "no problems"),
+            (errors, warnings) => writeln!(f, "{}, {}", count(errors, "error"), count(warnings, "warning")),
+        }
+    }
+}
+
+/// Hosts as they are called on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TargetName {
+    /// A Cloudflare Worker
+    Worker,
+    /// A Google Cloud Service Extensions callout
+    GoogleCloud,
+    /// The reverse proxy of this program
+    Proxy,
+}
+
+impl From<TargetName> for Target {
+    fn from(name: TargetName) -> Target {
+        match name {
+            TargetName::Worker => Target::Worker,
+            TargetName::GoogleCloud => Target::GoogleCloud,
+            TargetName::Proxy => Target::Proxy,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `show`: a whole policy as text.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
+use super::policy;
+use crate::policy::{Action, BypassRule, Integration, Policy};
+
+/// Print a whole policy as text
+///
+/// Every integration in the order in which they are tried: its triggers as an expression, what it does, and the rules
+/// that let visitors walk past its waiting room.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  velvetrope show policy/
+  velvetrope show policy/ --format json | jq '.integrations[].when'")]
+pub struct Show {
+    /// A folder with a velvetrope.toml, or that file
+    policy: PathBuf,
+}
+
+#[derive(Serialize)]
+struct ShowReport {
+    customer_id: String,
+    version: String,
+    target: String,
+    integrations: Vec<IntegrationReport>,
+    /// Rules for rooms that no integration has.
+    other_rules: Vec<RuleReport>,
+    lists: BTreeMap<String, ListReport>,
+}
+
+#[derive(Serialize)]
+struct IntegrationReport {
+    name: String,
+    action: &'static str,
+    room: Option<String>,
+    when: String,
+    rules: Vec<RuleReport>,
+}
+
+/// A bypass rule.
+#[derive(Clone, Serialize)]
+pub struct RuleReport {
+    pub id: String,
+    pub room: String,
+    pub description: String,
+    pub enabled: bool,
+    pub expression: String,
+}
+
+#[derive(Serialize)]
+struct ListReport {
+    kind: &'static str,
+    members: usize,
+}
+
+impl Show {
+    pub fn run(self, format: Format) -> Result<Answer, Failure> {
+        let policy = policy::load(&self.policy)?;
+        Answer::of(&ShowReport::of(&policy), format, Exit::Fine)
+    }
+}
+
+impl ShowReport {
+    fn of(policy: &Policy) -> ShowReport {
+        let all = &policy.integrations.all;
+        let placed = |rule: &BypassRule| all.iter().any(|integration| is_for(rule, integration));
+        ShowReport {
+            customer_id: policy.settings.customer_id.clone(),
+            version: policy.integrations.version.clone(),
+            target: policy.settings.target.to_string(),
+            integrations: all.iter().map(|integration| IntegrationReport::of(integration, &policy.rules)).collect(),
+            other_rules: policy.rules.iter().filter(|rule| !placed(rule)).map(RuleReport::from).collect(),
+            lists: BTreeMap::new(),
+        }
+    }
+}
+
+impl IntegrationReport {
+    fn of(integration: &Integration, rules: &[BypassRule]) -> IntegrationReport {
+        let rules = rules.iter().filter(|rule| is_for(rule, integration));
+        IntegrationReport {
+            name: integration.name.clone(),
+            action: action(integration.action),
+            room: integration.event_id.clone(),
+            when: integration.when.to_string(),
+            rules: rules.map(RuleReport::from).collect(),
+        }
+    }
+}
+
+impl From<&BypassRule> for RuleReport {
+    fn from(rule: &BypassRule) -> RuleReport {
+        RuleReport {
+            id: rule.id.clone(),
+            room: rule.room.clone(),
+            description: rule.description.clone(),
+            enabled: rule.enabled,
+            expression: rule.expression.clone(),
+        }
+    }
+}
+
+/// Whether a rule lets visitors walk past an integration's room.
+fn is_for(rule: &BypassRule, integration: &Integration) -> bool {
+    rule.room == "*" || integration.event_id.as_ref() == Some(&rule.room)
+}
+
+/// What an integration does, as it is written in the integration JSON.
+pub fn action(action: Action) -> &'static str {
+    match action {
+        Action::Queue => "Queue",
+        Action::Cancel => "Cancel",
+        Action::Ignore => "Ignore",
+    }
+}
+
+impl Display for ShowReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "customer {}, configuration {}, for {}", self.customer_id, self.version, self.target)?;
+        writeln!(f, "\n{}", styled(STRONG, "Integrations, in the order in which they are tried"))?;
+        for (index, integration) in self.integrations.iter().enumerate() {
+            write!(f, "\n{:>3}  {integration}", index + 1)?;
+        }
+        if !self.other_rules.is_empty() {
+            writeln!(f, "\n{}", styled(STRONG, "Rules for rooms that no integration has"))?;
+            self.other_rules.iter().try_for_each(|rule| write!(f, "\n     room {}\n{rule}", rule.room))?;
+        }
+        if !self.lists.is_empty() {
+            writeln!(f, "\n{}\n", styled(STRONG, "Lists"))?;
+            let width = self.lists.keys().map(String::len).max().unwrap_or(0);
+            for (name, list) in &self.lists {
+                writeln!(f, "     ${name:<width$}  {:<8}  {}", list.kind, count(list.members, "member"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for IntegrationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", styled(STRONG, &self.name), self.action)?;
+        match &self.room {
+            Some(room) => writeln!(f, ", room {room}")?,
+            None => writeln!(f)?,
+        }
+        writeln!(f, "     {}  {}", styled(FAINT, "when  "), self.when)?;
+        self.rules.iter().try_for_each(|rule| rule.fmt(f))
+    }
+}
+
+impl Display for RuleReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = if self.description.is_empty() { String::new() } else { format!("  {}", self.description) };
+        let scope = if self.room == "*" { "  (every room)" } else { "" };
+        let draft = if self.enabled { "" } else { "  (draft, not in force)" };
+        writeln!(f, "     {}  {}{about}{scope}{draft}", styled(FAINT, "bypass"), self.id)?;
+        writeln!(f, "               {}", self.expression)
+    }
+}
