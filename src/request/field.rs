@@ -231,6 +231,14 @@ fields! {
     CfEdgeServerPort = "cf.edge.server_port": Int, A, A, A;
     /// Address at the edge.
     CfEdgeServerIp = "cf.edge.server_ip": Ip, N, N, A;
+    /// Whether the client came over TCP (and not QUIC).
+    CfEdgeClientTcp = "cf.edge.client_tcp": Bool, A, N, N;
+    /// Delivery rate of the connection, bytes a second.
+    CfEdgeL4DeliveryRate = "cf.edge.l4.delivery_rate": Int, N, N, N;
+    /// Round-trip time of a TCP client, milliseconds.
+    CfTimingsClientTcpRttMsec = "cf.timings.client_tcp_rtt_msec": Int, A, c("a custom request header with `{client_rtt_msec}`"), N;
+    /// Round-trip time of a QUIC client, milliseconds.
+    CfTimingsClientQuicRttMsec = "cf.timings.client_quic_rtt_msec": Int, N, N, N;
     /// TLS version.
     CfTlsVersion = "cf.tls_version": Bytes, A, c("a custom request header with `{tls_version}`"), N;
     /// TLS cipher.
@@ -265,6 +273,28 @@ fields! {
     CfTlsClientAuthCertNotBefore = "cf.tls_client_auth.cert_not_before": Bytes, A, N, N;
     /// End of the client certificate's validity.
     CfTlsClientAuthCertNotAfter = "cf.tls_client_auth.cert_not_after": Bytes, A, N, N;
+    /// Subject of the client certificate, RFC 2253.
+    CfTlsClientAuthCertSubjectDnRfc2253 = "cf.tls_client_auth.cert_subject_dn_rfc2253": Bytes, A, N, N;
+    /// Subject of the client certificate, older form.
+    CfTlsClientAuthCertSubjectDnLegacy = "cf.tls_client_auth.cert_subject_dn_legacy": Bytes, A, N, N;
+    /// Issuer of the client certificate, RFC 2253.
+    CfTlsClientAuthCertIssuerDnRfc2253 = "cf.tls_client_auth.cert_issuer_dn_rfc2253": Bytes, A, N, N;
+    /// Issuer of the client certificate, older form.
+    CfTlsClientAuthCertIssuerDnLegacy = "cf.tls_client_auth.cert_issuer_dn_legacy": Bytes, A, N, N;
+    /// Serial number of the issuer's certificate.
+    CfTlsClientAuthCertIssuerSerial = "cf.tls_client_auth.cert_issuer_serial": Bytes, A, N, N;
+    /// Subject key identifier.
+    CfTlsClientAuthCertSki = "cf.tls_client_auth.cert_ski": Bytes, A, N, N;
+    /// Subject key identifier of the issuer.
+    CfTlsClientAuthCertIssuerSki = "cf.tls_client_auth.cert_issuer_ski": Bytes, A, N, N;
+    /// The client certificate, RFC 9440.
+    CfTlsClientAuthCertRfc9440 = "cf.tls_client_auth.cert_rfc9440": Bytes, A, N, N;
+    /// Whether it was too large to be passed on.
+    CfTlsClientAuthCertRfc9440TooLarge = "cf.tls_client_auth.cert_rfc9440_too_large": Bool, A, N, N;
+    /// The chain of the client certificate, RFC 9440.
+    CfTlsClientAuthCertChainRfc9440 = "cf.tls_client_auth.cert_chain_rfc9440": Bytes, A, N, N;
+    /// Whether it was too large to be passed on.
+    CfTlsClientAuthCertChainRfc9440TooLarge = "cf.tls_client_auth.cert_chain_rfc9440_too_large": Bool, A, N, N;
     /// Whether this is a verified bot.
     CfClientBot = "cf.client.bot": Bool, A, N, N;
     /// Class of a verified bot.
