@@ -6,21 +6,26 @@
 //!
 //! The module knows nothing of programs and nothing of Queue-it.
 
+mod check;
 mod country;
 mod diagnostic;
 pub mod expression;
 mod format;
-mod function;
+pub mod function;
 mod grammar;
 mod lint;
+mod recover;
 mod scheme;
 mod suggest;
 
-pub use diagnostic::{Code, Diagnostic, Severity};
+pub use diagnostic::{Code, Diagnostic, Kind, Severity};
 pub use expression::Expression;
 pub use function::Function;
 pub use lint::lint;
 pub use scheme::Scheme;
+
+use grammar::{Grammar, Rule};
+use pest::Parser as _;
 
 /// The longest expression, in characters (Cloudflare's documented limit).
 pub const MAX_CHARACTERS: usize = 4_096;
@@ -29,6 +34,17 @@ pub const MAX_CHARACTERS: usize = 4_096;
 pub const MAX_NESTING: usize = 128;
 
 /// Parses and checks an expression; reports every error that can be told apart.
-pub fn parse(_text: &str, _scheme: &Scheme) -> Result<Expression, Vec<Diagnostic>> {
-    todo!()
+pub fn parse(text: &str, scheme: &Scheme) -> Result<Expression, Vec<Diagnostic>> {
+    let length = text.chars().count();
+    if length > MAX_CHARACTERS {
+        let message = format!("the expression has {length} characters, and {MAX_CHARACTERS} are allowed");
+        let help = "move long sets to a list, or split the rule".to_owned();
+        return Err(vec![check::error(Code::TooLong, 0..text.len(), message, Some(help))]);
+    }
+    let trimmed = text.trim();
+    let base = text.len() - text.trim_start().len();
+    match Grammar::parse(Rule::text, trimmed) {
+        Ok(matched) => check::check(trimmed, base, matched, scheme),
+        Err(refusal) => Err(recover::diagnose(trimmed, base, &refusal, scheme)),
+    }
 }
