@@ -1,3 +1,4 @@
 //! Where the connector runs.
 
+pub mod files;
 pub mod geo;

@@ -30,7 +30,7 @@ pub struct Room {
     /// The host it stands before; no scheme and no wildcard. Required unless `velvetrope.when` places the room.
     pub host: Option<String>,
     /// The path it stands before, and everything below it. Default `/`. The most specific path wins.
-    #[serde(default)]
+    #[schemars(default = "root")]
     pub path: String,
     /// Further places of the same room.
     #[serde(default)]
@@ -47,8 +47,7 @@ pub struct Room {
     #[schemars(range(min = 200))]
     pub new_users_per_minute: Option<u32>,
     /// Minutes a session lasts. Default 5.
-    #[serde(default)]
-    #[schemars(range(min = 1, max = 30))]
+    #[schemars(default = "five", range(min = 1, max = 30))]
     pub session_duration: u32,
     /// Whether a session ends `session_duration` after it began instead of being renewed by each request.
     #[serde(default)]
@@ -57,12 +56,10 @@ pub struct Room {
     #[serde(default)]
     pub queue_all: bool,
     /// In which order visitors enter: `fifo` (default), `random`, `passthrough` or `reject`.
-    #[schemars(extend("enum" = ["fifo", "random", "passthrough", "reject"]))]
-    #[serde(default)]
+    #[schemars(default = "fifo", extend("enum" = ["fifo", "random", "passthrough", "reject"]))]
     pub queueing_method: String,
     /// HTTP status of the waiting page: 200 (default), 202 or 429.
-    #[schemars(extend("enum" = [200, 202, 429]))]
-    #[serde(default)]
+    #[schemars(default = "ok", extend("enum" = [200, 202, 429]))]
     pub queueing_status_code: u32,
     /// Whether the room is switched off: it is not placed at all.
     #[serde(default)]
@@ -103,7 +100,7 @@ pub struct Route {
     /// As the room's `host`.
     pub host: String,
     /// As the room's `path`.
-    #[serde(default)]
+    #[schemars(default = "root")]
     pub path: String,
 }
 
@@ -335,17 +332,16 @@ fn read_room(fields: &Fields, name: String) -> Room {
         name,
         description: text("description").unwrap_or_default(),
         host: text("host"),
-        path: text("path").unwrap_or_else(|| "/".to_owned()),
+        path: text("path").unwrap_or_else(root),
         additional_routes: read_routes(fields),
         cookie_suffix: text("cookie_suffix"),
         cookie_attributes: fields.table("cookie_attributes").map(read_cookie_attributes).unwrap_or_default(),
         total_active_users: fields.number("total_active_users", 200..=u32::MAX),
         new_users_per_minute: fields.number("new_users_per_minute", 200..=u32::MAX),
-        session_duration: fields.number("session_duration", 1..=30).unwrap_or(5),
+        session_duration: fields.number("session_duration", 1..=30).unwrap_or_else(five),
         disable_session_renewal: flag("disable_session_renewal"),
         queue_all: flag("queue_all"),
-        queueing_method: word("queueing_method", &["fifo", "random", "passthrough", "reject"])
-            .unwrap_or_else(|| "fifo".to_owned()),
+        queueing_method: word("queueing_method", &["fifo", "random", "passthrough", "reject"]).unwrap_or_else(fifo),
         queueing_status_code: read_status(fields),
         suspended: flag("suspended"),
         json_response_enabled: flag("json_response_enabled"),
@@ -377,7 +373,7 @@ fn choice(fields: &Fields, key: &'static str, words: &[&'static str]) -> Option<
 }
 
 fn read_status(fields: &Fields) -> u32 {
-    let Some(status) = fields.number("queueing_status_code", 200..=429) else { return 200 };
+    let Some(status) = fields.number("queueing_status_code", 200..=429) else { return ok() };
     if let (false, Some(node)) = (matches!(status, 200 | 202 | 429), fields.get("queueing_status_code")) {
         fields.bad_value(node, format!("`queueing_status_code` cannot be {status}"), "it is 200, 202 or 429");
     }
@@ -392,7 +388,7 @@ fn read_routes(fields: &Fields) -> Vec<Route> {
         let route = Fields::new(fields.file, node, fields.subject.clone())?;
         route.required("host", "name the host of this route");
         let host = route.text("host").unwrap_or_default();
-        let path = route.text("path").unwrap_or_else(|| "/".to_owned());
+        let path = route.text("path").unwrap_or_else(root);
         route.finish();
         Some(Route { host, path })
     };
@@ -438,6 +434,22 @@ fn check_event_id(fields: &Fields, node: &Node, room: &Room) {
         let message = format!("tokens cannot carry {id:?} as the id of a room");
         fields.bad_value(node, message, "give an id of letters, digits and `-` in `velvetrope.event_id`");
     }
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+fn fifo() -> String {
+    "fifo".to_owned()
+}
+
+const fn five() -> u32 {
+    5
+}
+
+const fn ok() -> u32 {
+    200
 }
 
 /// Why a room cannot stand before a path.

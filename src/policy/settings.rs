@@ -98,7 +98,7 @@ pub enum OnFailure {
     Closed,
 }
 
-/// The classes of failure (design, decision 7).
+/// What becomes of a request, by the class of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
