@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use super::output::{Answer, Exit, Failure, Format};
-use super::policy::{self, FindingsReport, TargetName};
-use crate::policy::Policy;
+use super::policy::{self, TargetName};
 
 /// Find every problem of a policy in one run
 ///
@@ -29,9 +28,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
-        let sources = policy::sources(&self.policy)?;
-        let (_, findings) = Policy::compile(&sources, self.target.map(Into::into));
-        let report = FindingsReport::new(&self.policy, findings);
+        let (_, report) = policy::compile(&self.policy, self.target.map(Into::into))?;
         let failed = report.errors > 0 || (self.deny_warnings && report.warnings > 0);
         Answer::of(&report, format, if failed { Exit::Findings } else { Exit::Fine })
     }

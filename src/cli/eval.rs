@@ -1,19 +1,17 @@
 //! `eval`: one expression against one request.
 
 use std::fmt::{self, Display};
-use std::net::IpAddr;
 use std::path::Path;
 
-use ipnet::IpNet;
 use serde::Serialize;
 
 use super::input;
 use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace::TraceReport;
-use crate::language::expression::IpRange;
 use crate::language::{self, Expression, Scheme};
-use crate::program::{Entry, Hostname, List, Lists, Program, Site};
+use crate::policy::list_of;
+use crate::program::{Entry, List, Lists, Program, Site};
 use crate::request::OwnedRequest;
 
 /// Evaluate one expression against one request
@@ -73,7 +71,12 @@ fn evaluate(expression: Expression, lists: Lists, request: &OwnedRequest) -> Res
 }
 
 fn lists(given: &[(String, String)]) -> Result<Lists, Failure> {
-    given.iter().map(|(name, members)| Ok((name.clone(), list(members)?))).collect()
+    given
+        .iter()
+        .map(|(name, members)| {
+            Ok((name.clone(), list(members).map_err(|failure| failure.within(format!("list ${name}")))?))
+        })
+        .collect()
 }
 
 /// A list of the members in a file, one on each line, or of those that are given.
@@ -81,26 +84,7 @@ fn list(given: &str) -> Result<List, Failure> {
     let path = Path::new(given);
     let text = if input::is_stdin(path) || path.is_file() { input::text(path)? } else { given.replace(',', "\n") };
     let members = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    let members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
-    let numbers: Result<Vec<i64>, _> = members.iter().map(|member| member.parse()).collect();
-    let addresses: Option<Vec<IpRange>> = members.iter().map(|member| addresses(member)).collect();
-    Ok(match (numbers, addresses) {
-        (Ok(numbers), _) => List::Asn(numbers),
-        (_, Some(addresses)) => List::Ip(addresses),
-        _ => List::Hostname(members.into_iter().map(host_name).collect()),
-    })
-}
-
-fn addresses(member: &str) -> Option<IpRange> {
-    let network: IpNet = member.parse().or_else(|_| member.parse::<IpAddr>().map(IpNet::from)).ok()?;
-    Some(IpRange { first: network.network(), last: network.broadcast() })
-}
-
-fn host_name(member: &str) -> Hostname {
-    match member.strip_prefix("*.") {
-        Some(suffix) => Hostname::Below { suffix: suffix.to_owned(), apex: false },
-        None => Hostname::Exact(member.to_owned()),
-    }
+    list_of(members.filter(|member| !member.is_empty())).map_err(Failure::new)
 }
 
 impl Display for EvalReport {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
+use bumpalo::Bump;
 use serde::Serialize;
 
 use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, count, printable, styled};
@@ -10,10 +11,11 @@ use super::request::{RequestOptions, RequestReport, with_incoming};
 use super::trace::TraceReport;
 use super::{policy, show};
 use crate::connector::NoOutside;
-use crate::connector::edge::{self, Examined, Identity, Outcome, Reply, Site};
+use crate::connector::edge::{self, Examined, Identity, Incoming, Outcome, Reply, Site};
+use crate::host::geo::{GeoDatabases, GeoFacts};
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
-use crate::request::OwnedRequest;
+use crate::request::{Facts, Field, OwnedRequest, Value};
 use crate::session::Secrets;
 
 /// Say what would happen to a request, and why
@@ -40,12 +42,32 @@ impl Explain {
         let policy = policy::load(&self.policy)?;
         let request = self.request.request()?;
         let secrets = policy::secrets(&policy)?;
-        let mut report = ExplainReport::of(&policy, secrets.as_ref().unwrap_or(&throw_away()), &request);
+        let mut notes = Vec::new();
         if secrets.is_none() {
             let name = &policy.settings.secrets.current;
-            report.notes.push(format!("{name} is not set: tokens and sessions are judged by a throw-away secret"));
+            notes.push(format!("{name} is not set: tokens and sessions are judged by a throw-away secret"));
         }
+        let geo = GeoDatabases::open(&policy.settings.geoip, policy::folder(&self.policy)).unwrap_or_else(|error| {
+            notes.push(error.to_string());
+            GeoDatabases::default()
+        });
+        let secrets = secrets.unwrap_or_else(throw_away);
+        let facts = HostFacts { given: &request.facts, geo: geo.of(request.client_ip) };
+        let mut report = ExplainReport::of(&policy, &secrets, &request, &facts);
+        report.notes = notes;
         Answer::of(&report, format, Exit::Fine)
+    }
+}
+
+/// What the operator says, and what the policy's databases say of the visitor's address.
+struct HostFacts<'a> {
+    given: &'a dyn Facts,
+    geo: GeoFacts<'a>,
+}
+
+impl Facts for HostFacts<'_> {
+    fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+        self.given.fact(field, arena).or_else(|| self.geo.fact(field, arena))
     }
 }
 
@@ -124,23 +146,23 @@ pub struct DecisionReport {
 }
 
 impl ExplainReport {
-    /// Explains one request. `secrets` judge its token and its session.
-    pub fn of(policy: &Policy, secrets: &Secrets, request: &OwnedRequest) -> ExplainReport {
+    /// Explains one request. `secrets` judge its token and its session, `facts` are what the host knows.
+    pub fn of(policy: &Policy, secrets: &Secrets, request: &OwnedRequest, facts: &dyn Facts) -> ExplainReport {
         let identity = Identity::of_host(&policy.settings.target.to_string());
         let site = Site { policy, secrets, identity: &identity };
-        let (reply, reason, pure_url) = decide(site, request);
-        let Explanation { verdict, entries, rules } =
-            request.clone().pure_url(pure_url).with_view(|view| policy.program.explain(view));
-        let verdict = verdict.ok();
-        ExplainReport {
-            request: RequestReport::from(request),
-            integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
-            integrations_in_all: policy.integrations.all.len(),
-            rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
-            verdict: VerdictReport::of(policy, verdict),
-            decision: DecisionReport::of(reply, reason),
-            notes: Vec::new(),
-        }
+        with_incoming(request, facts, |incoming| {
+            let Explanation { verdict, entries, rules } =
+                policy.program.explain(&incoming.view(&edge::without_token(incoming.url)));
+            ExplainReport {
+                request: RequestReport::from(request),
+                integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
+                integrations_in_all: policy.integrations.all.len(),
+                rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
+                verdict: VerdictReport::of(policy, verdict.ok()),
+                decision: DecisionReport::of(site, incoming),
+                notes: Vec::new(),
+            }
+        })
     }
 
     /// The index of the integration that matched.
@@ -152,21 +174,6 @@ impl ExplainReport {
     pub fn matched_rule(&self) -> Option<usize> {
         self.rules.iter().find(|tried| tried.matched).map(|tried| tried.index)
     }
-}
-
-/// The reply, why it is what it is, and the URL that the triggers see.
-fn decide(site: Site<'_>, request: &OwnedRequest) -> (Reply, String, String) {
-    with_incoming(request, |incoming| {
-        let (mut scratch, arena) = (Scratch::default(), bumpalo::Bump::new());
-        let examination = edge::examine(site, incoming, &NoOutside, &mut scratch, &arena);
-        let reason = match &examination.outcome {
-            Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
-            Examined::Decided(decision) => decision.reason.to_string(),
-            Examined::Failed(_, failure) => failure.exception.to_string(),
-        };
-        let pure_url = examination.pure_url.to_owned();
-        (edge::handle(site, incoming, &mut scratch), reason, pure_url)
-    })
 }
 
 fn tried(policy: &Policy, index: usize, trace: Trace) -> Option<TriedIntegration> {
@@ -215,7 +222,17 @@ impl VerdictReport {
 }
 
 impl DecisionReport {
-    fn of(reply: Reply, reason: String) -> DecisionReport {
+    fn of(site: Site<'_>, incoming: &Incoming<'_>) -> DecisionReport {
+        let (mut scratch, arena) = (Scratch::default(), Bump::new());
+        let reason = match edge::examine(site, incoming, &NoOutside, &mut scratch, &arena).outcome {
+            Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
+            Examined::Decided(decision) => decision.reason.to_string(),
+            Examined::Failed(_, failure) => failure.exception.to_string(),
+        };
+        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
+    }
+
+    fn new(reply: Reply, reason: String) -> DecisionReport {
         let (status, request_headers, headers) = match reply.outcome {
             Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
             Outcome::Answer { status, headers, .. } => (Some(status), Vec::new(), headers),

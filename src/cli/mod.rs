@@ -12,6 +12,7 @@ mod input;
 mod output;
 mod policy;
 mod request;
+mod schema;
 mod show;
 mod test;
 mod time;
@@ -56,6 +57,7 @@ enum Command {
     Show(show::Show),
     #[command(subcommand)]
     Token(token::Token),
+    Schema(schema::Schema),
     Completions(completions::Completions),
 }
 
@@ -85,6 +87,7 @@ impl Command {
             Command::Test(command) => command.run(format),
             Command::Show(command) => command.run(format),
             Command::Token(command) => command.run(format),
+            Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }
     }

@@ -1,46 +1,47 @@
 //! Reading a policy, and what there is to say about its sources.
 
 use std::fmt::{self, Display};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::input;
 use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
+use crate::host::files::{self, PolicyFiles};
 use crate::language::Severity;
 use crate::policy::{Finding, Policy, Sources};
 use crate::request::Target;
 use crate::session::Secrets;
 
-/// Reads the texts of a policy: a folder, or the `velvetrope.toml` in it.
-pub fn sources(path: &Path) -> Result<Sources, Failure> {
-    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
-    let mut sources = Sources::new();
-    collect(folder, folder, &mut sources)
-        .map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
-    Ok(sources)
-}
-
-fn collect(root: &Path, folder: &Path, sources: &mut Sources) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(root, &path, sources)?;
-        } else if let Ok(name) = path.strip_prefix(root) {
-            sources.insert(name.display().to_string(), std::fs::read(&path)?);
-        }
-    }
-    Ok(())
+/// Everything there is to say about a policy, and the policy if it works.
+pub fn compile(path: &Path, target: Option<Target>) -> Result<(Option<Policy>, FindingsReport), Failure> {
+    let PolicyFiles { sources, findings: unreadable, folder, .. } = read(path)?;
+    let (policy, findings) = Policy::compile(&sources, target);
+    let policy = policy.filter(|_| unreadable.is_empty());
+    Ok((policy, FindingsReport::new(&folder, unreadable.into_iter().chain(findings))))
 }
 
 /// A policy that works; its warnings are left to `check`.
 pub fn load(path: &Path) -> Result<Policy, Failure> {
-    let (policy, findings) = Policy::compile(&sources(path)?, None);
+    let (policy, report) = compile(path, None)?;
     policy.ok_or_else(|| {
-        let errors: Vec<_> = findings.into_iter().filter(|found| found.severity == Severity::Error).collect();
-        let report = FindingsReport::new(path, errors);
-        Failure::new(format!("this policy does not compile\n\n{report}"))
-            .help(format!("`velvetrope check {}` shows the warnings, too", path.display()))
+        let help = format!("`velvetrope check {}` tells of warnings, too", path.display());
+        Failure::new(format!("this policy does not compile\n\n{}", report.without_warnings())).help(help)
     })
+}
+
+/// Reads the texts of a policy; from standard input the integration JSON.
+fn read(path: &Path) -> Result<PolicyFiles, Failure> {
+    if !input::is_stdin(path) {
+        return files::read(path).map_err(|error| Failure::new(error.to_string()));
+    }
+    let sources = Sources::from([("standard-input.json".to_owned(), input::text(path)?.into_bytes())]);
+    Ok(PolicyFiles { sources, findings: Vec::new(), folder: PathBuf::new(), watch: Vec::new() })
+}
+
+/// The folder of a policy, which the names in it are relative to.
+pub fn folder(path: &Path) -> &Path {
+    if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) }
 }
 
 /// The secrets that a policy names; `None` where its environment variable is not set.
@@ -76,11 +77,15 @@ pub struct FindingReport {
 
 impl FindingsReport {
     /// Names files as one would name them from where the command runs.
-    pub fn new(policy: &Path, findings: Vec<Finding>) -> FindingsReport {
-        let folder = if policy.is_dir() { policy } else { policy.parent().unwrap_or(Path::new("")) };
+    fn new(folder: &Path, findings: impl IntoIterator<Item = Finding>) -> FindingsReport {
         let findings: Vec<_> = findings.into_iter().map(|found| FindingReport::new(folder, found)).collect();
         let errors = findings.iter().filter(|found| found.severity == "error").count();
         FindingsReport { errors, warnings: findings.len() - errors, findings }
+    }
+
+    fn without_warnings(mut self) -> FindingsReport {
+        self.findings.retain(|found| found.severity == "error");
+        self
     }
 }
 

@@ -10,7 +10,7 @@ use super::output::{FAINT, Failure, STRONG, styled};
 use super::time;
 use crate::connector::edge::Incoming;
 use crate::language::Scheme;
-use crate::request::{Field, FieldInfo, OwnedRequest, OwnedValue, Type};
+use crate::request::{Facts, Field, FieldInfo, OwnedRequest, OwnedValue, Type};
 
 /// The request, and what its host would know of it.
 #[derive(clap::Args)]
@@ -90,8 +90,8 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
-/// Lends a request as a host would hand it on.
-pub fn with_incoming<T>(request: &OwnedRequest, look: impl FnOnce(&Incoming<'_>) -> T) -> T {
+/// Lends a request as a host would hand it on that knows these facts.
+pub fn with_incoming<T>(request: &OwnedRequest, facts: &dyn Facts, look: impl FnOnce(&Incoming<'_>) -> T) -> T {
     let headers: Vec<(&str, &[u8])> =
         request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     look(&Incoming {
@@ -102,7 +102,7 @@ pub fn with_incoming<T>(request: &OwnedRequest, look: impl FnOnce(&Incoming<'_>)
         client_ip: request.client_ip,
         body: &request.body,
         now_ms: request.received_ms,
-        facts: &request.facts,
+        facts,
     })
 }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
 use super::policy;
-use crate::policy::{Action, BypassRule, Integration, Policy};
+use crate::policy::{Action, BypassRule, Integration, ListSummary, Policy};
+use crate::program::ListKind;
 
 /// Print a whole policy as text
 ///
@@ -30,7 +31,7 @@ struct ShowReport {
     version: String,
     target: String,
     integrations: Vec<IntegrationReport>,
-    /// Rules for rooms that no integration has.
+    /// Rules of rooms that no integration leads to.
     other_rules: Vec<RuleReport>,
     lists: BTreeMap<String, ListReport>,
 }
@@ -70,28 +71,38 @@ impl Show {
 impl ShowReport {
     fn of(policy: &Policy) -> ShowReport {
         let all = &policy.integrations.all;
-        let placed = |rule: &BypassRule| all.iter().any(|integration| is_for(rule, integration));
+        let is_other = |rule: &&BypassRule| !all.iter().any(|integration| rule.is_for(integration));
         ShowReport {
             customer_id: policy.settings.customer_id.clone(),
             version: policy.integrations.version.clone(),
             target: policy.settings.target.to_string(),
-            integrations: all.iter().map(|integration| IntegrationReport::of(integration, &policy.rules)).collect(),
-            other_rules: policy.rules.iter().filter(|rule| !placed(rule)).map(RuleReport::from).collect(),
-            lists: BTreeMap::new(),
+            integrations: all.iter().map(|integration| IntegrationReport::of(policy, integration)).collect(),
+            other_rules: policy.rules.iter().filter(is_other).map(RuleReport::from).collect(),
+            lists: policy.lists.iter().map(|(name, list)| (name.clone(), ListReport::from(list))).collect(),
         }
     }
 }
 
 impl IntegrationReport {
-    fn of(integration: &Integration, rules: &[BypassRule]) -> IntegrationReport {
-        let rules = rules.iter().filter(|rule| is_for(rule, integration));
+    fn of(policy: &Policy, integration: &Integration) -> IntegrationReport {
         IntegrationReport {
             name: integration.name.clone(),
             action: action(integration.action),
             room: integration.event_id.clone(),
             when: integration.when.to_string(),
-            rules: rules.map(RuleReport::from).collect(),
+            rules: policy.rules_of(integration).map(|(_, rule)| RuleReport::from(rule)).collect(),
         }
+    }
+}
+
+impl From<&ListSummary> for ListReport {
+    fn from(list: &ListSummary) -> ListReport {
+        let kind = match list.kind {
+            ListKind::Ip => "ip",
+            ListKind::Hostname => "hostname",
+            ListKind::Asn => "asn",
+        };
+        ListReport { kind, members: list.members }
     }
 }
 
@@ -105,11 +116,6 @@ impl From<&BypassRule> for RuleReport {
             expression: rule.expression.clone(),
         }
     }
-}
-
-/// Whether a rule lets visitors walk past an integration's room.
-fn is_for(rule: &BypassRule, integration: &Integration) -> bool {
-    rule.room == "*" || integration.event_id.as_ref() == Some(&rule.room)
 }
 
 /// What an integration does, as it is written in the integration JSON.
@@ -129,7 +135,7 @@ impl Display for ShowReport {
             write!(f, "\n{:>3}  {integration}", index + 1)?;
         }
         if !self.other_rules.is_empty() {
-            writeln!(f, "\n{}", styled(STRONG, "Rules for rooms that no integration has"))?;
+            writeln!(f, "\n{}", styled(STRONG, "Rules of rooms that no integration leads to"))?;
             self.other_rules.iter().try_for_each(|rule| write!(f, "\n     room {}\n{rule}", rule.room))?;
         }
         if !self.lists.is_empty() {

@@ -73,6 +73,23 @@ pub struct Incoming<'r> {
     pub facts: &'r dyn Facts,
 }
 
+impl<'r> Incoming<'r> {
+    /// The request as rules and triggers see it; `pure_url` is its URL [`without_token`].
+    pub fn view(&self, pure_url: &'r str) -> RequestView<'r> {
+        RequestView::new(RequestParts {
+            method: self.method,
+            url: self.url,
+            pure_url,
+            version: self.version,
+            headers: self.headers,
+            client_ip: self.client_ip,
+            body: self.body,
+            received_ms: self.now_ms,
+            facts: self.facts,
+        })
+    }
+}
+
 /// What the host shall do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
@@ -164,17 +181,7 @@ pub fn examine<'v>(
     arena: &'v Bump,
 ) -> Examination<'v> {
     let pure_url = keep(without_token(incoming.url), arena);
-    let view = RequestView::new(RequestParts {
-        method: incoming.method,
-        url: incoming.url,
-        pure_url,
-        version: incoming.version,
-        headers: incoming.headers,
-        client_ip: incoming.client_ip,
-        body: incoming.body,
-        received_ms: incoming.now_ms,
-        facts: incoming.facts,
-    });
+    let view = incoming.view(pure_url);
     let verdict = match site.policy.program.evaluate(&view, scratch) {
         Ok(verdict) => verdict,
         Err(fault) => {

@@ -34,6 +34,27 @@ pub(super) fn read(file: File, name: &str, kind: ListKind) -> List {
     reader.finish()
 }
 
+/// A list of these members, of the kind that the first of them is of; or what is wrong with one of them.
+pub fn list_of<'m>(members: impl IntoIterator<Item = &'m str>) -> Result<List, String> {
+    let mut members = members.into_iter().peekable();
+    let mut list = empty(members.peek().map_or(ListKind::Ip, |first| kind_of(first)));
+    for member in members {
+        add_text(&mut list, member).map_err(|(message, help)| match help {
+            Some(help) => format!("{message}; {help}"),
+            None => message,
+        })?;
+    }
+    Ok(list)
+}
+
+fn kind_of(member: &str) -> ListKind {
+    match (asn(member), ip_range(member)) {
+        (Ok(_), _) => ListKind::Asn,
+        (_, Err(_)) if hostname(member, true).is_ok() => ListKind::Hostname,
+        _ => ListKind::Ip,
+    }
+}
+
 struct Reader<'s> {
     file: File<'s>,
     subject: String,
@@ -241,6 +262,19 @@ mod tests {
         assert_eq!(list("l.json", r#"[{"asn": 64496}]"#, ListKind::Asn).0, List::Asn(vec![64496]));
         assert_eq!(list("l.json", r#"[{"ip": "::1"}]"#, ListKind::Ip).0, List::Ip(vec![range("::1", "::1")]));
         assert_eq!(list("l.json", r#"[{"ip": 5}, 3]"#, ListKind::Ip).1.len(), 2);
+    }
+
+    #[test]
+    fn the_first_member_tells_the_kind() {
+        assert_eq!(list_of(["64496", "AS64497"]), Ok(List::Asn(vec![64496, 64497])));
+        assert_eq!(list_of(["192.0.2.1"]), Ok(List::Ip(vec![range("192.0.2.1", "192.0.2.1")])));
+        assert_eq!(list_of(["a.example"]), Ok(List::Hostname(vec![Hostname::Exact("a.example".to_owned())])));
+        assert_eq!(list_of([]), Ok(List::Ip(vec![])));
+        assert!(list_of(["192.0.2.1", "a.example"]).is_err());
+        assert_eq!(
+            list_of(["10.0.0.1/8"]).unwrap_err(),
+            "`10.0.0.1/8` has bits set behind its prefix; write `10.0.0.0/8`"
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod trigger;
 pub use compile::{SETTINGS_FILE, files_named_by};
 pub use finding::Finding;
 pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic, number_text};
-pub use lists::ListSummary;
+pub use lists::{ListSummary, list_of};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
 pub use schemas::schemas;

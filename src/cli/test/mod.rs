@@ -4,7 +4,7 @@ mod cases;
 mod junit;
 
 use std::fmt::{self, Display};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -86,7 +86,7 @@ impl Test {
         if !self.cases.is_empty() {
             return Ok(self.cases.clone());
         }
-        let folder = if self.policy.is_dir() { &self.policy } else { self.policy.parent().unwrap_or(Path::new("")) };
+        let folder = policy::folder(&self.policy);
         let found: Vec<_> = ["cases.toml", "cases.jsonl"].iter().map(|name| folder.join(name)).collect();
         let found: Vec<_> = found.into_iter().filter(|file| file.exists()).collect();
         if found.is_empty() {
@@ -117,7 +117,8 @@ impl<'p> Run<'p> {
 
     fn case(&mut self, case: Case) -> Result<(), Failure> {
         let secrets = throw_away();
-        let explanation = ExplainReport::of(self.policy, &secrets, &case.request(&secrets)?);
+        let request = case.request(&secrets)?;
+        let explanation = ExplainReport::of(self.policy, &secrets, &request, &request.facts);
         let tick = |matched: &mut Vec<bool>, index: Option<usize>| {
             if let Some(known) = index.and_then(|index| matched.get_mut(index)) {
                 *known = true;
