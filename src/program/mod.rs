@@ -1,16 +1,35 @@
 //! Checked expressions → one program → verdict.
 //!
 //! A [`Program`] holds all triggers and bypass rules of a site. [`Program::evaluate`] asks a [`Subject`] for what it
-//! needs, at most once for each field, and allocates nothing once its [`Scratch`] is warm.
+//! needs, at most once for each field, and allocates nothing once its [`Scratch`] is warm. The same part of two
+//! expressions is one part of the program: its value or truth is found out once for a request.
 //!
 //! The module knows nothing of Queue-it and nothing of HTTP hosts.
 
+use bumpalo::Bump;
+
 use crate::language::Expression;
-use crate::request::{Fault, FieldId, Subject};
+use crate::request::{Fault, Subject};
 
+mod code;
+mod compile;
+mod evaluate;
+mod explain;
+mod function;
 mod lists;
+mod needs;
+mod sets;
+#[cfg(test)]
+mod tests;
+mod wildcard;
 
+use code::{Code, Node};
+use compile::Compiler;
+use evaluate::Evaluation;
+
+pub use explain::{Explanation, Trace};
 pub use lists::{Hostname, List, ListKind, Lists};
+pub use needs::Needs;
 
 /// What a program is compiled from.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +47,8 @@ pub struct Site {
 pub struct Entry {
     /// When it applies.
     pub when: Expression,
-    /// Indexes into [`Site::rules`], in order: the first that is true lets the request bypass this entry's room.
+    /// Indexes into [`Site::rules`], in order: the first that is true lets the request bypass this entry's room. An
+    /// index that is not there counts for nothing.
     pub bypass: Vec<usize>,
 }
 
@@ -52,69 +72,97 @@ pub enum Verdict {
 }
 
 /// All triggers and rules of a site, compiled. Immutable and shareable between threads.
+///
+/// An evaluation leaves the heap alone, with these exceptions: the regex engine grows its caches until they are warm,
+/// `regex_replace` with group references, `lookup_json_*` in text with nesting or escapes, and triggers on a URL that
+/// Queue-it's normalisation changes.
 #[derive(Debug)]
-pub struct Program {}
+pub struct Program {
+    code: Code,
+    entries: Vec<CompiledEntry>,
+    rules: Vec<Rule>,
+    needs: Needs,
+}
+
+#[derive(Debug)]
+struct CompiledEntry {
+    when: Rule,
+    bypass: Vec<usize>,
+}
+
+/// An expression and what it was compiled to.
+#[derive(Debug)]
+struct Rule {
+    expression: Expression,
+    node: Node,
+}
 
 /// Memory that evaluations reuse; one for each thread.
 #[derive(Debug, Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    arena: Bump,
+}
 
-/// What a host must supply for a program to do its work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// Every field that some expression reads, sorted.
-    pub fields: Vec<FieldId>,
-    /// Names of the headers it reads, lower case, sorted; those behind fields such as `http.user_agent` included.
-    pub headers: Vec<String>,
-    /// Whether it must see every header (names, values, or `[*]` on the map of headers).
-    pub all_headers: bool,
-    /// Whether it reads the request's body.
-    pub body: bool,
+impl Scratch {
+    /// What one extraordinary request needed is given back to the system from this size on, in bytes.
+    const KEPT: usize = 1 << 20;
+
+    fn fresh(&mut self) -> &Bump {
+        if self.arena.allocated_bytes() > Self::KEPT {
+            self.arena = Bump::new();
+        }
+        self.arena.reset();
+        &self.arena
+    }
 }
 
 impl Program {
     /// Compiles a site.
-    pub fn compile(_site: &Site) -> Program {
-        todo!()
+    pub fn compile(site: &Site) -> Program {
+        let mut compiler = Compiler::new(&site.lists);
+        let mut compile =
+            |expression: &Expression| Rule { expression: expression.clone(), node: compiler.expression(expression) };
+        let entries = site.entries.iter().map(|entry| CompiledEntry {
+            when: compile(&entry.when),
+            bypass: entry.bypass.iter().copied().filter(|&rule| rule < site.rules.len()).collect(),
+        });
+        let entries = entries.collect();
+        let rules = site.rules.iter().map(compile).collect();
+        let code = compiler.finish();
+        Program { needs: Needs::of(&code), code, entries, rules }
+    }
+
+    /// Compiles one expression, for [`Program::matches`].
+    pub fn single(expression: &Expression, lists: &Lists) -> Program {
+        let entry = Entry { when: expression.clone(), bypass: Vec::new() };
+        Program::compile(&Site { entries: vec![entry], rules: Vec::new(), lists: lists.clone() })
     }
 
     /// Decides about one request. Entries and rules are tried in order.
-    pub fn evaluate<S: Subject>(&self, _subject: &S, _scratch: &mut Scratch) -> Result<Verdict, Fault> {
-        todo!()
+    pub fn evaluate<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> Result<Verdict, Fault> {
+        let evaluation = Evaluation::new(&self.code, subject, scratch.fresh());
+        let verdict = self.decide(&evaluation);
+        subject.fault().map_or(Ok(verdict), Err)
+    }
+
+    /// Whether any entry matches; for a program of one expression: whether it is true.
+    pub fn matches<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> Result<bool, Fault> {
+        Ok(self.evaluate(subject, scratch)? != Verdict::Nothing)
     }
 
     /// What a host must supply.
     pub fn needs(&self) -> &Needs {
-        todo!()
+        &self.needs
     }
 
-    /// Evaluates everything that decides about one request, and tells what each part saw.
-    pub fn explain<S: Subject>(&self, _subject: &S) -> Explanation {
-        todo!()
+    fn decide<'a, S: Subject>(&'a self, evaluation: &Evaluation<'a, S>) -> Verdict {
+        let Some(entry) = self.entries.iter().position(|entry| evaluation.truth(&entry.when.node)) else {
+            return Verdict::Nothing;
+        };
+        let is_true = |rule: &usize| evaluation.truth(&self.rules[*rule].node);
+        match self.entries[entry].bypass.iter().copied().find(is_true) {
+            Some(rule) => Verdict::Bypassed { entry, rule },
+            None => Verdict::Matched { entry },
+        }
     }
-}
-
-/// How a verdict came about.
-#[derive(Clone, Debug)]
-pub struct Explanation {
-    /// The same as [`Program::evaluate`] says.
-    pub verdict: Result<Verdict, Fault>,
-    /// Each entry that was tried, in order; the last one matched if any did.
-    pub entries: Vec<(usize, Trace)>,
-    /// Each bypass rule of the matched entry that was tried, by index into [`Site::rules`], in order.
-    pub rules: Vec<(usize, Trace)>,
-}
-
-/// How one condition came out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
-    /// The condition as canonical text.
-    pub text: String,
-    /// Its value; `None` where it was not evaluated because the outcome was already clear. For a condition that is
-    /// mapped over elements: whether any element is true.
-    pub result: Option<bool>,
-    /// For a comparison or bare value: what its left side was, as text (`missing` where the request has none).
-    pub saw: Option<String>,
-    /// The parts of a `not`, a chain, any or all.
-    pub parts: Vec<Trace>,
 }

@@ -3,20 +3,24 @@
 //! A [`RequestView`] borrows everything from the host and parses nothing until it is asked. The module knows the
 //! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
 
+mod ascii;
 pub mod cookies;
 mod field;
 mod multimap;
 mod normalize;
 mod owned;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod url;
 mod value;
 mod view;
 
+pub(crate) use ascii::{lower, upper};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub use normalize::queueit_normalize;
 pub use owned::{OwnedRequest, OwnedValue};
+pub(crate) use secret::{is_secret_entry, is_secret_field, without_secrets};
 pub use url::UrlParts;
 pub use value::{Type, Value};
 pub use view::{Facts, Fault, NoFacts, RequestParts, RequestView, Subject};

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
+use super::ascii::{lower, upper};
 use super::cookies;
 use super::multimap::{array, by_name, joined, of_name, one_by_name};
 use super::normalize::{normal_path, queueit_normalize};
@@ -290,24 +291,6 @@ fn text(text: &str) -> Value<'_> {
 
 fn named<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, key: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     pairs.filter(move |(name, _)| *name == key).map(|(_, value)| value)
-}
-
-fn lower<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
-    if !text.iter().any(u8::is_ascii_uppercase) {
-        return text;
-    }
-    let copy = arena.alloc_slice_copy(text);
-    copy.make_ascii_lowercase();
-    copy
-}
-
-fn upper<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
-    if !text.iter().any(u8::is_ascii_lowercase) {
-        return text;
-    }
-    let copy = arena.alloc_slice_copy(text);
-    copy.make_ascii_uppercase();
-    copy
 }
 
 /// A cookie's name with its escapes decoded; a broken escape stays as it is.

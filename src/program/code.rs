@@ -1,0 +1,116 @@
+//! What a program is made of. Parts refer to one another by index; the same part occurs once.
+
+use memchr::memmem::Finder;
+use regex::bytes::Regex;
+
+use super::sets::{ByteSet, HostnameSet, IpSet, Ranges};
+use super::wildcard::WildcardPattern;
+use crate::language::Function;
+use crate::language::expression::{Connective, Index, Literal, Quantifier, Relation};
+use crate::request::FieldId;
+
+/// Refers to a [`Source`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceId(pub u32);
+
+/// Refers to a [`Predicate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PredicateId(pub u32);
+
+/// A condition; its shape is that of the expression's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    Constant(bool),
+    Test(PredicateId),
+    Not(Box<Node>),
+    Chain(Connective, Box<[Node]>),
+}
+
+/// Something that is true or false of a request, found out at most once. With `each` it is true or false of every
+/// element of the source's value, and is not remembered.
+#[derive(Debug)]
+pub enum Predicate {
+    /// The value is true.
+    Truth { source: SourceId, each: bool },
+    /// The value passes a test.
+    Compare { source: SourceId, test: Test, each: bool },
+    /// Any or every element of a condition with `each`.
+    Quantified(Quantifier, Node),
+}
+
+/// Where a value comes from; computed at most once for a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A field, whole.
+    Field(FieldId),
+    /// An entry of a field that is a map.
+    Entry(FieldId, Box<[u8]>),
+    /// An entry of another source's map.
+    Key(SourceId, Box<[u8]>),
+    /// An element of another source's array.
+    At(SourceId, u32),
+    /// What a path that starts with `[*]` finds in another source, as one array.
+    Flatten(SourceId, Box<[Index]>),
+    /// The result of a function.
+    Call(Call),
+}
+
+/// A function call. If `mapped`, it is repeated for each element of its first argument.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Call {
+    pub function: Function,
+    pub arguments: Box<[Argument]>,
+    pub mapped: bool,
+}
+
+/// An argument of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Argument {
+    Literal(Literal),
+    Source(SourceId),
+    Condition(Node),
+}
+
+/// What of a call could be prepared when it was compiled.
+#[derive(Debug)]
+pub enum Prepared {
+    Nothing,
+    Regex(Regex),
+    Wildcard(WildcardPattern),
+}
+
+/// The right side of a comparison, ready to be applied.
+#[derive(Debug)]
+pub enum Test {
+    Order(Relation, Literal),
+    OrderWith(Relation, SourceId),
+    Contains(Finder<'static>),
+    Matches(Regex),
+    Wildcard(WildcardPattern),
+    Ints(Ranges<i64>),
+    Ips(IpSet),
+    Bytes(ByteSet),
+    Hostnames(HostnameSet),
+    Bits(i64),
+    /// A list that does not exist.
+    Nothing,
+}
+
+/// Every part of a program.
+#[derive(Debug, Default)]
+pub struct Code {
+    pub sources: Vec<Source>,
+    /// Aligned with `sources`.
+    pub prepared: Vec<Prepared>,
+    pub predicates: Vec<Predicate>,
+}
+
+impl Code {
+    pub fn source(&self, id: SourceId) -> &Source {
+        &self.sources[id.0 as usize]
+    }
+
+    pub fn predicate(&self, id: PredicateId) -> &Predicate {
+        &self.predicates[id.0 as usize]
+    }
+}

@@ -1,0 +1,210 @@
+//! Expressions → code in which every part occurs once.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+
+use memchr::memmem::Finder;
+
+use super::code::{Argument, Call, Code, Node, Predicate, PredicateId, Prepared, Source, SourceId, Test};
+use super::lists::{List, Lists};
+use super::sets::{ByteSet, HostnameSet, IpSet, Ranges};
+use super::wildcard::WildcardPattern;
+use crate::language::expression::{
+    self, Base, Comparison, Condition, Index, Literal, Operand, Pattern, Quantifier, Relation, Right, Set, Wildcard,
+};
+use crate::language::{Expression, Function};
+use crate::request::Type;
+
+/// Compiles expressions one after the other.
+pub struct Compiler<'s> {
+    lists: &'s Lists,
+    code: Code,
+    known_sources: HashMap<Source, SourceId>,
+    known_predicates: HashMap<PredicateKey, PredicateId>,
+}
+
+/// What makes two predicates the same.
+#[derive(PartialEq, Eq, Hash)]
+enum PredicateKey {
+    Truth(SourceId, bool),
+    Compare(SourceId, TestKey, bool),
+    Quantified(Quantifier, Node),
+}
+
+/// What makes two tests the same.
+#[derive(PartialEq, Eq, Hash)]
+enum TestKey {
+    Order(Relation, Literal),
+    OrderWith(Relation, SourceId),
+    Contains(Box<[u8]>),
+    Matches(SameText),
+    Wildcard(Wildcard),
+    In(Set),
+    InList(String),
+    Bits(i64),
+}
+
+/// Patterns with the same text are the same.
+#[derive(PartialEq)]
+struct SameText(Pattern);
+
+impl Eq for SameText {}
+
+impl Hash for SameText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}
+
+impl<'s> Compiler<'s> {
+    pub fn new(lists: &'s Lists) -> Self {
+        Compiler { lists, code: Code::default(), known_sources: HashMap::new(), known_predicates: HashMap::new() }
+    }
+
+    pub fn finish(self) -> Code {
+        self.code
+    }
+
+    pub fn expression(&mut self, expression: &Expression) -> Node {
+        self.condition(&expression.root)
+    }
+
+    fn condition(&mut self, condition: &Condition) -> Node {
+        match condition {
+            Condition::Constant(value) => Node::Constant(*value),
+            Condition::Truth(operand) => Node::Test(self.truth(operand)),
+            Condition::Compare(comparison) => Node::Test(self.compare(comparison)),
+            Condition::Not(inner) => Node::Not(Box::new(self.condition(inner))),
+            Condition::Chain(connective, parts) => {
+                Node::Chain(*connective, parts.iter().map(|part| self.condition(part)).collect())
+            }
+            Condition::Quantified(quantifier, inner) => {
+                let node = self.condition(inner);
+                Node::Test(self.predicate(PredicateKey::Quantified(*quantifier, node)))
+            }
+        }
+    }
+
+    fn truth(&mut self, operand: &Operand) -> PredicateId {
+        let source = self.operand(operand);
+        let each = operand.each || operand.value_type != Type::Bool;
+        self.predicate(PredicateKey::Truth(source, each))
+    }
+
+    fn compare(&mut self, comparison: &Comparison) -> PredicateId {
+        let source = self.operand(&comparison.left);
+        let each = comparison.left.each;
+        let key = PredicateKey::Compare(source, self.test_key(&comparison.test), each);
+        self.predicate(key)
+    }
+
+    fn test_key(&mut self, test: &expression::Test) -> TestKey {
+        match test {
+            expression::Test::Order(relation, Right::Literal(literal)) => TestKey::Order(*relation, literal.clone()),
+            expression::Test::Order(relation, Right::Operand(right)) => {
+                TestKey::OrderWith(*relation, self.operand(right))
+            }
+            expression::Test::Contains(part) => TestKey::Contains(part.clone()),
+            expression::Test::Matches(pattern) => TestKey::Matches(SameText(pattern.clone())),
+            expression::Test::Wildcard(wildcard) => TestKey::Wildcard(wildcard.clone()),
+            expression::Test::In(set) => TestKey::In(set.clone()),
+            expression::Test::InList(name) => TestKey::InList(name.clone()),
+            expression::Test::Bits(bits) => TestKey::Bits(*bits),
+        }
+    }
+
+    fn predicate(&mut self, key: PredicateKey) -> PredicateId {
+        if let Some(&known) = self.known_predicates.get(&key) {
+            return known;
+        }
+        let id = PredicateId(self.code.predicates.len() as u32);
+        self.code.predicates.push(match &key {
+            PredicateKey::Truth(source, each) => Predicate::Truth { source: *source, each: *each },
+            PredicateKey::Compare(source, test, each) => {
+                Predicate::Compare { source: *source, test: test.test(self.lists), each: *each }
+            }
+            PredicateKey::Quantified(quantifier, node) => Predicate::Quantified(*quantifier, node.clone()),
+        });
+        self.known_predicates.insert(key, id);
+        id
+    }
+
+    /// The source of an operand's value: up to its first `[*]` as the value of one element after the other is asked
+    /// for, or all of it where what follows the first `[*]` has to be flattened.
+    fn operand(&mut self, operand: &Operand) -> SourceId {
+        let (mut source, mut path) = match (&operand.base, operand.path.as_slice()) {
+            (Base::Field(field), [Index::Key(key), rest @ ..]) => {
+                (self.source(Source::Entry(*field, key.clone()), Prepared::Nothing), rest)
+            }
+            (Base::Field(field), path) => (self.source(Source::Field(*field), Prepared::Nothing), path),
+            (Base::Call(call), path) => (self.call(call), path),
+        };
+        while let [step, rest @ ..] = path {
+            let next = match step {
+                Index::Key(key) => Source::Key(source, key.clone()),
+                Index::At(index) => Source::At(source, *index),
+                Index::Each if rest.is_empty() => break,
+                Index::Each => {
+                    return self.source(Source::Flatten(source, path.into()), Prepared::Nothing);
+                }
+            };
+            source = self.source(next, Prepared::Nothing);
+            path = rest;
+        }
+        source
+    }
+
+    fn call(&mut self, call: &expression::Call) -> SourceId {
+        let mut prepared = Prepared::Nothing;
+        let arguments = call.arguments.iter().map(|argument| match argument {
+            expression::Argument::Literal(literal) => Argument::Literal(literal.clone()),
+            expression::Argument::Operand(operand) => Argument::Source(self.operand(operand)),
+            expression::Argument::Condition(condition) => Argument::Condition(self.condition(condition)),
+            expression::Argument::Pattern(Pattern { text, regex }) => {
+                prepared = Prepared::Regex(regex.clone());
+                Argument::Literal(Literal::Bytes(text.as_bytes().into()))
+            }
+        });
+        let arguments: Box<[Argument]> = arguments.collect();
+        if let (Function::WildcardReplace, [_, Argument::Literal(Literal::Bytes(pattern)), _, flags @ ..]) =
+            (call.function, &*arguments)
+        {
+            let strict = matches!(flags, [Argument::Literal(Literal::Bytes(flags))] if flags.contains(&b's'));
+            prepared = Prepared::Wildcard(WildcardPattern::new(&Wildcard { pattern: pattern.clone(), strict }));
+        }
+        self.source(Source::Call(Call { function: call.function, arguments, mapped: call.mapped }), prepared)
+    }
+
+    fn source(&mut self, source: Source, prepared: Prepared) -> SourceId {
+        if let Some(&known) = self.known_sources.get(&source) {
+            return known;
+        }
+        let id = SourceId(self.code.sources.len() as u32);
+        self.known_sources.insert(source.clone(), id);
+        self.code.sources.push(source);
+        self.code.prepared.push(prepared);
+        id
+    }
+}
+
+impl TestKey {
+    fn test(&self, lists: &Lists) -> Test {
+        match self {
+            TestKey::Order(relation, literal) => Test::Order(*relation, literal.clone()),
+            TestKey::OrderWith(relation, right) => Test::OrderWith(*relation, *right),
+            TestKey::Contains(part) => Test::Contains(Finder::new(part).into_owned()),
+            TestKey::Matches(SameText(pattern)) => Test::Matches(pattern.regex.clone()),
+            TestKey::Wildcard(wildcard) => Test::Wildcard(WildcardPattern::new(wildcard)),
+            TestKey::In(Set::Ints(ranges)) => Test::Ints(Ranges::of_ints(ranges)),
+            TestKey::In(Set::Ips(ranges)) => Test::Ips(IpSet::new(ranges)),
+            TestKey::In(Set::Bytes(strings)) => Test::Bytes(ByteSet::new(strings.iter().map(AsRef::as_ref))),
+            TestKey::InList(name) => match lists.get(name) {
+                Some(List::Ip(ranges)) => Test::Ips(IpSet::new(ranges)),
+                Some(List::Hostname(names)) => Test::Hostnames(HostnameSet::new(names)),
+                Some(List::Asn(numbers)) => Test::Ints(Ranges::of_numbers(numbers)),
+                None => Test::Nothing,
+            },
+            TestKey::Bits(bits) => Test::Bits(*bits),
+        }
+    }
+}

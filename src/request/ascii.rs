@@ -1,0 +1,23 @@
+//! Letters of either case.
+
+use bumpalo::Bump;
+
+/// ASCII letters in lower case; borrowed where they are already.
+pub fn lower<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    if !text.iter().any(u8::is_ascii_uppercase) {
+        return text;
+    }
+    let copy = arena.alloc_slice_copy(text);
+    copy.make_ascii_lowercase();
+    copy
+}
+
+/// ASCII letters in upper case; borrowed where they are already.
+pub fn upper<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    if !text.iter().any(u8::is_ascii_lowercase) {
+        return text;
+    }
+    let copy = arena.alloc_slice_copy(text);
+    copy.make_ascii_uppercase();
+    copy
+}
