@@ -74,3 +74,72 @@ fn type_named(name: &str) -> Type {
         },
     }
 }
+
+/// Nothing recurses or backtracks without bound, whatever is repeated.
+#[test]
+fn repetition_without_end_is_refused_on_a_small_stack() {
+    let repeated = [
+        "(",
+        ")",
+        "!",
+        "not ",
+        "any(",
+        "all((",
+        "concat(",
+        "f(",
+        "lower(",
+        "http.host eq lower(",
+        "http.host not eq lower(",
+        "http.host eq lower (http.host) [",
+        "ssl[",
+        "[",
+        "{",
+        "\"",
+        "r#",
+        "r\"",
+        "any(not (",
+        "any(f(not(",
+        "http.host ~ \"[",
+        "a.",
+        ".",
+        "-",
+        "0x",
+        "61:",
+        "::",
+        "\\",
+        "ssl and ",
+        "ssl and not(",
+        "ssl and (",
+        "ssl xor any(",
+        "f(ssl and ",
+        "#",
+        "http.request.headers [\"a\"] eq lower(",
+        "len(ssl) in {",
+        "http.host contains (",
+        "http.host wildcard lower(",
+        "f((ssl or f(",
+        "any(f(http.host)[*] eq lower(",
+        "concat(\"a\", ",
+        "'",
+        "“",
+        "é",
+        "\0",
+        "http.host in $",
+    ];
+    for start in repeated {
+        for end in ["", ")", "ssl", "\"a\"", "ssl)"] {
+            let text: String =
+                start.chars().cycle().take(language::MAX_CHARACTERS - end.len()).collect::<String>() + end;
+            let checked = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+                let started = std::time::Instant::now();
+                let refused = language::parse(&text, Scheme::standard()).is_err();
+                (refused, started.elapsed())
+            });
+            let (refused, took) = checked.expect("a thread").join().expect("no panic");
+            assert!(refused, "{start:?} … {end:?}");
+            if took.as_millis() > 300 {
+                println!("{start:?} {end:?} {took:?}");
+            }
+        }
+    }
+}

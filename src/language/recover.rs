@@ -21,12 +21,12 @@ pub(super) fn diagnose(
     if unexpected(refusal).contains(&Rule::too_deep) {
         let message = format!("this is nested more than {MAX_NESTING} levels deep");
         let help = "every `(`, `not`, call, any and all is a level".to_owned();
-        return vec![error(Code::TooDeep, base + place..base + place + 1, message, Some(help))];
+        let end = base + text.get(..place).unwrap_or(text).trim_end().len();
+        return vec![error(Code::TooDeep, end.saturating_sub(1)..end, message, Some(help))];
     }
     let survey = Survey::of(text);
-    let mut diagnostics = survey.unknown_names(base, place, scheme);
+    let mut diagnostics = survey.unknown_names(base, text, place, scheme);
     diagnostics.push(survey.unclosed(base, text, place).unwrap_or_else(|| refused(text, base, place, refusal)));
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
     diagnostics
 }
 
@@ -70,8 +70,9 @@ impl<'t> Survey<'t> {
     }
 
     /// Unknown names before the place where the grammar gave up.
-    fn unknown_names(&self, base: usize, place: usize, scheme: &Scheme) -> Vec<Diagnostic> {
-        let before = self.names.iter().filter(|(name, _)| name.start() < place);
+    fn unknown_names(&self, base: usize, text: &str, place: usize, scheme: &Scheme) -> Vec<Diagnostic> {
+        let goes_on = |name: &pest::Span<'_>| text.get(name.end()..).is_some_and(|rest| rest.starts_with('.'));
+        let before = self.names.iter().filter(|(name, _)| name.start() < place && !goes_on(name));
         before
             .filter_map(|(name, called)| {
                 let (text, span) = (name.as_str(), base + name.start()..base + name.end());

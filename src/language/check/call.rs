@@ -31,7 +31,7 @@ impl Checker<'_> {
         };
         self.replaces_once(function, &span);
         let separated = self.separated(function, &written);
-        let given = self.arguments(function, written, &name, &span);
+        let given = self.arguments(function, written, separated.map(|()| span));
         separated?;
         let given = given?;
         self.values(function, &given)?;
@@ -76,7 +76,7 @@ impl Checker<'_> {
                 }
                 Rule::wrong_chain => {
                     if let Some(argument) = previous {
-                        self.unparenthesised(argument, node.clone());
+                        self.unparenthesised(function.name(), argument, node.clone());
                     }
                 }
                 _ => {
@@ -89,25 +89,12 @@ impl Checker<'_> {
         sound
     }
 
-    /// Number, types and kinds of the arguments.
-    fn arguments(
-        &mut self,
-        function: Function,
-        written: Vec<Node<'_>>,
-        name: &Node<'_>,
-        span: &Span,
-    ) -> Option<Vec<Given>> {
+    /// Number, types and kinds of the arguments. The number is told only where `span` is given.
+    fn arguments(&mut self, function: Function, written: Vec<Node<'_>>, span: Option<Span>) -> Option<Vec<Given>> {
         let signature = function.signature();
         let arguments: Vec<Node<'_>> = written.into_iter().filter(|node| node.as_rule() == Rule::argument).collect();
-        if arguments.len() < signature.required || arguments.len() > signature.maximum {
-            let wanted = match (signature.required, signature.maximum) {
-                (least, most) if least == most => least.to_string(),
-                (least, usize::MAX) => format!("at least {least}"),
-                (least, most) => format!("{least} to {most}"),
-            };
-            let message = format!("`{}` takes {wanted} arguments, not {}", name.as_str(), arguments.len());
-            let help = Some(format!("write `{}`", function.usage()));
-            self.error(Code::ArgumentCount, span.clone(), message, help);
+        if let Some(span) = span {
+            self.number_of_arguments(function, arguments.len(), span);
         }
         let mut given: Vec<Option<Given>> = Vec::new();
         let mut first_type: Option<Type> = None;
@@ -121,6 +108,21 @@ impl Checker<'_> {
         }
         let given: Vec<Given> = given.into_iter().collect::<Option<_>>()?;
         (given.len() >= signature.required).then_some(given)
+    }
+
+    fn number_of_arguments(&mut self, function: Function, number: usize, span: Span) {
+        let signature = function.signature();
+        if (signature.required..=signature.maximum).contains(&number) {
+            return;
+        }
+        let wanted = match (signature.required, signature.maximum) {
+            (1, 1) => "one argument".to_owned(),
+            (least, most) if least == most => format!("{least} arguments"),
+            (least, usize::MAX) => format!("at least {least} arguments"),
+            (least, most) => format!("{least} to {most} arguments"),
+        };
+        let message = format!("`{}` takes {wanted}, not {number}", function.name());
+        self.error(Code::ArgumentCount, span, message, Some(format!("write `{}`", function.usage())));
     }
 
     fn argument(

@@ -148,7 +148,7 @@ impl Checker<'_> {
         let argument_span = self.span(&argument);
         let unparenthesised = children.next();
         if let Some(chain) = &unparenthesised {
-            self.unparenthesised(&argument, chain.clone());
+            self.unparenthesised(&quantifier.to_string(), &argument, chain.clone());
         }
         let value = inner(argument).next()?;
         let checked = match value.as_rule() {
@@ -205,7 +205,7 @@ impl Checker<'_> {
     }
 
     /// `any(a and b)`, `any(x[*] wildcard "a" or "b")`
-    fn unparenthesised(&mut self, argument: &Node<'_>, chain: Node<'_>) {
+    fn unparenthesised(&mut self, callee: &str, argument: &Node<'_>, chain: Node<'_>) {
         let span = argument.as_span().start()..chain.as_span().end();
         let mut corrected = argument.as_str().trim_end().to_owned();
         let mut previous = inner(argument.clone()).next().filter(|value| value.as_rule() == Rule::comparison);
@@ -225,7 +225,8 @@ impl Checker<'_> {
         }
         let message = "an argument is a single condition unless it stands in parentheses of its own";
         let span = span.start + self.base..span.end + self.base;
-        self.error(Code::Unparenthesised, span, message, Some(format!("write `({corrected})` inside the parentheses")));
+        let help = format!("write `{callee}(({corrected}))`");
+        self.error(Code::Unparenthesised, span, message, Some(help));
     }
 
     /// A comparison, or a value of type Bool alone.
@@ -444,11 +445,13 @@ pub(super) fn unknown_field(name: &str, span: Span, scheme: &Scheme) -> Diagnost
 }
 
 pub(super) fn unknown_function(name: &str, span: Span, scheme: &Scheme) -> Diagnostic {
+    if scheme.field(name).is_some() {
+        let help = "write it without parentheses".to_owned();
+        return error(Code::CallSyntax, span, format!("`{name}` is a field and takes no arguments"), Some(help));
+    }
     let message = format!("there is no function `{name}`");
     let help = if suggest::ALL_OPERATORS.contains(&name) {
         Some(format!("`{name}` is an operator: write `value {name} …`"))
-    } else if scheme.field(name).is_some() {
-        Some(format!("`{name}` is a field: write it without parentheses"))
     } else {
         suggest::function(name, scheme.is_of_triggers()).map(|meant| format!("did you mean `{meant}(…)`?"))
     };
