@@ -2,3 +2,5 @@
 
 pub mod files;
 pub mod geo;
+#[cfg(feature = "proxy")]
+pub mod proxy;

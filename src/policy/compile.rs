@@ -25,6 +25,11 @@ pub fn files_named_by(settings: &str) -> Vec<String> {
     settings.integration.into_iter().chain(settings.rooms).chain(rules).chain(lists).collect()
 }
 
+/// The settings of a policy, as far as they can be read; for what has to be known of a policy that does not compile.
+pub fn settings_of(sources: &Sources) -> Option<Settings> {
+    Compiler { sources, report: &Report::default() }.settings()
+}
+
 impl Policy {
     /// Reads and compiles everything. The findings hold every problem; there is a policy exactly if none of them is an
     /// error. Sources without a `velvetrope.toml` are one integration JSON and defaults for everything else.

@@ -26,7 +26,7 @@ mod schemas;
 mod settings;
 mod trigger;
 
-pub use compile::{SETTINGS_FILE, files_named_by};
+pub use compile::{SETTINGS_FILE, files_named_by, settings_of};
 pub use finding::Finding;
 pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic, number_text};
 pub use lists::{ListSummary, list_of};

@@ -1,0 +1,364 @@
+//! Keeps the policy in force: loads it, replaces it by a better one, never by a worse one.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::metrics::Metrics;
+use crate::connector::edge::{FailureClass, Secrets};
+use crate::host::files::{self, PolicyFiles, ReadError};
+use crate::host::geo::GeoDatabases;
+use crate::language::Severity;
+use crate::policy::{FailurePolicy, Finding, Policy, Settings, Sources, settings_of};
+
+/// Where the policy comes from.
+#[derive(Clone, Debug)]
+pub enum PolicySource {
+    /// A folder with a `velvetrope.toml`, or one file; watched for changes.
+    Path(PathBuf),
+    /// Texts that never change.
+    Fixed(Sources),
+}
+
+/// Where the secrets come from.
+#[derive(Clone)]
+pub enum SecretSource {
+    /// The environment variables that the policy names; read again with each reload.
+    Environment,
+    /// From here.
+    Given {
+        /// What tokens, sessions and pushes are signed with.
+        secrets: Secrets,
+        /// For fetching the configuration.
+        api_key: Option<String>,
+    },
+}
+
+/// A policy and what belongs to it.
+pub(super) struct Deployment {
+    pub policy: Policy,
+    pub secrets: Secrets,
+    pub geo: GeoDatabases,
+}
+
+/// What requests are decided by.
+pub(super) enum State {
+    InForce(Deployment),
+    /// Nothing; this is why, and what the operator wants done then.
+    Absent {
+        class: FailureClass,
+        failure: FailurePolicy,
+        why: String,
+    },
+}
+
+/// Why a policy was not put in force. What was in force before still is.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct LoadError {
+    /// The class of failure that it is.
+    pub class: FailureClass,
+    /// In one sentence.
+    pub why: String,
+    /// What is wrong with the policy, if that is it.
+    pub findings: Vec<Finding>,
+}
+
+impl LoadError {
+    fn invalid(why: String) -> LoadError {
+        LoadError { class: FailureClass::InvalidConfiguration, why, findings: Vec::new() }
+    }
+}
+
+pub(super) struct Keeper {
+    source: PolicySource,
+    secrets: SecretSource,
+    state_file: Option<PathBuf>,
+    metrics: Arc<Metrics>,
+    state: ArcSwap<State>,
+    /// Held while loading, so that loads come one after the other.
+    work: Mutex<Work>,
+}
+
+#[derive(Default)]
+struct Work {
+    /// The texts that are in force.
+    sources: Option<Sources>,
+    /// The files that were looked for last.
+    files: Vec<PathBuf>,
+    published: Option<Published>,
+}
+
+/// An integration JSON that Queue-it delivered. It stands in for the file until the file changes: the newer wins.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Published {
+    integration: String,
+    /// SHA-256 of the file's text that it stands in for.
+    replaces: String,
+}
+
+impl Keeper {
+    /// A keeper with nothing in force yet.
+    pub(super) fn new(
+        source: PolicySource,
+        secrets: SecretSource,
+        state_file: Option<PathBuf>,
+        metrics: Arc<Metrics>,
+    ) -> Keeper {
+        let published = state_file.as_deref().and_then(read_state);
+        let state = State::Absent {
+            class: FailureClass::NoConfiguration,
+            failure: FailurePolicy::default(),
+            why: "no policy has been loaded yet".into(),
+        };
+        let work = Mutex::new(Work { published, ..Work::default() });
+        Keeper { source, secrets, state_file, metrics, state: ArcSwap::from_pointee(state), work }
+    }
+
+    /// What requests are decided by now.
+    pub(super) fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+
+    /// Reads the policy anew and puts it in force if it is good. Blocks.
+    pub(super) fn load(&self, occasion: &'static str) -> Result<(), LoadError> {
+        let mut work = self.work();
+        let loaded = self.read(&mut work.files).and_then(|sources| {
+            let deployment = self.deploy(&sources, work.published.as_ref())?;
+            Ok((sources, deployment))
+        });
+        match loaded {
+            Ok((sources, deployment)) => {
+                work.sources = Some(sources);
+                self.put_in_force(deployment, occasion);
+                Ok(())
+            }
+            Err(error) => {
+                self.refuse(&error, occasion);
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads the policy anew if a text of it is no longer what is in force. Blocks.
+    pub(super) fn load_if_changed(&self) -> Result<bool, LoadError> {
+        let current = self.read(&mut Vec::new())?;
+        if self.work().sources.as_ref() == Some(&current) {
+            return Ok(false);
+        }
+        self.load("file").map(|()| true)
+    }
+
+    /// Puts an integration JSON in force that Queue-it delivered, beside everything else that is; says what is wrong
+    /// with it, if anything. Blocks.
+    pub(super) fn publish(&self, text: &str, occasion: &'static str) -> Result<(), String> {
+        let mut work = self.work();
+        match self.try_publish(text, &mut work) {
+            Ok(deployment) => {
+                self.put_in_force(deployment, occasion);
+                if let (Some(path), Some(published)) = (&self.state_file, &work.published)
+                    && let Err(error) = write_state(path, published)
+                {
+                    tracing::error!(path = %path.display(), %error, "the delivered configuration could not be kept");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.report(&error, occasion);
+                Err(error.why)
+            }
+        }
+    }
+
+    fn try_publish(&self, text: &str, work: &mut Work) -> Result<Deployment, LoadError> {
+        let sources = match &work.sources {
+            Some(sources) => sources.clone(),
+            None => self.read(&mut work.files)?,
+        };
+        let Some(file) = integration_file(&sources) else {
+            return Err(LoadError::invalid("the policy names no `integration` file that it could stand in for".into()));
+        };
+        let replaces = digest(sources.get(&file).map_or(&[], Vec::as_slice));
+        let published = Published { integration: text.to_owned(), replaces };
+        let deployment = self.deploy(&sources, Some(&published))?;
+        work.published = Some(published);
+        work.sources = Some(sources);
+        Ok(deployment)
+    }
+
+    /// Where the policy's files are, if they can change; `geoip` names are relative to it.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        match &self.source {
+            PolicySource::Fixed(_) => None,
+            PolicySource::Path(path) if path.is_dir() => Some(path.clone()),
+            PolicySource::Path(path) => Some(path.parent().unwrap_or(Path::new("")).to_owned()),
+        }
+    }
+
+    /// The folders in which something can happen that concerns the policy.
+    pub(super) fn watched_folders(&self) -> BTreeSet<PathBuf> {
+        let Some(folder) = self.folder() else { return BTreeSet::new() };
+        let mut files = self.work().files.clone();
+        if let State::InForce(deployment) = &*self.state() {
+            files.extend(GeoDatabases::files(&deployment.policy.settings.geoip, &folder));
+        }
+        let parents = files.iter().filter_map(|file| file.parent().map(Path::to_owned));
+        parents.chain([folder]).map(|path| if path == Path::new("") { ".".into() } else { path }).collect()
+    }
+
+    /// The key for fetching the configuration.
+    pub(super) fn api_key(&self, settings: &Settings) -> Option<String> {
+        match &self.secrets {
+            SecretSource::Environment => std::env::var(&settings.secrets.api_key).ok(),
+            SecretSource::Given { api_key, .. } => api_key.clone(),
+        }
+    }
+
+    /// What the policy in force says, or the policy that would be if it had no errors.
+    pub(super) fn settings(&self) -> Option<Settings> {
+        match &*self.state() {
+            State::InForce(deployment) => Some(deployment.policy.settings.clone()),
+            State::Absent { .. } => settings_of(&self.read(&mut Vec::new()).ok()?),
+        }
+    }
+
+    /// The secrets that pushes are signed with, even while no policy is in force.
+    pub(super) fn secrets(&self, settings: &Settings) -> Result<Secrets, LoadError> {
+        match &self.secrets {
+            SecretSource::Given { secrets, .. } => Ok(secrets.clone()),
+            SecretSource::Environment => {
+                let name = &settings.secrets.current;
+                let current = std::env::var(name).unwrap_or_default();
+                if current.is_empty() {
+                    let why = format!("no secret: set the environment variable {name} to the customer's secret key");
+                    return Err(LoadError::invalid(why));
+                }
+                Ok(Secrets::new(current, std::env::var(&settings.secrets.previous).ok()))
+            }
+        }
+    }
+
+    /// The texts as they are now; `looked_for` becomes the files they are in, whether they exist or not.
+    fn read(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
+        let path = match &self.source {
+            PolicySource::Fixed(sources) => return Ok(sources.clone()),
+            PolicySource::Path(path) => path,
+        };
+        let PolicyFiles { sources, findings, watch, .. } = files::read(path).map_err(|error| {
+            let class = match &error {
+                ReadError::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+                    FailureClass::StoreUnreachable
+                }
+                _ => FailureClass::NoConfiguration,
+            };
+            LoadError { class, why: error.to_string(), findings: Vec::new() }
+        })?;
+        *looked_for = watch;
+        if let Some(first) = findings.first() {
+            let why = format!("{}: {}", first.file, first.message);
+            return Err(LoadError { class: FailureClass::StoreUnreachable, why, findings });
+        }
+        Ok(sources)
+    }
+
+    fn deploy(&self, sources: &Sources, published: Option<&Published>) -> Result<Deployment, LoadError> {
+        let stood_in = published.and_then(|published| stand_in(sources, published));
+        let (policy, findings) = Policy::compile(stood_in.as_ref().unwrap_or(sources), None);
+        let Some(policy) = policy else {
+            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+            let first = findings.iter().find(|finding| finding.severity == Severity::Error);
+            let first = first.map(|finding| format!("{}:{}: {}", finding.file, finding.line, finding.message));
+            let why = format!("the policy has {errors} errors, first {}", first.unwrap_or_default());
+            return Err(LoadError { class: FailureClass::InvalidConfiguration, why, findings });
+        };
+        findings.iter().for_each(log_finding);
+        let secrets = self.secrets(&policy.settings)?;
+        let folder = self.folder().unwrap_or_default();
+        let geo = GeoDatabases::open(&policy.settings.geoip, &folder)
+            .map_err(|error| LoadError::invalid(error.to_string()))?;
+        Ok(Deployment { policy, secrets, geo })
+    }
+
+    fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
+        let version = deployment.policy.integrations.version.clone();
+        self.state.store(Arc::new(State::InForce(deployment)));
+        self.metrics.loaded(occasion, "good");
+        self.metrics.policy_in_force.set(1);
+        tracing::info!(occasion, version, "policy in force");
+    }
+
+    fn refuse(&self, error: &LoadError, occasion: &'static str) {
+        self.report(error, occasion);
+        if matches!(&*self.state(), State::Absent { .. }) {
+            let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources));
+            let failure = settings.map(|settings| settings.failure).unwrap_or_default();
+            let state = State::Absent { class: error.class, failure, why: error.why.clone() };
+            self.state.store(Arc::new(state));
+        }
+    }
+
+    fn report(&self, error: &LoadError, occasion: &'static str) {
+        self.metrics.loaded(occasion, "bad");
+        error.findings.iter().for_each(log_finding);
+        let kept = matches!(&*self.state(), State::InForce(_));
+        tracing::error!(occasion, last_good_kept = kept, "policy not put in force: {error}");
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log_finding(finding: &Finding) {
+    let Finding { code, file, line, subject, message, .. } = finding;
+    let help = finding.help.as_deref().unwrap_or_default();
+    match finding.severity {
+        Severity::Error => tracing::error!(code, file, line, subject, help, "{message}"),
+        Severity::Warning => tracing::warn!(code, file, line, subject, help, "{message}"),
+    }
+}
+
+fn integration_file(sources: &Sources) -> Option<String> {
+    settings_of(sources)?.integration
+}
+
+/// The sources with the delivered configuration in place of its file, unless the file has changed since.
+fn stand_in(sources: &Sources, published: &Published) -> Option<Sources> {
+    let file = integration_file(sources)?;
+    if digest(sources.get(&file).map_or(&[], Vec::as_slice)) != published.replaces {
+        return None;
+    }
+    let mut sources = sources.clone();
+    sources.insert(file, published.integration.clone().into_bytes());
+    Some(sources)
+}
+
+fn digest(text: &[u8]) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was kept from before; nothing, if that cannot be read.
+fn read_state(path: &Path) -> Option<Published> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "the kept configuration cannot be read");
+            return None;
+        }
+    };
+    let read = serde_json::from_slice(&text);
+    read.inspect_err(|error| tracing::error!(path = %path.display(), %error, "the kept configuration is broken")).ok()
+}
+
+/// Writes beside and renames, so that a crash leaves the old one.
+fn write_state(path: &Path, published: &Published) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, serde_json::to_vec(published)?)?;
+    std::fs::rename(&beside, path)
+}

@@ -1,0 +1,23 @@
+//! Structured logs on standard error: one line for each request, and for whatever happens to the policy.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Writes the logs of this process to standard error from now on; a second call changes nothing. The environment
+/// variable `VELVETROPE_LOG` filters them (`info` by default). They hold no tokens, cookies, secrets or queries.
+pub fn init_logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("VELVETROPE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_target(false).try_init(),
+    };
+}

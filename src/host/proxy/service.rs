@@ -1,0 +1,346 @@
+//! One request: read, decide, pass on or answer, tell.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bumpalo::Bump;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body as _, Incoming as IncomingBody};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::timeout;
+
+use super::body::{self, AnyBody, Unread};
+use super::keeper::{Keeper, State};
+use super::metrics::{Counted, Metrics};
+use super::upstream::{Passing, Tunnels, Upstream, seconds};
+use super::visitor::{Visitor, version_text};
+use super::{Event, Limits, Observer};
+use crate::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, Site, push};
+use crate::host::geo::GeoFacts;
+use crate::policy::ProxySettings;
+use crate::program::{Scratch, Verdict};
+use crate::request::{Facts, Field, Value};
+
+/// What all requests share.
+pub(super) struct Service {
+    pub keeper: Arc<Keeper>,
+    pub upstream: Upstream,
+    pub settings: ProxySettings,
+    pub limits: Limits,
+    pub identity: Identity,
+    pub metrics: Arc<Metrics>,
+    pub tunnels: Tunnels,
+    pub observer: Option<Observer>,
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+}
+
+/// A request that is answered without a decision, and why.
+struct Refused {
+    status: StatusCode,
+    kind: &'static str,
+    text: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Refused {
+        Refused { status, kind, text: text.into() }
+    }
+}
+
+impl From<Unread> for Refused {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Slow => Refused::new(StatusCode::REQUEST_TIMEOUT, "slow-visitor", "the body came too slowly"),
+            Unread::Broken(error) if body::is_too_long(&*error) => too_long(),
+            Unread::Broken(_) => Refused::new(StatusCode::BAD_REQUEST, "bad-request", "the body broke off"),
+        }
+    }
+}
+
+impl Service {
+    /// Answers one request, whatever happens.
+    pub(super) async fn answer(self: &Arc<Self>, request: Request<IncomingBody>, ends: Ends) -> Response<AnyBody> {
+        let started = Instant::now();
+        let answered = match self.try_answer(request, ends, started).await {
+            Ok(response) => response,
+            Err(refused) => {
+                self.metrics.refused(refused.kind);
+                tracing::info!(kind = refused.kind, peer = %ends.peer.ip(), "refused: {}", refused.text);
+                plain(refused.status, refused.text)
+            }
+        };
+        self.metrics.answered(started.elapsed());
+        answered
+    }
+
+    async fn try_answer(
+        self: &Arc<Self>,
+        request: Request<IncomingBody>,
+        ends: Ends,
+        started: Instant,
+    ) -> Result<Response<AnyBody>, Refused> {
+        let (parts, body) = request.into_parts();
+        self.refuse_unservable(&parts)?;
+        let visitor = Visitor::of(&parts.uri, &parts.headers, ends.peer, self.settings.trusted_hops)
+            .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string()))?;
+        let url = visitor.url(&parts.uri);
+        let mut event = Event::new(&parts, &visitor);
+        let response = if push::is_push(&url) && self.takes_pushes() {
+            let reply = self.take_push(body).await?;
+            event.decided(&reply, None);
+            self.metrics.decided(reply.label, started.elapsed());
+            into_response(reply.outcome)
+        } else {
+            let state = self.keeper.state();
+            let (seen, body) = self.look_at_body(&state, body).await?;
+            let deciding = Instant::now();
+            let reply = self.decide(&state, &parts, &visitor, &url, &seen, ends.local);
+            self.metrics.decided(reply.label, deciding.elapsed());
+            event.decided(&reply, Some(&state));
+            self.carry_out(reply.outcome, parts, body, &visitor, ends.peer.ip()).await
+        };
+        event.status = response.status().as_u16();
+        event.took = started.elapsed();
+        event.log();
+        if let Some(observer) = &self.observer {
+            observer(&event);
+        }
+        Ok(response)
+    }
+
+    fn refuse_unservable(&self, parts: &Parts) -> Result<(), Refused> {
+        if parts.method == Method::CONNECT || parts.uri.path() == "*" {
+            let text = "this is no proxy of that kind: ask for a path";
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "bad-request", text));
+        }
+        let header_bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if header_bytes > self.limits.header_bytes {
+            let text = "the headers are longer than allowed";
+            return Err(Refused::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-long", text));
+        }
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if let (Some(length), Some(max)) = (length, self.limits.body_bytes)
+            && length > max
+        {
+            return Err(too_long());
+        }
+        Ok(())
+    }
+
+    /// The start of the body, if a trigger or rule looks at it, and the whole body.
+    async fn look_at_body(&self, state: &State, body: IncomingBody) -> Result<(String, AnyBody), Refused> {
+        let is_wanted = match state {
+            State::InForce(deployment) => deployment.policy.program.needs().body,
+            State::Absent { .. } => false,
+        };
+        let is_empty = body.is_end_stream();
+        let body = body::limited(body, self.limits.body_bytes);
+        if !is_wanted || is_empty {
+            return Ok((String::new(), body));
+        }
+        Ok(body::peek(body, seconds(self.settings.idle_timeout)).await?)
+    }
+
+    fn decide(
+        &self,
+        state: &State,
+        parts: &Parts,
+        visitor: &Visitor,
+        url: &str,
+        seen: &str,
+        local: SocketAddr,
+    ) -> Reply {
+        let deployment = match state {
+            State::InForce(deployment) => deployment,
+            State::Absent { class, failure, why } => {
+                return edge::handle_failure(*class, failure, &self.identity, why.clone());
+            }
+        };
+        let headers: Vec<(&str, &[u8])> =
+            parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local };
+        let incoming = Incoming {
+            method: parts.method.as_str(),
+            url,
+            version: version_text(parts.version),
+            headers: &headers,
+            client_ip: visitor.address,
+            body: seen,
+            now_ms: now_ms(),
+            facts: &facts,
+        };
+        let site = Site { policy: &deployment.policy, secrets: &deployment.secrets, identity: &self.identity };
+        guarded(|scratch| edge::handle(site, &incoming, scratch)).unwrap_or_else(|| {
+            let failure = &deployment.policy.settings.failure;
+            edge::handle_failure(FailureClass::Internal, failure, &self.identity, "the decision panicked".into())
+        })
+    }
+
+    async fn carry_out(
+        &self,
+        outcome: Outcome,
+        parts: Parts,
+        body: AnyBody,
+        visitor: &Visitor,
+        peer: IpAddr,
+    ) -> Response<AnyBody> {
+        let (request_headers, response_headers) = match outcome {
+            Outcome::Forward { request_headers, response_headers } => (request_headers, response_headers),
+            answer @ Outcome::Answer { .. } => return into_response(answer),
+        };
+        let trusts_hops = self.settings.trusted_hops > 0;
+        let passing = Passing { parts, body, visitor, peer, trusts_hops, extra_headers: request_headers };
+        let counted = || Counted::new(&self.metrics.tunnels);
+        let mut response = match self.upstream.pass(passing, &self.tunnels, counted).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.metrics.origin_failed(error.kind());
+                tracing::warn!(kind = error.kind(), "{error}");
+                plain(error.status(), "The site does not answer. Please try again in a moment.")
+            }
+        };
+        add_headers(&mut response, response_headers);
+        response
+    }
+
+    fn takes_pushes(&self) -> bool {
+        self.keeper.settings().is_some_and(|settings| settings.delivery.push)
+    }
+
+    async fn take_push(self: &Arc<Self>, body: IncomingBody) -> Result<Reply, Refused> {
+        let body = Limited::new(body, push::MAX_BODY).collect();
+        let body = match timeout(seconds(self.settings.idle_timeout), body).await {
+            Err(_) => return Err(Unread::Slow.into()),
+            Ok(Err(error)) => return Err(Unread::Broken(error).into()),
+            Ok(Ok(body)) => body.to_bytes(),
+        };
+        let service = Arc::clone(self);
+        let taken = tokio::task::spawn_blocking(move || {
+            let settings = service.keeper.settings()?;
+            let secrets = service.keeper.secrets(&settings).ok()?;
+            let compiles = |text: &str| service.keeper.publish(text, "push");
+            Some(push::accept(&body, &secrets, &service.identity, compiles).reply)
+        });
+        let failed = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "push-failed", "no secret to check it with");
+        taken.await.ok().flatten().ok_or_else(failed)
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Decides with this thread's memory. A panic costs the memory and one decision, not the thread.
+fn guarded(decide: impl FnOnce(&mut Scratch) -> Reply) -> Option<Reply> {
+    let mut scratch = SCRATCH.take();
+    let reply = catch_unwind(AssertUnwindSafe(|| decide(&mut scratch))).ok()?;
+    SCRATCH.set(scratch);
+    Some(reply)
+}
+
+/// What the proxy knows of a connection.
+struct ProxyFacts<'d> {
+    geo: GeoFacts<'d>,
+    local: SocketAddr,
+}
+
+impl Facts for ProxyFacts<'_> {
+    fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+        match field {
+            Field::CfEdgeServerIp => Some(Value::Ip(self.local.ip().to_canonical())),
+            Field::CfRandomSeed => {
+                let seed = arena.alloc([0; 16]);
+                getrandom::fill(seed).ok()?;
+                Some(Value::Bytes(seed))
+            }
+            _ => self.geo.fact(field, arena),
+        }
+    }
+}
+
+impl Event {
+    fn new(parts: &Parts, visitor: &Visitor) -> Event {
+        Event {
+            method: parts.method.to_string(),
+            host: visitor.host.clone(),
+            path: parts.uri.path().to_owned(),
+            client_ip: visitor.address,
+            decision: "",
+            room: None,
+            rule: None,
+            failed: None,
+            status: 0,
+            took: Default::default(),
+        }
+    }
+
+    fn decided(&mut self, reply: &Reply, state: Option<&State>) {
+        self.decision = reply.label;
+        self.failed = reply.failed.clone();
+        if let (Some(State::InForce(deployment)), Some(verdict)) = (state, reply.verdict) {
+            let policy = &deployment.policy;
+            self.room = policy.matched(verdict).and_then(|integration| integration.event_id.clone());
+            if let Verdict::Bypassed { rule, .. } = verdict {
+                self.rule = policy.rules.get(rule).map(|rule| rule.id.clone());
+            }
+        }
+    }
+
+    fn log(&self) {
+        let Event { method, host, path, decision, status, .. } = self;
+        let client = self.client_ip.map(tracing::field::display);
+        let (room, rule, failed) = (self.room.as_deref(), self.rule.as_deref(), self.failed.as_deref());
+        let ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(method, host, path, client, decision, room, rule, failed, status, ms, "request");
+    }
+}
+
+fn too_long() -> Refused {
+    Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", "the body is longer than allowed")
+}
+
+fn plain(status: StatusCode, text: impl Into<String>) -> Response<AnyBody> {
+    let mut response = Response::new(body::full(text.into() + "\n"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn into_response(outcome: Outcome) -> Response<AnyBody> {
+    let (status, headers, body) = match outcome {
+        Outcome::Answer { status, headers, body } => (status, headers, body),
+        Outcome::Forward { response_headers, .. } => (204, response_headers, String::new()),
+    };
+    let mut response = Response::new(if body.is_empty() { body::empty() } else { body::full(body) });
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    add_headers(&mut response, headers);
+    response
+}
+
+/// Ours take the place of the origin's; cookies stand beside them.
+fn add_headers(response: &mut Response<AnyBody>, headers: Vec<(&'static str, String)>) {
+    for (name, value) in headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
+        if name == SET_COOKIE {
+            response.headers_mut().append(name, value);
+        } else {
+            response.headers_mut().insert(name, value);
+        }
+    }
+}
+
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
