@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::check::Checker;
-use super::document::{Node, parse_json};
+use super::document::{Member, Node, parse_json, parse_toml};
 use super::finding::{File, Kind, Problem, Report, did_you_mean};
 use super::integration::{ConfigError, Integrations};
 use super::rooms::Placed;
@@ -51,16 +51,18 @@ impl<'a> Compiler<'a> {
         let mut settings = self.settings()?;
         settings.target = target.unwrap_or(settings.target);
         let lists = self.lists(&settings);
-        let mut integrations = self.integrations(&settings);
+        let integrations = self.integrations(&settings);
         let checker = Checker { settings: &settings, lists: &lists };
         let placed = self.rooms(&settings, &checker);
-        if settings.integration.is_none() && settings.rooms.is_none() {
+        if settings.integration.is_none() && settings.rooms.is_none() && !self.report.has_errors() {
             let problem = Problem::error(Kind::MissingKey, "the policy protects nothing");
             let help = "name the published configuration: `integration = \"integration.json\"`, or a file of `rooms`";
             self.report.add(SETTINGS_FILE, problem.help(help));
         }
-        let known = KnownRooms::new(&integrations, &placed.rooms);
-        let rules = self.rules(&settings, &known, &checker);
+        // Where a file of rooms cannot be read, nobody knows which rooms there are.
+        let known = integrations.as_ref().zip(placed.as_ref()).map(|(all, placed)| KnownRooms::new(all, &placed.rooms));
+        let rules = self.rules(&settings, known.as_ref(), &checker);
+        let (mut integrations, placed) = (integrations?, placed?);
         integrations.all.extend(placed.integrations);
         (!self.report.has_errors()).then(|| Policy::assemble(settings, integrations, rules, placed.rooms, lists))
     }
@@ -97,21 +99,16 @@ impl<'a> Compiler<'a> {
         lists.collect()
     }
 
-    fn integrations(&self, settings: &Settings) -> Integrations {
-        let none = || Integrations { version: "1".to_owned(), all: Vec::new() };
+    /// `None` if they cannot be read.
+    fn integrations(&self, settings: &Settings) -> Option<Integrations> {
+        let none = || Some(Integrations { version: "1".to_owned(), all: Vec::new() });
         let Some(path) = &settings.integration else { return none() };
         let will_arrive = settings.delivery.push || settings.delivery.pull;
         if will_arrive && !self.sources.contains_key(path) {
             return none();
         }
-        let Some(file) = self.file(path) else { return none() };
-        match self.published(file, settings) {
-            Ok(integrations) => integrations,
-            Err(error) => {
-                review::refusal(file, &error);
-                none()
-            }
-        }
+        let file = self.file(path)?;
+        self.published(file, settings).inspect_err(|error| review::refusal(file, error)).ok()
     }
 
     fn published(&self, file: File, settings: &Settings) -> Result<Integrations, ConfigError> {
@@ -124,31 +121,36 @@ impl<'a> Compiler<'a> {
         Ok(integrations)
     }
 
-    fn rooms(&self, settings: &Settings, checker: &Checker) -> Placed {
-        let file = settings.rooms.as_ref().and_then(|path| self.file(path));
-        file.map(|file| rooms::read(file, checker)).unwrap_or_default()
+    /// `None` if they cannot be read.
+    fn rooms(&self, settings: &Settings, checker: &Checker) -> Option<Placed> {
+        match &settings.rooms {
+            Some(path) => rooms::read(self.file(path)?, checker),
+            None => Some(Placed::default()),
+        }
     }
 
-    fn rules(&self, settings: &Settings, known: &KnownRooms, checker: &Checker) -> Vec<Checked> {
+    fn rules(&self, settings: &Settings, known: Option<&KnownRooms>, checker: &Checker) -> Vec<Checked> {
         let mut all = Vec::new();
-        for (room, paths) in &settings.rules {
-            let id = known.id_of(room).unwrap_or_else(|| {
-                let problem =
-                    Problem::error(Kind::UnknownRoom, format!("[rules] names a room `{room}` that is not there"));
-                let help = did_you_mean(room, known.names());
-                let help =
-                    help.unwrap_or("rules belong to the `EventId` of an integration or the name of a room".to_owned());
-                self.report.add(SETTINGS_FILE, problem.help(help));
-                room
+        for (name, paths) in &settings.rules {
+            let room = known.map_or(Some(name.as_str()), |known| known.id_of(name)).unwrap_or_else(|| {
+                self.unknown_room(name, known);
+                name
             });
             let start = all.len();
             for file in paths.iter().filter_map(|path| self.file(path)) {
                 let already = all.len() - start;
-                all.extend(rules::read(file, id, already, checker));
+                all.extend(rules::read(file, room, already, checker));
             }
             self.duplicates(&all[start..]);
         }
         all
+    }
+
+    fn unknown_room(&self, name: &str, known: Option<&KnownRooms>) {
+        let problem = Problem::error(Kind::UnknownRoom, format!("there is no room `{name}`"));
+        let help = did_you_mean(name, known.into_iter().flat_map(KnownRooms::names));
+        let help = help.unwrap_or("rules belong to the `EventId` of an integration or the name of a room".to_owned());
+        self.add_to_settings(|member| member.key == name, problem.help(help));
     }
 
     fn duplicates(&self, rules: &[Checked]) {
@@ -161,11 +163,25 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// A problem of the first entry of velvetrope.toml that is the one.
+    fn add_to_settings(&self, is_it: impl Fn(&Member) -> bool, problem: Problem) {
+        let text =
+            self.sources.get(SETTINGS_FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+        let (root, _) = parse_toml(text);
+        match find(&root, &is_it) {
+            Some(member) => File { path: SETTINGS_FILE, text, report: self.report }.add(member.span.clone(), problem),
+            None => self.report.add(SETTINGS_FILE, problem),
+        }
+    }
+
     /// The text of a file that the policy names.
     fn file(&self, path: &str) -> Option<File<'a>> {
         let Some((path, bytes)) = self.sources.get_key_value(path) else {
-            let problem = Problem::error(Kind::Unreadable, "the file is not there, or cannot be read");
-            self.report.add(path, problem.help("velvetrope.toml names it"));
+            let problem = Problem::error(Kind::Unreadable, format!("`{path}` is not there, or cannot be read"));
+            self.add_to_settings(
+                |member| names_file(&member.value, path),
+                problem.help("names are relative to velvetrope.toml"),
+            );
             return None;
         };
         match std::str::from_utf8(bytes) {
@@ -177,6 +193,19 @@ impl<'a> Compiler<'a> {
             }
         }
     }
+}
+
+/// Whether a value of the settings names a file, alone or among others.
+fn names_file(value: &Node, path: &str) -> bool {
+    value.as_text() == Some(path)
+        || value.as_array().is_some_and(|files| files.iter().any(|file| file.as_text() == Some(path)))
+        || value.get("file").and_then(Node::as_text) == Some(path)
+}
+
+/// The first member of a tree that is the one.
+fn find<'n, 't>(node: &'n Node<'t>, is_it: &dyn Fn(&Member) -> bool) -> Option<&'n Member<'t>> {
+    let members = node.members();
+    members.iter().find(|member| is_it(member)).or_else(|| members.iter().find_map(|member| find(&member.value, is_it)))
 }
 
 /// Whose configuration it is: as it says itself, or by the first label of a `QueueDomain`.

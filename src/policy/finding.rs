@@ -166,6 +166,11 @@ impl File<'_> {
         self.report.push(self.path, place::position(self.text, span.start), Some(snippet), problem);
     }
 
+    /// A problem of some bytes that must not be shown.
+    pub fn add_unseen(&self, at: usize, problem: Problem) {
+        self.report.push(self.path, place::position(self.text, at), None, problem);
+    }
+
     /// A problem of a text inside the file, such as an expression in JSON: `at` is where it is in the file, and
     /// `span` what is meant of `inner`.
     pub fn add_inner(&self, at: usize, inner: &str, span: Range<usize>, problem: Problem) {

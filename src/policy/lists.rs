@@ -83,14 +83,14 @@ impl<'s> Reader<'s> {
     fn items(&mut self) {
         let root = match parse_json(self.file.text) {
             Ok(root) => root,
-            Err(error) => return self.file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message)),
+            Err(error) => return self.tell(error.at..error.at, Err((error.message, None))),
         };
         let items = root.get("result").or_else(|| root.get("items")).unwrap_or(&root);
-        let Some(items) = items.as_array() else {
+        let Some(elements) = items.as_array() else {
             let message = format!("expected an array of items, found {}", items.kind());
-            return self.file.add(items.at..items.at + 1, Problem::error(Kind::WrongType, message));
+            return self.tell(items.at..items.at + 1, Err((message, None)));
         };
-        for item in items {
+        for item in elements {
             let outcome = add_item(&mut self.list, item);
             self.tell(item.at..item.end, outcome);
         }

@@ -163,13 +163,13 @@ pub(super) struct Placed {
     pub integrations: Vec<Integration>,
 }
 
-/// Reads a file of rooms.
-pub(super) fn read(file: File, checker: &Checker) -> Placed {
+/// Reads a file of rooms; `None` if it is no JSON.
+pub(super) fn read(file: File, checker: &Checker) -> Option<Placed> {
     let root = match parse_json(file.text) {
         Ok(root) => root,
         Err(error) => {
             file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message));
-            return Placed::default();
+            return None;
         }
     };
     let rooms = match (&root.value, root.get("rooms").or_else(|| root.get("result"))) {
@@ -183,7 +183,7 @@ pub(super) fn read(file: File, checker: &Checker) -> Placed {
     reader.placements.sort_by_key(|placement| std::cmp::Reverse(placement.specificity));
     let customer = &checker.settings.customer_id;
     let integrations = reader.placements.into_iter().map(|placement| placement.integration(customer)).collect();
-    Placed { rooms, integrations }
+    Some(Placed { rooms, integrations })
 }
 
 /// One place of one room.
@@ -215,9 +215,10 @@ impl Reader<'_> {
         if let Some(node) = name_node {
             self.check_name(&fields, node, &name, number);
         }
-        let room = read_room(&fields, name);
+        let (routes, route_nodes): (Vec<_>, Vec<_>) = read_routes(&fields).into_iter().unzip();
+        let room = read_room(&fields, name, routes);
         check_event_id(&fields, name_node.unwrap_or(node), &room);
-        self.place(&fields, &room);
+        self.place(&fields, &room, &route_nodes);
         fields.finish();
         Some(room)
     }
@@ -232,7 +233,7 @@ impl Reader<'_> {
         }
     }
 
-    fn place(&mut self, fields: &Fields, room: &Room) {
+    fn place(&mut self, fields: &Fields, room: &Room, routes: &[&Node]) {
         let additions = fields.get("velvetrope");
         let when = additions.and_then(|additions| additions.get("when")).filter(|node| node.as_text().is_some());
         match (when, fields.get("host")) {
@@ -242,21 +243,18 @@ impl Reader<'_> {
             (Some(when), None) => {
                 self.place_by(fields, when, when.as_text().unwrap_or_default(), usize::MAX, room);
             }
-            (None, Some(host)) => self.place_routes(fields, host, room),
+            (None, Some(host)) => {
+                let first = Route { host: room.host.clone().unwrap_or_default(), path: room.path.clone() };
+                self.place_route(fields, host, &first, room);
+                for (node, route) in routes.iter().zip(&room.additional_routes) {
+                    self.place_route(fields, node, route, room);
+                }
+            }
             (None, None) => {
                 let problem = Problem::error(Kind::MissingKey, "the room is not placed anywhere");
                 let help = "give it a `host` and a `path`, or an expression: `\"velvetrope\": {\"when\": \"…\"}`";
                 fields.problem(fields.node, problem.help(help));
             }
-        }
-    }
-
-    fn place_routes(&mut self, fields: &Fields, host: &Node, room: &Room) {
-        let first = Route { host: room.host.clone().unwrap_or_default(), path: room.path.clone() };
-        self.place_route(fields, host, &first, room);
-        let routes = fields.get("additional_routes").and_then(Node::as_array).unwrap_or_default();
-        for (node, route) in routes.iter().zip(&room.additional_routes) {
-            self.place_route(fields, node, route, room);
         }
     }
 
@@ -323,7 +321,7 @@ impl Room {
     }
 }
 
-fn read_room(fields: &Fields, name: String) -> Room {
+fn read_room(fields: &Fields, name: String, additional_routes: Vec<Route>) -> Room {
     let text = |key| fields.text(key);
     let flag = |key| fields.flag(key).unwrap_or_default();
     let word = |key, words: &[&'static str]| choice(fields, key, words);
@@ -333,7 +331,7 @@ fn read_room(fields: &Fields, name: String) -> Room {
         description: text("description").unwrap_or_default(),
         host: text("host"),
         path: text("path").unwrap_or_else(root),
-        additional_routes: read_routes(fields),
+        additional_routes,
         cookie_suffix: text("cookie_suffix"),
         cookie_attributes: fields.table("cookie_attributes").map(read_cookie_attributes).unwrap_or_default(),
         total_active_users: fields.number("total_active_users", 200..=u32::MAX),
@@ -380,20 +378,18 @@ fn read_status(fields: &Fields) -> u32 {
     status
 }
 
-fn read_routes(fields: &Fields) -> Vec<Route> {
-    let Some(routes) = fields.get("additional_routes").and_then(|node| fields.elements_of(node)) else {
-        return Vec::new();
-    };
+/// The routes that can be read, each with its place in the text.
+fn read_routes<'n>(fields: &Fields<'n, '_, '_>) -> Vec<(Route, &'n Node<'n>)> {
+    let routes = fields.get("additional_routes").and_then(|node| fields.elements_of(node)).unwrap_or_default();
     let read = |node| {
         let route = Fields::new(fields.file, node, fields.subject.clone())?;
         route.required("host", "name the host of this route");
-        let host = route.text("host").unwrap_or_default();
+        let host = route.text("host");
         let path = route.text("path").unwrap_or_else(root);
         route.finish();
-        Some(Route { host, path })
+        Some((Route { host: host?, path }, node))
     };
-    // A route that is no object keeps its place, so that places and nodes stay aligned.
-    routes.iter().map(|node| read(node).unwrap_or(Route { host: String::new(), path: String::new() })).collect()
+    routes.iter().filter_map(read).collect()
 }
 
 fn read_cookie_attributes(fields: Fields) -> CookieAttributes {
@@ -428,10 +424,13 @@ fn read_additions(fields: Fields) -> Additions {
 
 /// Tokens hold ids between underscores, and take a piece with one more for no piece at all.
 fn check_event_id(fields: &Fields, node: &Node, room: &Room) {
-    let id = room.event_id();
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if !id.is_empty() && !id.bytes().all(is_good) {
-        let message = format!("tokens cannot carry {id:?} as the id of a room");
+    let is_bad = match &room.velvetrope.event_id {
+        Some(id) => id.is_empty() || !id.bytes().all(is_good),
+        None => room.name.contains('_'),
+    };
+    if is_bad {
+        let message = format!("tokens cannot carry {:?} as the id of a room", room.event_id());
         fields.bad_value(node, message, "give an id of letters, digits and `-` in `velvetrope.event_id`");
     }
 }

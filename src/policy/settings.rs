@@ -22,8 +22,8 @@ pub struct Settings {
     /// Where the policy is meant to run; decides which fields a rule may use. Default `proxy`.
     #[schemars(default = "Settings::target", with = "TargetName")]
     pub target: Target,
-    /// Hosts that belong to the site, without a port. Empty, the default: those of the rooms and integrations, and
-    /// whatever host a request names.
+    /// Hosts that belong to the site, each with its port unless that is the scheme's own. The embedded waiting room
+    /// sends visitors nowhere else.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// Scheme and authority of redirects to the waiting room instead of `https://QueueDomain`; for the embedded room

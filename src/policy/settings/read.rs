@@ -93,10 +93,21 @@ fn read_list(lists: &Fields, node: &Node) -> Option<ListFile> {
 }
 
 fn read_secrets(fields: &Fields, secrets: &mut SecretNames) {
-    const FORM: &str = "the name of an environment variable (never a secret): letters, digits and `_`";
-    set(&mut secrets.current, checked(fields, "current", is_variable, FORM));
-    set(&mut secrets.previous, checked(fields, "previous", is_variable, FORM));
-    set(&mut secrets.api_key, checked(fields, "api_key", is_variable, FORM));
+    set(&mut secrets.current, variable(fields, "current"));
+    set(&mut secrets.previous, variable(fields, "previous"));
+    set(&mut secrets.api_key, variable(fields, "api_key"));
+}
+
+/// The name of an environment variable. What is none may be a secret, and is not shown.
+fn variable(fields: &Fields, key: &'static str) -> Option<String> {
+    let name = fields.text(key)?;
+    if is_variable(&name) {
+        return Some(name);
+    }
+    let problem = Problem::error(Kind::BadValue, format!("`{key}` must name an environment variable"))
+        .help("put the secret itself into the environment, and its variable's name here: letters, digits and `_`");
+    fields.file.add_unseen(fields.get(key)?.at, problem.about(&fields.subject));
+    None
 }
 
 fn read_failure(fields: &Fields, failure: &mut FailurePolicy) {
@@ -153,9 +164,9 @@ fn checked(fields: &Fields, key: &'static str, is_good: fn(&str) -> bool, form: 
 fn hosts(fields: &Fields) -> Vec<String> {
     let mut hosts = Vec::new();
     for (host, node) in fields.texts("hosts") {
-        match is_host(&host) {
+        match is_authority(&host) {
             true => hosts.push(host.to_ascii_lowercase()),
-            false => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme, port and path"),
+            false => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme and path"),
         }
     }
     hosts
@@ -178,10 +189,15 @@ const ORIGIN: &str = "scheme, host and perhaps a port, such as `https://tickets.
 /// Scheme and authority.
 fn is_origin(text: &str) -> bool {
     let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    authority.is_some_and(|authority| match authority.rsplit_once(':') {
+    authority.is_some_and(is_authority)
+}
+
+/// Host and perhaps a port.
+fn is_authority(text: &str) -> bool {
+    match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => is_host_or_literal(host) && port.parse::<u16>().is_ok(),
-        _ => is_host_or_literal(authority),
-    })
+        _ => is_host_or_literal(text),
+    }
 }
 
 fn is_host_or_literal(text: &str) -> bool {
