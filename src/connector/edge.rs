@@ -24,6 +24,8 @@ pub use crate::session::Secrets;
 pub mod pull;
 pub mod push;
 mod response;
+#[cfg(test)]
+mod tests;
 mod url_token;
 
 pub use response::VERDICT_HEADER;

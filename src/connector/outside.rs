@@ -185,3 +185,49 @@ pub(super) fn until_decided<'v>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bumpalo::Bump;
+
+    use super::*;
+    use crate::connector::{Reason, decide};
+    use crate::policy::Integrations;
+    use crate::session::Secrets;
+
+    #[test]
+    fn a_host_answers_and_asks_again() {
+        let text = r#"{"Version": 1, "Integrations": [{"ActionType": "Queue", "EventId": "e", "Triggers": [],
+            "QueueDomain": "q.example", "CookieValidityMinute": 5}]}"#;
+        let integrations = Integrations::parse(text, false).expect("a good configuration");
+        let (arena, secrets) = (Bump::new(), Secrets::new("k", None));
+        let direct_pass = DirectPassSettings { disabled: false, proxy_key: "p", timeout_ms: Some(9e9) };
+        let visit = Visit {
+            customer_id: "c",
+            secrets: &secrets,
+            sdk: "s",
+            url: "https://h/",
+            pure_url: "https://h/",
+            token: "",
+            headers: &[],
+            client_ip: "",
+            now_ms: 0,
+            waiting_room_origin: None,
+            services: Services { verify_queue_id: true, enqueue_token: true, direct_pass: Some(direct_pass) },
+            arena: &arena,
+        };
+        let configuration = Configuration::InForce { version: "1", matched: integrations.all.first() };
+        let mut answers = Answers::default();
+
+        let Step::Ask(Question::DirectPass(call)) = decide(&visit, configuration, &answers) else { panic!("no call") };
+        assert_eq!(call.timeout_ms, 5000);
+        answers.direct_pass = Some(Ok(DirectPassReply { has_passed: false, token: None }));
+        let Step::Ask(Question::EnqueueToken { event_id: "e" }) = decide(&visit, configuration, &answers) else {
+            panic!("no enqueue token")
+        };
+        answers.enqueue_token = Some(Ok(Some("token".into())));
+        let Step::Decided(decision) = decide(&visit, configuration, &answers) else { panic!("no decision") };
+        assert_eq!(decision.reason, Reason::MustQueue(None));
+        assert!(decision.redirect.is_some_and(|url| url.contains("&enqueuetoken=token&t=")));
+    }
+}

@@ -91,7 +91,7 @@ impl<'c> Session<'c> {
         if !self.is_signed_by(against.secrets) {
             return Err(SessionError::HashMismatch);
         }
-        if self.event_id.to_lowercase() != against.room.to_lowercase() {
+        if !is_same_in_lower_case(self.event_id, against.room) {
             return Err(SessionError::WaitingRoomMismatch);
         }
         if against.validity_minutes.is_some_and(|minutes| self.is_expired(minutes, against.now)) {
@@ -133,6 +133,11 @@ impl<'c> Session<'c> {
         let fixed = lenient_integer(self.fixed_validity);
         fixed.is_nan() || fixed == 0.0
     }
+}
+
+fn is_same_in_lower_case(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+        || (!(one.is_ascii() && other.is_ascii()) && one.to_lowercase() == other.to_lowercase())
 }
 
 /// What a new session cookie shall say; "" leaves out what may be left out.
