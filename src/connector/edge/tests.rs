@@ -1,8 +1,6 @@
-//! The wrapper around a small policy: one room at `/shop`, whose bypass rule is true below `/shop/vip`.
+//! The wrapper around a small policy: one room at `/shop`, whose bypass rule is true at `/shop/vip`.
 
 use super::*;
-use crate::policy::{BypassRule, Integrations, Settings};
-use crate::program::{Entry, Program, Site as ProgramSite};
 use crate::request::NoFacts;
 use crate::session::Secret;
 use crate::session::cookie::NewSession;
@@ -11,30 +9,26 @@ use crate::session::token::{TokenFields, sign};
 const NOW: i64 = 1_790_000_000;
 
 fn policy() -> Policy {
-    let integration = |path: &str| {
-        serde_json::json!({
-            "Name": "Shop", "ActionType": "Queue", "EventId": "Shop1", "QueueDomain": "acme.queue-it.net",
-            "CookieValidityMinute": 20, "ExtendCookieValidity": true, "RedirectLogic": "AllowTParameter",
-            "Triggers": [{ "LogicalOperator": "And", "TriggerParts": [{
-                "ValidatorType": "UrlValidator", "UrlPart": "PagePath", "Operator": "Contains", "ValueToCompare": path,
-            }] }],
-        })
-    };
-    let text = serde_json::json!({ "Version": 7, "Integrations": [integration("/shop"), integration("/shop/vip")] });
-    let integrations = Integrations::parse(&text.to_string(), false).expect("a good configuration");
-    let program = Program::compile(&ProgramSite {
-        entries: vec![Entry { when: integrations.all[0].when.clone(), bypass: vec![0] }],
-        rules: vec![integrations.all[1].when.clone()],
-        ..ProgramSite::default()
-    });
-    let rule = BypassRule {
-        id: "vip 1".into(),
-        room: "Shop1".into(),
-        description: String::new(),
-        expression: String::new(),
-        enabled: true,
-    };
-    Policy { settings: Settings::new("acme"), integrations, rules: vec![rule], program }
+    let sources = [
+        ("velvetrope.toml", "customer_id = 'acme'\nintegration = 'shop.json'\nrules = { Shop1 = 'vip.json' }"),
+        (
+            "shop.json",
+            r#"{"Version": 7, "Integrations": [{
+                "Name": "Shop", "ActionType": "Queue", "EventId": "Shop1", "QueueDomain": "acme.queue-it.net",
+                "CookieValidityMinute": 20, "ExtendCookieValidity": true, "RedirectLogic": "AllowTParameter",
+                "Triggers": [{"LogicalOperator": "And", "TriggerParts": [{"ValidatorType": "UrlValidator",
+                    "UrlPart": "PagePath", "Operator": "Contains", "ValueToCompare": "/shop"}]}]
+            }]}"#,
+        ),
+        (
+            "vip.json",
+            r#"[{"id": "vip 1", "action": "bypass_waiting_room", "description": "guests of the house",
+                "expression": "http.request.uri.path eq \"/shop/vip\""}]"#,
+        ),
+    ];
+    let sources = sources.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+    let (policy, findings) = Policy::compile(&sources, None);
+    policy.unwrap_or_else(|| panic!("{findings:#?}"))
 }
 
 fn ask(policy: &Policy, url: &str, headers: &[(&str, &[u8])]) -> Reply {

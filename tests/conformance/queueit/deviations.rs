@@ -93,6 +93,7 @@ fn derive(answer: &str, case: &Value) -> Value {
         "the unreadable cookie stays" => edge_answers::unreadable_cookie_stays(&mut expected),
         "cancel as in 5.x" => edge_answers::cancel_of_5(&mut expected, case),
         "debug as in 5.x" => edge_answers::debug_of_5(&mut expected),
+        "debug as in 5.x, every cookie kept" => edge_answers::debug_of_5_and_every_cookie(&mut expected, case),
         "UTF-8 is kept" => edge_answers::utf8_is_kept(&mut expected, case),
         other => panic!("deviations.toml: no such answer: {other}"),
     }

@@ -2,9 +2,11 @@
 //! engine (3.7.10), or because a defect is mended. Worked out from the record.
 
 use serde_json::{Value, json};
+use velvetrope::session::Secret;
+use velvetrope::session::cookie::{self, NewSession, Session, SetCookie};
 use velvetrope::session::encoding::Enc;
 
-use super::text;
+use super::{headers, integer, text};
 
 const KUPVER: &str = "&kupver=cloudflare-1.2.3";
 
@@ -71,6 +73,37 @@ pub fn debug_of_5(expected: &mut Value) {
         let cookie = cookie.replace("%26CookieDomain%3A", "%26QueuePathPrefix%3A%26CookieDomain%3A");
         cookie.replace("; expires", "%26VerifyActionEnabled%3Afalse%26QueueIdUsageLimit%3A; expires")
     });
+}
+
+/// The connector keeps only the last Set-Cookie, so that in debug mode sessions are never extended. Every one is kept.
+pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
+    debug_of_5(expected);
+    let integration = integration(case);
+    let room = text(&integration, "EventId");
+    let (headers, now) = (headers(case), integer(case, "now"));
+    let Ok(Some(value)) = cookie::find(&headers, &format!("{}{room}", cookie::NAME_PREFIX)) else { return };
+    let session = Session::parse(&value);
+    if integration["ExtendCookieValidity"] != json!(true) || !session.is_extendable() {
+        return;
+    }
+    let extended = NewSession {
+        event_id: room,
+        queue_id: session.queue_id,
+        fixed_validity: "",
+        redirect_type: session.redirect_type,
+        hashed_ip: session.hashed_ip,
+    };
+    let extended = SetCookie {
+        name: format!("{}{room}", cookie::NAME_PREFIX).into(),
+        value: extended.sign(&Secret::new(text(case, "secret")), now).into(),
+        domain: integration["CookieDomain"].as_str(),
+        expires: now + 86_400,
+        http_only: integration["IsCookieHttpOnly"] == json!(true),
+        secure: integration["IsCookieSecure"] == json!(true),
+    };
+    let headers = expected["headers"].as_array_mut().expect("headers");
+    let debug = headers.iter().position(|header| header[0] == json!("set-cookie")).expect("the debug cookie");
+    headers.insert(debug, json!(["set-cookie", extended.to_string()]));
 }
 
 /// A pushed configuration is UTF-8, not Latin-1.
