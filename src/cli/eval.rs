@@ -11,7 +11,7 @@ use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace::TraceReport;
 use crate::language::{self, Expression, Scheme};
 use crate::policy::list_of;
-use crate::program::{Entry, List, Lists, Program, Site};
+use crate::program::{List, Lists, Program};
 use crate::request::OwnedRequest;
 
 /// Evaluate one expression against one request
@@ -48,7 +48,7 @@ impl Eval {
         let request = self.request.request()?;
         let lists = lists(&self.lists)?;
         let text = expression.to_string();
-        let trace = evaluate(expression, lists, &request)?;
+        let trace = evaluate(&expression, &lists, &request)?;
         let result = trace.result.unwrap_or(false);
         let report = EvalReport { request: RequestReport::from(&request), expression: text, result, trace };
         Answer::of(&report, format, if result { Exit::Fine } else { Exit::Findings })
@@ -57,14 +57,13 @@ impl Eval {
 
 fn parse(text: &str) -> Result<Expression, Failure> {
     language::parse(text, Scheme::standard()).map_err(|diagnostics| {
-        let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, "expression", 1)).collect();
-        Failure::new(format!("this expression cannot be evaluated\n\n{}\n", rendered.join("\n\n")))
+        let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, "the expression", 1)).collect();
+        Failure::new(format!("the expression cannot be evaluated\n\n{}\n", rendered.join("\n\n")))
     })
 }
 
-fn evaluate(expression: Expression, lists: Lists, request: &OwnedRequest) -> Result<TraceReport, Failure> {
-    let entry = Entry { when: expression, bypass: Vec::new() };
-    let program = Program::compile(&Site { entries: vec![entry], rules: Vec::new(), lists });
+fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> Result<TraceReport, Failure> {
+    let program = Program::single(expression, lists);
     let explanation = request.with_view(|view| program.explain(view));
     let trace = explanation.entries.into_iter().next().map(|(_, trace)| TraceReport::from(trace));
     trace.ok_or_else(|| Failure::new("the expression was not evaluated"))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, count, printable, styled};
+use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, printable, styled};
 use super::request::{RequestOptions, RequestReport, with_incoming};
 use super::trace::TraceReport;
 use super::{policy, show};
@@ -29,7 +29,8 @@ use crate::session::Secrets;
 Examples:
   velvetrope explain policy/ https://tickets.example/shop
   velvetrope explain policy/ https://tickets.example/shop --ip 192.0.2.7 --country DE
-  velvetrope explain policy/ https://tickets.example/shop -X POST -H 'user-agent: curl' --at 2026-11-22T20:00:00Z")]
+  velvetrope explain policy/ https://tickets.example/shop -X POST -H 'user-agent: curl'
+  velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z")]
 pub struct Explain {
     /// A folder with a velvetrope.toml, or that file
     policy: PathBuf,
@@ -43,7 +44,7 @@ impl Explain {
         let request = self.request.request()?;
         let secrets = policy::secrets(&policy)?;
         let mut notes = Vec::new();
-        if secrets.is_none() {
+        if secrets.is_none() && brings_proof(&request) {
             let name = &policy.settings.secrets.current;
             notes.push(format!("{name} is not set: tokens and sessions are judged by a throw-away secret"));
         }
@@ -57,6 +58,12 @@ impl Explain {
         report.notes = notes;
         Answer::of(&report, format, Exit::Fine)
     }
+}
+
+/// Whether a request has something that only the right secret can judge.
+fn brings_proof(request: &OwnedRequest) -> bool {
+    let is_proof = |name: &str| ["cookie", "x-queueittoken"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    edge::without_token(&request.url) != request.url || request.headers.iter().any(|(name, _)| is_proof(name))
 }
 
 /// What the operator says, and what the policy's databases say of the visitor's address.
@@ -269,7 +276,7 @@ impl Display for ExplainReport {
         self.integrations.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
         match self.integrations_in_all - self.integrations.len() {
             0 => {}
-            left => writeln!(f, "\n       {} not tried: the first match decides", count(left, "more"))?,
+            left => writeln!(f, "\n       {left} more not tried: the first match decides")?,
         }
         if !self.rules.is_empty() {
             writeln!(f, "\n{}", styled(STRONG, "Bypass rules of the waiting room"))?;

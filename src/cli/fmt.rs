@@ -58,7 +58,7 @@ impl Fmt {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
         let mut files = Vec::new();
         if let Some(expression) = &self.expression {
-            files.push(printed("expression", &format!("{expression}\n"))?);
+            files.push(printed("the expression", &format!("{expression}\n"))?);
         }
         for path in &self.files {
             for path in json_files(path)? {
@@ -142,7 +142,7 @@ fn formatted_json(name: &str, text: &str) -> Result<String, Failure> {
 fn canonical(name: &str, line: usize, text: &str) -> Result<String, Failure> {
     language::parse(text, Scheme::standard()).map(|expression| expression.to_string()).map_err(|diagnostics| {
         let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, name, line)).collect();
-        Failure::new(format!("{name} has an expression that cannot be formatted\n\n{}\n", rendered.join("\n\n")))
+        Failure::new(format!("{name} cannot be formatted\n\n{}\n", rendered.join("\n\n")))
     })
 }
 

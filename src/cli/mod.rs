@@ -13,6 +13,8 @@ mod output;
 mod policy;
 mod request;
 mod schema;
+#[cfg(feature = "proxy")]
+mod serve;
 mod show;
 mod test;
 mod time;
@@ -28,7 +30,7 @@ use output::{Answer, Exit, Failure, Format};
 
 /// The waiting-room connector: decides who may pass, who waits, and for whom the rope opens.
 #[derive(Parser)]
-#[command(name = "velvetrope", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "velvetrope", version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Arguments {
     /// How to print the answer: for people, or as JSON with stable keys
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, display_order = 900)]
@@ -41,11 +43,13 @@ struct Arguments {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  fine
-  1  findings: a problem in the policy, a failed case, a false expression, unformatted text, a bad token
-  2  wrong usage, or something that could not be read (for all but `check`, a policy with errors, too)
+  1  findings: a problem in the policy, a failed case, a false expression, unformatted text,
+     a token that is not valid
+  2  wrong usage, or something that could not be read; for all but `check`, that is a policy
+     with errors, too
 
-Colour is used on terminals only, and never where NO_COLOR is set. `-` stands for standard input wherever a file is
-expected.";
+Colour is used on terminals only, and never where NO_COLOR is set. `-` stands for standard input
+wherever a file is expected.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -57,6 +61,8 @@ enum Command {
     Show(show::Show),
     #[command(subcommand)]
     Token(token::Token),
+    #[cfg(feature = "proxy")]
+    Serve(serve::Serve),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -87,6 +93,8 @@ impl Command {
             Command::Test(command) => command.run(format),
             Command::Show(command) => command.run(format),
             Command::Token(command) => command.run(format),
+            #[cfg(feature = "proxy")]
+            Command::Serve(command) => command.run(format),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }

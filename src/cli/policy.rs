@@ -124,7 +124,7 @@ impl Display for FindingReport {
             None => writeln!(f)?,
         }
         if let Some(snippet) = &self.snippet {
-            f.write_str(&indented(snippet, ""))?;
+            f.write_str(&indented(snippet, "   | "))?;
         }
         if let Some(help) = &self.help {
             writeln!(f, "  {} {help}", styled(FAINT, "help:"))?;

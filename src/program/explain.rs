@@ -2,7 +2,7 @@
 
 use bumpalo::Bump;
 
-use super::code::{Node, Predicate};
+use super::code::{self, Node, Predicate, Source, SourceId};
 use super::evaluate::Evaluation;
 use super::{Program, Rule, Verdict};
 use crate::language::Expression;
@@ -28,8 +28,8 @@ pub struct Trace {
     /// Its value; `None` where it was not evaluated because the outcome was already clear. For a condition that is
     /// mapped over elements: whether any element is true.
     pub result: Option<bool>,
-    /// For a comparison or bare value: what its left side was, as text (`missing` where the request has none). Cookies,
-    /// credentials and tokens are not shown.
+    /// For a comparison: what its left side was, as text (`missing` where the request has none); for a call its first
+    /// argument, for a bare value the value. Cookies, credentials and tokens are not shown.
     pub saw: Option<String>,
     /// The parts of a `not`, a chain, any or all.
     pub parts: Vec<Trace>,
@@ -145,15 +145,27 @@ impl<'a, S: Subject> Tracer<'a, S> {
             _ => return None,
         };
         let Node::Test(id) = node else { return None };
-        let (Predicate::Truth { source, .. } | Predicate::Compare { source, .. }) = self.evaluation.code.predicate(*id)
-        else {
-            return None;
+        let source = match self.evaluation.code.predicate(*id) {
+            Predicate::Truth { source, .. } => self.looked_at(*source),
+            Predicate::Compare { source, .. } => *source,
+            Predicate::Quantified(..) => return None,
         };
-        Some(match self.evaluation.value(*source) {
+        Some(match self.evaluation.value(source) {
             None => "missing".to_owned(),
             Some(Value::Bytes(_) | Value::Array(_) | Value::Map(_)) if is_secret(operand) => "not shown".to_owned(),
             Some(value) => shortened(show(value)),
         })
+    }
+
+    /// Of a condition such as `starts_with(field, "…")` its first argument: what it comes to is the result already.
+    fn looked_at(&self, source: SourceId) -> SourceId {
+        match self.evaluation.code.source(source) {
+            Source::Call(call) => match call.arguments.first() {
+                Some(code::Argument::Source(argument)) => *argument,
+                _ => source,
+            },
+            _ => source,
+        }
     }
 }
 

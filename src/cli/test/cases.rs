@@ -24,33 +24,35 @@ Examples:
   velvetrope test policy/
   velvetrope test policy/ more-cases.jsonl --junit results.xml
 
-A case in TOML; the same keys make an object on one line of a .jsonl file:
+A case in TOML; all but `url` may be left out. The same keys make an object on one line of a
+.jsonl file.
+
   [[case]]
-  name = \"a visitor with a token is let in\"    # all but url may be left out
+  name = \"a visitor with a token is let in\"
   url = \"https://tickets.example/shop\"
   method = \"POST\"
   headers = { User-Agent = \"curl\" }
   ip = \"192.0.2.7\"
   country = \"DE\"
   asn = 64500
-  fields = { \"cf.client.bot\" = true }         # what else a host knows
-  at = \"2026-11-22T20:00:00Z\"                 # or Unix seconds
+  fields = { \"cf.client.bot\" = true }   # what else a host knows
+  at = \"2026-11-22T20:00:00Z\"           # or Unix seconds
   body = \"text\"
-  token = { room = \"ticketshop\" }             # a token in the URL; also queue_id, redirect_type, valid_for = \"5m\",
-                                              #   ip, cookie_validity, forged
-  session = { room = \"ticketshop\" }           # a session cookie; also queue_id, redirect_type, age = \"10m\",
-                                              #   cookie_validity, forged
+  token = { room = \"ticketshop\" }       # put into the URL; also queue_id, redirect_type,
+                                        #   valid_for = \"5m\", ip, cookie_validity, forged
+  session = { room = \"ticketshop\" }     # put into a cookie; also queue_id, redirect_type,
+                                        #   age = \"10m\", cookie_validity, forged
   [case.expect]
-  decision = \"token\"                          # pass bypass queue session token cancel ignore error debug
-                                              #   direct-pass failed-open failed-closed
-  integration = \"Shop\"                        # the name of the one that matched; \"\" for none
-  room = \"ticketshop\"
-  rule = \"admins\"                             # id or description of the bypass rule; \"\" for none
-  status = 302                                # 0 where the origin answers
-  redirect = \"/shop\"                          # a part of the URL; \"\" for none
-  cookies = [\"QueueITAccepted\"]               # how the names of cookies begin that are set, in order
-  headers = { x-queueit-connector = \"proxy\" } # parts of what the visitor gets
-  request_headers = { x-velvetrope-verdict = \"token\" }   # parts of what the origin gets";
+  decision = \"token\"                    # pass bypass queue session token cancel ignore error
+                                        #   debug direct-pass failed-open failed-closed
+  integration = \"Shop\"                  # the one that matched; \"\" for none
+  room = \"ticketshop\"                   # the one it is about; \"\" for none
+  rule = \"admins\"                       # id or description of the bypass rule; \"\" for none
+  status = 302                          # 0 where the origin answers
+  redirect = \"/shop\"                    # a part of the URL; \"\" for none
+  cookies = [\"QueueITAccepted\"]         # how those that are set begin, in order
+  headers = { x-queueit-connector = \"proxy\" }          # parts of what the visitor gets
+  request_headers = { x-velvetrope-verdict = \"token\" } # parts of what the origin gets";
 
 /// A request, and what is expected to happen to it.
 #[derive(Debug, Deserialize)]
