@@ -286,9 +286,10 @@ mod explain {
         assert_eq!(good["decision"]["redirect"], "http://127.0.0.1:8080/shop");
         let cookie = good["decision"]["cookies"][0].as_str().unwrap();
         assert!(cookie.starts_with("QueueITAccepted-SDFrts345E-V3_ticketshop="), "{cookie}");
-        assert!(cookie.contains("..."), "a session that can be used is printed: {cookie}");
+        assert!(cookie.contains('…'), "a session that can be used is printed: {cookie}");
         let bad = run_with_secret("k2", explain).ends_with(0).json();
         assert_eq!(bad["decision"]["label"], "error");
+        assert!(!good.to_string().contains(token.trim()) && !bad.to_string().contains(token.trim()));
     }
 
     #[test]
@@ -379,6 +380,20 @@ mod eval {
         run(["eval", "", URL]).ends_with(2);
         run(["eval", &"(".repeat(5000), URL]).ends_with(2);
         run(["eval", "ssl", "tickets.example"]).ends_with(2);
+    }
+
+    #[test]
+    fn what_show_prints_of_triggers_can_be_tried() {
+        let expression = "upper_unicode(trigger.page_path) contains \"/SEATS\" and trigger.page_url eq \"https://tickets.example/shop/seats\"";
+        run(["eval", expression, "https://tickets.example/shop/seats?queueittoken=x"]).ends_with(0);
+    }
+
+    #[test]
+    fn traps_are_pointed_out() {
+        let expression = "starts_with(http.request.uri.path, \"shop\")";
+        assert!(run(["eval", expression, URL]).ends_with(1).out.contains("warning[W"));
+        let report = run(["eval", expression, URL, "--format", "json"]).ends_with(1).json();
+        assert!(report["warnings"][0]["code"].as_str().unwrap().starts_with('W'));
     }
 
     #[test]

@@ -14,7 +14,10 @@ use super::policy::{self, TargetName};
 Examples:
   velvetrope check policy/
   velvetrope check policy/ --target worker --deny-warnings
-  velvetrope check policy/ --format json | jq '.findings[].message'")]
+  velvetrope check policy/ --format json | jq '.findings[].message'
+
+JSON: findings (each with severity, code, file, line, column, subject, message, help), errors,
+warnings")]
 pub struct Check {
     /// A folder with a velvetrope.toml, or that file
     policy: PathBuf,

@@ -9,10 +9,14 @@ use super::input;
 use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace::TraceReport;
-use crate::language::{self, Expression, Scheme};
+use crate::connector::edge;
+use crate::language::{self, Diagnostic, Expression, Scheme};
 use crate::policy::list_of;
 use crate::program::{List, Lists, Program};
 use crate::request::OwnedRequest;
+
+/// How messages call the expression's place.
+const ORIGIN: &str = "the expression";
 
 /// Evaluate one expression against one request
 ///
@@ -23,7 +27,10 @@ use crate::request::OwnedRequest;
 Examples:
   velvetrope eval 'ends_with(http.request.uri.path, \"/userverified\")' https://tickets.example/t/1/userverified
   velvetrope eval 'ip.src in $admins' https://tickets.example/ --ip 192.0.2.7 --list admins=192.0.2.0/24
-  velvetrope eval 'ip.src.country eq \"DE\"' https://tickets.example/ --country DE && echo welcome")]
+  velvetrope eval 'ip.src.country eq \"DE\"' https://tickets.example/ --country DE && echo welcome
+
+JSON: request, expression, result, trace (text, result, saw, parts), warnings (each with code,
+message, help)")]
 pub struct Eval {
     /// The expression; `-` reads it from standard input
     expression: String,
@@ -40,30 +47,61 @@ struct EvalReport {
     expression: String,
     result: bool,
     trace: TraceReport,
+    /// Why the expression may not do what its author meant.
+    warnings: Vec<WarningReport>,
+}
+
+#[derive(Serialize)]
+struct WarningReport {
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+    #[serde(skip)]
+    rendered: String,
 }
 
 impl Eval {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
-        let expression = parse(&input::argument(&self.expression)?)?;
+        let text = input::argument(&self.expression)?;
+        let expression = parse(&text)?;
+        let warnings = language::lint(&expression).into_iter().map(|found| WarningReport::new(&found, &text)).collect();
         let request = self.request.request()?;
         let lists = lists(&self.lists)?;
-        let text = expression.to_string();
         let trace = evaluate(&expression, &lists, &request)?;
         let result = trace.result.unwrap_or(false);
-        let report = EvalReport { request: RequestReport::from(&request), expression: text, result, trace };
+        let report = EvalReport {
+            request: RequestReport::from(&request),
+            expression: expression.to_string(),
+            result,
+            trace,
+            warnings,
+        };
         Answer::of(&report, format, if result { Exit::Fine } else { Exit::Findings })
     }
 }
 
 fn parse(text: &str) -> Result<Expression, Failure> {
-    language::parse(text, Scheme::standard()).map_err(|diagnostics| {
-        let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, "the expression", 1)).collect();
+    // What `show` prints of triggers can be tried, too.
+    language::parse(text, Scheme::triggers()).map_err(|diagnostics| {
+        let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, ORIGIN, 1)).collect();
         Failure::new(format!("the expression cannot be evaluated\n\n{}\n", rendered.join("\n\n")))
     })
 }
 
+impl WarningReport {
+    fn new(found: &Diagnostic, text: &str) -> WarningReport {
+        WarningReport {
+            code: found.code.as_str(),
+            message: found.message.clone(),
+            help: found.help.clone(),
+            rendered: found.render(text, ORIGIN, 1),
+        }
+    }
+}
+
 fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> Result<TraceReport, Failure> {
     let program = Program::single(expression, lists);
+    let request = request.clone().pure_url(edge::without_token(&request.url));
     let explanation = request.with_view(|view| program.explain(view));
     let trace = explanation.entries.into_iter().next().map(|(_, trace)| TraceReport::from(trace));
     trace.ok_or_else(|| Failure::new("the expression was not evaluated"))
@@ -89,6 +127,7 @@ fn list(given: &str) -> Result<List, Failure> {
 impl Display for EvalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let result = if self.result { styled(GOOD, "true") } else { styled(BAD, "false") };
-        write!(f, "{result}\n\n{}", self.trace.render(2))
+        write!(f, "{result}\n\n{}", self.trace.render(2))?;
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n{}\n", warning.rendered))
     }
 }

@@ -15,7 +15,7 @@ use crate::connector::edge::{self, Examined, Identity, Incoming, Outcome, Reply,
 use crate::host::geo::{GeoDatabases, GeoFacts};
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
-use crate::request::{Facts, Field, OwnedRequest, Value};
+use crate::request::{Facts, Field, OwnedRequest, Value, without_secrets};
 use crate::session::Secrets;
 
 /// Say what would happen to a request, and why
@@ -30,7 +30,11 @@ Examples:
   velvetrope explain policy/ https://tickets.example/shop
   velvetrope explain policy/ https://tickets.example/shop --ip 192.0.2.7 --country DE
   velvetrope explain policy/ https://tickets.example/shop -X POST -H 'user-agent: curl'
-  velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z")]
+  velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z
+
+JSON: request, integrations and rules that were tried (each with its trace: text, result, saw, parts),
+integrations_in_all, verdict (kind: nothing, matched, bypassed or fault; integration, room, rule),
+decision (label, reason, status, redirect, cookies, request_headers, response_headers), notes")]
 pub struct Explain {
     /// A folder with a velvetrope.toml, or that file
     policy: PathBuf,
@@ -244,8 +248,8 @@ impl DecisionReport {
             Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
             Outcome::Answer { status, headers, .. } => (Some(status), Vec::new(), headers),
         };
-        let owned = |headers: Vec<(&str, String)>| -> Vec<(String, String)> {
-            headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let shown = |headers: Vec<(&str, String)>| -> Vec<(String, String)> {
+            headers.into_iter().map(|(name, value)| (name.to_owned(), without_secrets(&value))).collect()
         };
         let (cookies, headers): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| *name == "set-cookie");
         let redirect = headers.iter().find(|(name, _)| ["location", "x-queueit-redirect"].contains(name));
@@ -253,10 +257,10 @@ impl DecisionReport {
             label: reply.label,
             reason,
             status,
-            redirect: redirect.map(|(_, url)| url.clone()),
+            redirect: redirect.map(|(_, url)| without_secrets(url)),
             cookies: cookies.into_iter().map(|(_, cookie)| without_hash(&cookie)).collect(),
-            request_headers: owned(request_headers),
-            response_headers: owned(headers),
+            request_headers: shown(request_headers),
+            response_headers: shown(headers),
         }
     }
 }
@@ -266,7 +270,7 @@ fn without_hash(cookie: &str) -> String {
     const SHOWN: usize = 8;
     let Some((before, hash)) = cookie.split_once("%26Hash%3D") else { return cookie.to_owned() };
     let digits = hash.bytes().take_while(u8::is_ascii_hexdigit).count();
-    format!("{before}%26Hash%3D{}...{}", &hash[..digits.min(SHOWN)], &hash[digits..])
+    format!("{before}%26Hash%3D{}…{}", &hash[..digits.min(SHOWN)], &hash[digits..])
 }
 
 impl Display for ExplainReport {
@@ -346,7 +350,7 @@ mod tests {
     #[test]
     fn a_session_is_not_given_away() {
         let cookie = "name=EventId%3Dshop%26Hash%3D0123456789abcdef; path=/";
-        assert_eq!(without_hash(cookie), "name=EventId%3Dshop%26Hash%3D01234567...; path=/");
+        assert_eq!(without_hash(cookie), "name=EventId%3Dshop%26Hash%3D01234567…; path=/");
         assert_eq!(without_hash("name=; path=/"), "name=; path=/");
     }
 }

@@ -24,7 +24,9 @@ Examples:
   velvetrope fmt -e 'http.host==\"tickets.example\"&&ssl'
   velvetrope fmt policy/rules.json
   velvetrope fmt --check policy/
-  cat rules.json | velvetrope fmt -")]
+  cat rules.json | velvetrope fmt -
+
+JSON: files (each with file, changed, and text where it is not written back)")]
 pub struct Fmt {
     /// Files or folders; `-` is standard input
     #[arg(required_unless_present = "expression", conflicts_with = "expression")]

@@ -138,12 +138,12 @@ pub fn indented(text: &str, prefix: &str) -> String {
     text.lines().map(|line| format!("{prefix}{line}").trim_end().to_owned() + "\n").collect()
 }
 
-/// At most `most` characters of a text; what is left out is shown by `...`.
+/// At most `most` characters of a text, and `…` where it goes on.
 pub fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
-    text.chars().take(most.saturating_sub(3)).chain("...".chars()).collect()
 }
 
 /// Text from outside with its control characters escaped, so that it cannot steer a terminal.

@@ -10,7 +10,7 @@ use super::output::{FAINT, Failure, STRONG, styled};
 use super::time;
 use crate::connector::edge::Incoming;
 use crate::language::Scheme;
-use crate::request::{Facts, Field, FieldInfo, OwnedRequest, OwnedValue, Type};
+use crate::request::{Facts, Field, FieldInfo, OwnedRequest, OwnedValue, Type, without_secrets};
 
 /// The request, and what its host would know of it.
 #[derive(clap::Args)]
@@ -163,7 +163,7 @@ fn parsed(value_type: &Type, text: &str) -> Option<OwnedValue> {
 pub struct RequestReport {
     /// As given.
     pub method: String,
-    /// As given.
+    /// As given; tokens are left out.
     pub url: String,
     /// The visitor's address.
     pub ip: Option<IpAddr>,
@@ -178,7 +178,7 @@ impl From<&OwnedRequest> for RequestReport {
         let fields = request.facts.iter().map(|(field, value)| (field.info().name, shown(value))).collect();
         RequestReport {
             method: request.method.clone(),
-            url: request.url.clone(),
+            url: without_secrets(&request.url),
             ip: request.client_ip,
             fields,
             at: time::shown(request.received_ms),

@@ -19,7 +19,10 @@ use crate::program::ListKind;
 #[command(after_help = "\
 Examples:
   velvetrope show policy/
-  velvetrope show policy/ --format json | jq '.integrations[].when'")]
+  velvetrope show policy/ --format json | jq '.integrations[].when'
+
+JSON: customer_id, version, target, integrations (each with name, action, room, when, rules),
+other_rules, lists (by name: kind, members); a rule has id, room, description, enabled, expression")]
 pub struct Show {
     /// A folder with a velvetrope.toml, or that file
     policy: PathBuf,

@@ -67,7 +67,9 @@ pub fn secret(name: &str) -> Result<Option<String>, Failure> {
 Examples:
   velvetrope token sign --event ticketshop --valid-for 10m
   velvetrope token sign --event ticketshop --queue-id 42 --ip 192.0.2.7 --cookie-validity 20
-  velvetrope explain policy \"https://tickets.example/shop?queueittoken=$(velvetrope token sign --event ticketshop)\"")]
+  velvetrope explain policy \"https://tickets.example/shop?queueittoken=$(velvetrope token sign --event ticketshop)\"
+
+JSON: token, expires")]
 pub struct Sign {
     /// The waiting room's id
     #[arg(long, value_name = "ROOM")]
@@ -143,7 +145,10 @@ impl Display for SignReport {
 #[command(after_help = "\
 Examples:
   velvetrope token inspect \"$TOKEN\" --event ticketshop --ip 192.0.2.7
-  velvetrope token inspect - < token.txt")]
+  velvetrope token inspect - < token.txt
+
+JSON: event_id, queue_id, expires, redirect_type, validity_minutes, bound_to_address, valid, checks
+(each with code, what, passed)")]
 pub struct Inspect {
     /// The token; `-` reads it from standard input
     #[arg(allow_hyphen_values = true)]

@@ -9,8 +9,6 @@ use crate::program::Trace;
 
 /// The longest text of a condition whose parts are shown beneath it.
 const MOST_OF_WHOLE: usize = 100;
-/// The longest value that is shown.
-const MOST_OF_VALUE: usize = 160;
 
 /// A [`Trace`] as it is printed in JSON.
 #[derive(Serialize)]
@@ -52,7 +50,7 @@ impl TraceReport {
         };
         out.push('\n');
         if let Some(saw) = &self.saw {
-            let saw = shortened(&printable(saw), MOST_OF_VALUE);
+            let saw = printable(saw);
             let _ = writeln!(out, "{:indent$}       {}", "", styled(FAINT, format_args!("saw {saw}")));
         }
         // What was not looked at has no parts worth a line.

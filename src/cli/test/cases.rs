@@ -52,7 +52,10 @@ A case in TOML; all but `url` may be left out. The same keys make an object on o
   redirect = \"/shop\"                    # a part of the URL; \"\" for none
   cookies = [\"QueueITAccepted\"]         # how those that are set begin, in order
   headers = { x-queueit-connector = \"proxy\" }          # parts of what the visitor gets
-  request_headers = { x-velvetrope-verdict = \"token\" } # parts of what the origin gets";
+  request_headers = { x-velvetrope-verdict = \"token\" } # parts of what the origin gets
+
+JSON: cases (each with file, line, name, passed, failures, and the explanation of those that failed),
+passed, failed, unmatched (integrations, rules)";
 
 /// A request, and what is expected to happen to it.
 #[derive(Debug, Deserialize)]
