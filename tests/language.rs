@@ -1,11 +1,12 @@
 //! The rules language from outside: what parses, what is refused and with which words, what is warned of, and that
 //! canonical text means what it was printed from.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use velvetrope::language::{self, Scheme};
+use velvetrope::language::{self, Code, Diagnostic, Kind, Scheme, Severity};
 use velvetrope::request::Type;
 
 /// Every expression of the vectors parses, or is refused for the recorded reason.
@@ -35,6 +36,128 @@ fn vectors_parse_or_are_refused() {
     }
     println!("{kinds} differ in kind");
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The fixtures of `tests/language/invalid`: each is refused, in the words of its snapshot.
+#[test]
+fn mistakes_are_explained() {
+    let explained = for_each_fixture("invalid", |text| {
+        let errors = language::parse(text, Scheme::standard()).expect_err(text);
+        assert!(errors.iter().all(|error| error.severity == Severity::Error), "{text}");
+        (rendered(&errors, text), errors)
+    });
+    let codes = codes(&explained);
+    let missing = |code: &&Code| code.kind() != Kind::Lint && **code != Code::TooLong && !codes.contains(code);
+    assert_eq!(Code::ALL.iter().filter(missing).collect::<Vec<_>>(), [] as [&Code; 0], "have no fixture");
+}
+
+/// The fixtures of `tests/language/lint`: each parses, and is warned of in the words of its snapshot.
+#[test]
+fn traps_are_warned_of() {
+    let explained = for_each_fixture("lint", |text| {
+        let expression =
+            language::parse(text, Scheme::standard()).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let warnings = language::lint(&expression);
+        assert!(warnings.iter().all(|warning| warning.severity == Severity::Warning), "{text}");
+        (rendered(&warnings, text), warnings)
+    });
+    let codes = codes(&explained);
+    let missing = |code: &&Code| code.kind() == Kind::Lint && !codes.contains(code);
+    assert_eq!(Code::ALL.iter().filter(missing).collect::<Vec<_>>(), [] as [&Code; 0], "have no fixture");
+}
+
+/// The fixtures of `tests/language/valid`: each prints as its snapshot says.
+#[test]
+fn canonical_text() {
+    for_each_fixture("valid", |text| {
+        let canonical = canonical(text, Scheme::standard()).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        (canonical, Vec::new())
+    });
+}
+
+/// What is printed parses to what it was printed from, and prints the same again.
+#[test]
+fn canonical_text_is_stable() {
+    let mut tried = 0;
+    for (_, case) in vectors() {
+        // Display knows the standard fields only; these stand for fields of the tests.
+        let text = case["expr"].as_str().expect("an expression");
+        let text = text.replace("test.str", "http.referer").replace("test.ints", "cf.bot_management.detection_ids");
+        let text = text.replace("test.int", "ip.src.asnum").replace("test.ips", "http").replace("test.ip", "ip.src");
+        let text = text.replace("test.bools", "test").replace("test.bool", "cf.client.bot");
+        if let Ok(once) = canonical(&text, Scheme::standard()) {
+            tried += 1;
+            assert_eq!(canonical(&once, Scheme::standard()).as_ref(), Ok(&once), "{text}");
+        }
+    }
+    assert!(tried > 2_000, "only {tried} expressions were tried");
+}
+
+#[test]
+fn a_long_text_is_refused_before_it_is_read() {
+    let text = format!("http.host eq \"{}\"", "é".repeat(language::MAX_CHARACTERS));
+    let errors = language::parse(&text, Scheme::standard()).expect_err("too long");
+    assert_eq!(errors.iter().map(|error| error.code).collect::<Vec<_>>(), [Code::TooLong]);
+    let fits = format!("http.host eq \"{}\"", "é".repeat(language::MAX_CHARACTERS - 15));
+    assert!(language::parse(&fits, Scheme::standard()).is_ok());
+}
+
+#[test]
+fn the_deepest_expression_fits_a_small_stack() {
+    let deepest = [
+        format!("{}ssl{}", "(".repeat(128), ")".repeat(128)),
+        format!("{}ssl", "not ".repeat(128)),
+        format!("{}\"a\"{} eq \"a\"", "concat(".repeat(128), ", \"b\")".repeat(128)),
+        format!("any({}http.request.headers.names[*] eq \"a\"{})", "(".repeat(127), ")".repeat(127)),
+    ];
+    for text in deepest {
+        let parse = move || language::parse(&text, Scheme::standard()).map(|expression| expression.to_string());
+        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(parse).expect("a thread");
+        thread.join().expect("no overflow").expect("128 levels are allowed");
+    }
+}
+
+#[test]
+fn an_error_in_the_form_of_the_api() {
+    let text = "http.host eq \"a\" and\n  http.hos eq \"b\"";
+    let errors = language::parse(text, Scheme::standard()).expect_err("an unknown field");
+    let expected = "Filter parsing error (2:3):\n  http.hos eq \"b\"\n  ^^^^^^^^ there is no field `http.hos`";
+    assert_eq!(errors[0].filter_parsing_error(text), expected);
+}
+
+fn canonical(text: &str, scheme: &Scheme) -> Result<String, Vec<Diagnostic>> {
+    language::parse(text, scheme).map(|expression| expression.to_string())
+}
+
+fn rendered(diagnostics: &[Diagnostic], text: &str) -> String {
+    diagnostics.iter().map(|diagnostic| diagnostic.render(text, "rule", 1)).collect::<Vec<_>>().join("\n\n")
+}
+
+fn codes(explained: &[Diagnostic]) -> HashSet<&Code> {
+    explained.iter().map(|diagnostic| &diagnostic.code).collect()
+}
+
+/// Compares what `say` makes of each expression of each file with the file's snapshot, and returns all diagnostics.
+fn for_each_fixture(folder: &str, say: impl Fn(&str) -> (String, Vec<Diagnostic>)) -> Vec<Diagnostic> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/language");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(directory.join("snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let mut all = Vec::new();
+    for entry in fs::read_dir(directory.join(folder)).expect("the fixtures") {
+        let path = entry.expect("a file").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let mut snapshot = String::new();
+        for expression in text.strip_suffix('\n').unwrap_or(&text).split("\n----\n") {
+            let (said, diagnostics) = say(expression);
+            snapshot += &format!("{expression}\n\n{said}\n\n----\n");
+            all.extend(diagnostics);
+        }
+        settings.bind(|| insta::assert_snapshot!(format!("{folder}-{name}"), snapshot));
+    }
+    all
 }
 
 fn vectors() -> Vec<(String, Value)> {
@@ -130,16 +253,10 @@ fn repetition_without_end_is_refused_on_a_small_stack() {
         for end in ["", ")", "ssl", "\"a\"", "ssl)"] {
             let text: String =
                 start.chars().cycle().take(language::MAX_CHARACTERS - end.len()).collect::<String>() + end;
-            let checked = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
-                let started = std::time::Instant::now();
-                let refused = language::parse(&text, Scheme::standard()).is_err();
-                (refused, started.elapsed())
-            });
-            let (refused, took) = checked.expect("a thread").join().expect("no panic");
-            assert!(refused, "{start:?} … {end:?}");
-            if took.as_millis() > 300 {
-                println!("{start:?} {end:?} {took:?}");
-            }
+            let shown = format!("{start:?} … {end:?}");
+            let parse = move || language::parse(&text, Scheme::standard()).is_err();
+            let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(parse).expect("a thread");
+            assert!(thread.join().expect("no overflow"), "{shown}");
         }
     }
 }

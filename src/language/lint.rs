@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use super::country::{is_country, meant_country};
 use super::expression::*;
 use super::{Code, Diagnostic, Expression, Function, Severity};
-use crate::request::{Field, FieldId};
+use crate::request::{Field, FieldId, Type};
 
 /// Warnings about an expression that parses and may not do what its author meant.
 pub fn lint(expression: &Expression) -> Vec<Diagnostic> {
@@ -74,7 +74,10 @@ impl Lint {
                 let holder = Operand { path: operand.path[..1].to_vec(), each: false, ..operand.clone() };
                 format!("if it must be there, add `len({holder}) > 0 and …`")
             }
-            _ => format!("if it must be there, add a test that only a present value passes, such as `{operand} ge …`"),
+            _ => match operand.value_type {
+                Type::Int => format!("if it must be there, add `{operand} gt 0 and …`"),
+                _ => format!("if it must be there, add `{operand} ne \"\" and …`"),
+            },
         };
         let message =
             format!("this is true for every visitor without {what}, because a test of a missing value is false");
@@ -361,10 +364,21 @@ fn is_mapped_entry(condition: &Condition) -> bool {
     }
 }
 
+/// Whether `test` is `has_key(map, "key")` for the entry that the operand is of.
+fn asks_for_key(test: &Operand, operand: &Operand) -> bool {
+    let Base::Call(Call { function: Function::HasKey, arguments, .. }) = &test.base else { return false };
+    match (arguments.as_slice(), source(operand)) {
+        ([Argument::Operand(map), Argument::Literal(Literal::Bytes(asked))], Some((field, Some(Index::Key(key))))) => {
+            asked == key && source(map) == Some((field, None))
+        }
+        _ => false,
+    }
+}
+
 /// Whether a guard can only be true where the operand's value is present.
 fn demands(guard: &Condition, operand: &Operand) -> bool {
     match guard {
-        Condition::Truth(other) => source(other) == source(operand),
+        Condition::Truth(other) => asks_for_key(other, operand) || source(other) == source(operand),
         Condition::Compare(comparison) => source(&comparison.left) == source(operand),
         Condition::Quantified(Quantifier::Any, inner) => demands(inner, operand),
         Condition::Chain(Connective::And, parts) => parts.iter().any(|part| demands(part, operand)),

@@ -26,7 +26,9 @@ pub(super) fn diagnose(
     }
     let survey = Survey::of(text);
     let mut diagnostics = survey.unknown_names(base, text, place, scheme);
-    diagnostics.push(survey.unclosed(base, text, place).unwrap_or_else(|| refused(text, base, place, refusal)));
+    let is_told = expected(refusal).is_some();
+    let unclosed = survey.unclosed(base, text, place, is_told);
+    diagnostics.push(unclosed.unwrap_or_else(|| refused(text, base, place, refusal)));
     diagnostics
 }
 
@@ -85,8 +87,9 @@ impl<'t> Survey<'t> {
             .collect()
     }
 
-    /// A quote or bracket that is never closed, or closes nothing, if that is why the grammar gave up.
-    fn unclosed(&self, base: usize, text: &str, place: usize) -> Option<Diagnostic> {
+    /// A quote or bracket that is never closed, or closes nothing, if that is why the grammar gave up. `is_told`:
+    /// whether the grammar says what it expected.
+    fn unclosed(&self, base: usize, text: &str, place: usize, is_told: bool) -> Option<Diagnostic> {
         if let Some(quote) = self.quote.filter(|quote| quote.start() <= place) {
             let start = base + quote.start();
             let help = "a quote inside the text is written `\\\"`".to_owned();
@@ -96,7 +99,7 @@ impl<'t> Survey<'t> {
             let message = format!("`{}` closes nothing", close.as_str());
             return Some(error(Code::Unclosed, base + place..base + place + 1, message, None));
         }
-        let open = self.open.last().filter(|_| place >= text.len())?;
+        let open = self.open.last().filter(|open| open.start() < place && (place >= text.len() || !is_told))?;
         let message = format!("`{}` is never closed", open.as_str().trim());
         let start = base + open.start();
         Some(error(Code::Unclosed, start..start + 1, message, None))
@@ -106,8 +109,9 @@ impl<'t> Survey<'t> {
 /// The grammar gave up at `place`.
 fn refused(text: &str, base: usize, place: usize, refusal: &pest::error::Error<Rule>) -> Diagnostic {
     let rest = text.get(place..).unwrap_or_default();
+    let wants = expected(refusal).unwrap_or("something else");
     let Some(first) = rest.chars().next() else {
-        let message = format!("the expression ends where {} is expected", expected(refusal));
+        let message = format!("the expression ends where {wants} is expected");
         return error(Code::Syntax, base + place..base + place, message, None);
     };
     let span = base + place..base + place + first.len_utf8();
@@ -123,8 +127,12 @@ fn refused(text: &str, base: usize, place: usize, refusal: &pest::error::Error<R
     }
     let word: String = rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.')).collect();
     let found = if word.is_empty() { first.to_string() } else { word };
-    let help = hint(&found, rest);
-    let message = format!("unexpected `{found}` where {} is expected", expected(refusal));
+    let before = text.get(..place).unwrap_or_default().trim_end();
+    let help = match before.ends_with('&') && !before.ends_with("&&") {
+        true => Some("write `and` to join conditions; `&` tests the bits of a number".to_owned()),
+        false => hint(&found, rest),
+    };
+    let message = format!("unexpected `{found}` where {wants} is expected");
     error(Code::Syntax, base + place..base + place + found.len(), message, help)
 }
 
@@ -156,29 +164,22 @@ fn hint(found: &str, rest: &str) -> Option<String> {
     Some(help)
 }
 
-/// What would have been right, in words.
-fn expected(refusal: &pest::error::Error<Rule>) -> &'static str {
+/// What would have been right, in words; `None` where the grammar cannot tell.
+fn expected(refusal: &pest::error::Error<Rule>) -> Option<&'static str> {
+    const WORDS: [(&[Rule], &str); 7] = [
+        (&[Rule::eq, Rule::ordering, Rule::containing, Rule::membership], "an operator"),
+        (&[Rule::negation, Rule::group, Rule::quantified, Rule::comparison, Rule::expression], "a condition"),
+        (&[Rule::quoted, Rule::raw, Rule::bare, Rule::regex, Rule::operand, Rule::call, Rule::field], "a value"),
+        (&[Rule::set, Rule::list], "a set `{…}` or a list `$name`"),
+        (&[Rule::argument], "an argument"),
+        (&[Rule::each, Rule::int], "an index"),
+        (&[Rule::and, Rule::or, Rule::xor], "`and`, `or`, `xor` or the end"),
+    ];
     let ErrorVariant::ParsingError { positives, .. } = &refusal.variant else {
-        return "something else";
+        return None;
     };
-    let any_of = |rules: &[Rule]| rules.iter().any(|rule| positives.contains(rule));
-    if any_of(&[Rule::eq, Rule::containing, Rule::ordering, Rule::membership]) {
-        "an operator"
-    } else if any_of(&[Rule::negation, Rule::group, Rule::quantified, Rule::comparison, Rule::expression]) {
-        "a condition"
-    } else if any_of(&[Rule::set, Rule::list]) {
-        "a set `{…}` or a list `$name`"
-    } else if any_of(&[Rule::argument]) {
-        "an argument"
-    } else if any_of(&[Rule::each, Rule::int]) {
-        "an index"
-    } else if any_of(&[Rule::quoted, Rule::raw, Rule::bare, Rule::regex, Rule::operand, Rule::call, Rule::field]) {
-        "a value"
-    } else if any_of(&[Rule::and, Rule::or, Rule::xor]) {
-        "`and`, `or`, `xor` or the end"
-    } else {
-        "the rest of this"
-    }
+    let is_expected = |rules: &[Rule]| rules.iter().any(|rule| positives.contains(rule));
+    WORDS.iter().find(|(rules, _)| is_expected(rules)).map(|&(_, words)| words)
 }
 
 fn unexpected(refusal: &pest::error::Error<Rule>) -> &[Rule] {

@@ -13,34 +13,17 @@ const FIELDS: &[(&str, &str)] = &[
     ("remote_addr", "ip.src"),
     ("ip.src.asn", "ip.src.asnum"),
     ("ip.asn", "ip.src.asnum"),
-    ("ip.asnum", "ip.src.asnum"),
     ("ip.country", "ip.src.country"),
     ("country", "ip.src.country"),
-    ("host", "http.host"),
     ("hostname", "http.host"),
     ("http.request.host", "http.host"),
-    ("method", "http.request.method"),
-    ("http.method", "http.request.method"),
-    ("path", "http.request.uri.path"),
     ("url", "http.request.full_uri"),
-    ("uri", "http.request.uri"),
-    ("http.uri", "http.request.uri"),
-    ("http.uri.path", "http.request.uri.path"),
-    ("http.uri.query", "http.request.uri.query"),
     ("url.path", "http.request.uri.path"),
-    ("http.path", "http.request.uri.path"),
-    ("http.request.path", "http.request.uri.path"),
     ("http.request.url.path", "http.request.uri.path"),
-    ("query", "http.request.uri.query"),
-    ("http.query", "http.request.uri.query"),
-    ("http.request.query", "http.request.uri.query"),
-    ("cookie", "http.cookie"),
     ("http.cookies", "http.request.cookies"),
-    ("user_agent", "http.user_agent"),
     ("http.request.user_agent", "http.user_agent"),
     ("http.request.referer", "http.referer"),
     ("http.headers", "http.request.headers"),
-    ("cf.bot", "cf.client.bot"),
 ];
 
 /// Names that other languages give to functions.
@@ -101,11 +84,18 @@ pub(super) const ALL_OPERATORS: [&str; 12] =
 /// The field that was meant by `name`.
 pub(super) fn field<'s>(name: &str, scheme: &'s Scheme) -> Option<&'s str> {
     let lower = name.to_ascii_lowercase();
-    let meant = FIELDS.iter().find(|(wrong, _)| *wrong == lower).map(|&(_, right)| right);
-    match meant.and_then(|right| scheme.field(right)) {
-        Some((id, _)) => Some(scheme.name(id)),
-        None => nearest(&lower, scheme.names()),
-    }
+    let known = FIELDS.iter().find(|(wrong, _)| *wrong == lower).map(|&(_, right)| right);
+    let meant = known.or_else(|| nearest(&lower, scheme.names())).or_else(|| longer(&lower, scheme.names()))?;
+    scheme.field(meant).map(|(field, _)| scheme.name(field))
+}
+
+/// The shortest candidate that has all parts of the name, in order, and more.
+fn longer<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let has_all_parts = |candidate: &&str| {
+        let mut parts = candidate.split('.');
+        name.split('.').all(|part| parts.any(|other| other == part))
+    };
+    candidates.into_iter().filter(has_all_parts).min_by_key(|candidate| (candidate.len(), *candidate))
 }
 
 /// The function that was meant by `name`.

@@ -4,7 +4,7 @@ use super::{Checked, Checker, inner, is_yes, unknown_function};
 use crate::language::expression::*;
 use crate::language::function::{Accepts, Parameter, Source};
 use crate::language::grammar::{Node, Rule};
-use crate::language::{Code, Function};
+use crate::language::{Code, Function, suggest};
 use crate::request::Type;
 
 /// An argument that has been checked by itself.
@@ -24,7 +24,11 @@ impl Checker<'_> {
         let written: Vec<Node<'_>> = children.collect();
         let usable = |function: &Function| self.scheme.is_of_triggers() || !function.is_of_triggers();
         let Some(function) = Function::by_name(name.as_str()).filter(usable) else {
-            let diagnostic = unknown_function(name.as_str(), self.span(&name), self.scheme);
+            let mut diagnostic = unknown_function(name.as_str(), self.span(&name), self.scheme);
+            if let ([left, right], true) = (&written[..], suggest::ALL_OPERATORS.contains(&name.as_str())) {
+                let corrected = format!("{} {} {}", left.as_str().trim(), name.as_str(), right.as_str().trim());
+                diagnostic.help = Some(format!("write `{corrected}`"));
+            }
             self.diagnostics.push(diagnostic);
             written.into_iter().for_each(|argument| self.stray_argument(argument));
             return None;
@@ -185,7 +189,7 @@ impl Checker<'_> {
         if wanted.is_empty() || is_text && !wanted.contains(&Type::Bytes) {
             let of = if is_text { "String" } else { "a literal" };
             let wants = parameter.accepts.describe(first);
-            let message = format!("`{}` of `{}` is {wants}, not {of}", parameter.name, function.name());
+            let message = format!("`{}` of `{}` must be {wants}, not {of}", parameter.name, function.name());
             self.error(Code::ArgumentType, span, message, None);
             return None;
         }
@@ -222,7 +226,7 @@ impl Checker<'_> {
     fn wrong_type(&mut self, function: Function, parameter: &Parameter, first: Option<&Type>, given: &Given) {
         let wants = parameter.accepts.describe(first);
         let of = &given.value_type;
-        let message = format!("`{}` of `{}` is {wants}, not {of}", parameter.name, function.name());
+        let message = format!("`{}` of `{}` must be {wants}, not {of}", parameter.name, function.name());
         let help = match of {
             Type::Array(element) | Type::Map(element) if parameter.accepts.takes(element, first) => {
                 let text = self.slice(&given.span);

@@ -331,6 +331,10 @@ impl Checker<'_> {
             self.error(Code::Syntax, self.span(&operator), message, Some(help));
             return None;
         }
+        if left.operand.is_none() && suggest::operator(written).is_none() {
+            // What is wrong on the left has been told, and is likely the reason.
+            return None;
+        }
         self.no_operator(left, &operator, value);
         None
     }
@@ -338,7 +342,13 @@ impl Checker<'_> {
     fn no_operator(&mut self, left: &Left<'_>, operator: &Node<'_>, value: Option<Node<'_>>) {
         let written = operator.as_str().trim();
         let value_text = value.as_ref().map_or("…", |value| value.as_str().trim());
+        let lower = written.to_ascii_lowercase();
+        let is_bool = left.operand.is_some_and(|operand| operand.value_type == Type::Bool);
         let help = match (suggest::operator(written), written) {
+            _ if ["and", "or", "xor"].contains(&lower.as_str()) => {
+                Some(format!("operators are lower case: write `{lower}`"))
+            }
+            _ if is_bool => Some("conditions are joined with `and`, `or` or `xor`".to_owned()),
             (_, "!~") => Some(format!("write `not {} matches {value_text}`", left.text)),
             (Some(meant), _) => Some(format!("did you mean `{} {meant} {value_text}`?", left.text)),
             (None, _) if Function::by_name(written).is_some() => {

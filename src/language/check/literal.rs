@@ -25,6 +25,7 @@ impl Checker<'_> {
             }
             Rule::bare => self.bare(&node, wanted),
             Rule::wrong_quotes => self.quotes(&node),
+            Rule::wrong_glued => self.glued(&node),
             _ => self.unquoted(&node, wanted),
         }
     }
@@ -94,17 +95,20 @@ impl Checker<'_> {
         let ends_before_and = inner(node.clone()).any(|part| part.as_rule() == Rule::bytes_before_and);
         for of in wanted {
             match bare(text, of) {
-                Some(_) if ends_before_and && *of != Type::Bytes => {
-                    let message = "the `a` of `and` is read as a digit";
-                    let end = self.span(node).end;
-                    self.error(Code::Literal, end..end + 1, message, Some(format!("write `{text} and`")));
-                    return None;
-                }
+                Some(_) if ends_before_and && *of != Type::Bytes => return self.glued(node),
                 Some(literal) => return Some(literal),
                 None => {}
             }
         }
         self.unquoted(node, wanted)
+    }
+
+    /// `10.0.0.1and`
+    fn glued<T>(&mut self, node: &Node<'_>) -> Option<T> {
+        let end = self.span(node).end;
+        let help = format!("write `{} and`", node.as_str());
+        self.error(Code::Literal, end..end + 1, "the `a` of `and` is read as a digit", Some(help));
+        None
     }
 
     /// Something without quotes that is none of what is wanted.

@@ -351,7 +351,9 @@ impl Checker<'_> {
         let place = literal::int(node.as_str()).and_then(|place| u32::try_from(place).ok());
         if place.is_none() {
             let message = "a position is a number from 0 to 4294967295";
-            self.error(Code::IndexLiteral, self.span(node), message, None);
+            let is_name = node.as_str().starts_with(|first: char| first.is_ascii_alphabetic());
+            let help = is_name.then(|| format!("write `[{}]` for a key", quote(node.as_str())));
+            self.error(Code::IndexLiteral, self.span(node), message, help);
         }
         place
     }
@@ -440,7 +442,11 @@ pub(super) fn unknown_field(name: &str, span: Span, scheme: &Scheme) -> Diagnost
         let help = format!("write `{}`", function.usage());
         return error(Code::CallSyntax, span, format!("`{name}` is a function and needs its arguments"), Some(help));
     }
-    let help = suggest::field(name, scheme).map(|meant| format!("did you mean `{meant}`?"));
+    let help = match name {
+        "any" | "all" => Some(format!("write `{name}(…)`")),
+        "and" | "or" | "xor" => Some(format!("`{name}` joins two conditions: one is missing before it")),
+        _ => suggest::field(name, scheme).map(|meant| format!("did you mean `{meant}`?")),
+    };
     error(Code::UnknownField, span, format!("there is no field `{name}`"), help)
 }
 
@@ -450,10 +456,11 @@ pub(super) fn unknown_function(name: &str, span: Span, scheme: &Scheme) -> Diagn
         return error(Code::CallSyntax, span, format!("`{name}` is a field and takes no arguments"), Some(help));
     }
     let message = format!("there is no function `{name}`");
-    let help = if suggest::ALL_OPERATORS.contains(&name) {
-        Some(format!("`{name}` is an operator: write `value {name} …`"))
-    } else {
-        suggest::function(name, scheme.is_of_triggers()).map(|meant| format!("did you mean `{meant}(…)`?"))
+    let help = match suggest::function(name, scheme.is_of_triggers()) {
+        _ if suggest::ALL_OPERATORS.contains(&name) => {
+            Some(format!("`{name}` is an operator and stands between two values"))
+        }
+        meant => meant.map(|meant| format!("did you mean `{meant}(…)`?")),
     };
     error(Code::UnknownFunction, span, message, help)
 }
