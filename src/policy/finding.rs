@@ -1,6 +1,7 @@
 //! What is wrong in a policy's sources, and where.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::place;
@@ -68,6 +69,8 @@ pub(super) enum Kind {
     BrokenIntegration = 17,
     /// Something in an integration that works, and probably surprises.
     Surprise = 18,
+    /// Problems beyond those that are told one by one.
+    More = 19,
 }
 
 /// A problem on its way into the report.
@@ -111,43 +114,66 @@ impl Problem {
     }
 }
 
+/// How many problems of one file are told one by one; a file of rubbish must not flood the report.
+const TOLD: usize = 100;
+
 /// All problems found so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     findings: RefCell<Vec<Finding>>,
+    counts: RefCell<BTreeMap<String, Count>>,
+}
+
+/// How many problems of a file are told, and how many are not.
+#[derive(Debug, Default)]
+struct Count {
+    told: usize,
+    untold_errors: usize,
+    untold_warnings: usize,
 }
 
 impl Report {
     /// A problem of a whole file.
     pub fn add(&self, file: &str, problem: Problem) {
-        self.push(file, (0, 0), None, problem);
+        self.push(file, problem, || ((0, 0), None));
     }
 
     pub fn has_errors(&self) -> bool {
         self.findings.borrow().iter().any(|finding| finding.severity == Severity::Error)
+            || self.counts.borrow().values().any(|count| count.untold_errors > 0)
     }
 
     /// Everything, by file and place.
     pub fn into_findings(self) -> Vec<Finding> {
+        for (file, count) in self.counts.take() {
+            let Count { untold_errors, untold_warnings, .. } = count;
+            if untold_errors + untold_warnings > 0 {
+                let message = format!("{untold_errors} more errors and {untold_warnings} more warnings in this file");
+                let severity = if untold_errors > 0 { Severity::Error } else { Severity::Warning };
+                self.add(&file, Problem { severity, ..Problem::error(Kind::More, message) });
+            }
+        }
         let mut findings = self.findings.into_inner();
         findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         findings
     }
 
-    fn push(&self, file: &str, (line, column): (usize, usize), snippet: Option<String>, problem: Problem) {
+    /// Adds a problem; where it is, is worked out only if it is told.
+    fn push(&self, file: &str, problem: Problem, place: impl FnOnce() -> ((usize, usize), Option<String>)) {
+        let mut counts = self.counts.borrow_mut();
+        let count = counts.entry(file.to_owned()).or_default();
+        if count.told == TOLD {
+            match problem.severity {
+                Severity::Error => count.untold_errors += 1,
+                Severity::Warning => count.untold_warnings += 1,
+            }
+            return;
+        }
+        count.told += 1;
         let Problem { severity, code, subject, message, help } = problem;
-        let file = file.to_owned();
-        self.findings.borrow_mut().push(Finding {
-            severity,
-            code,
-            file,
-            line,
-            column,
-            subject,
-            message,
-            help,
-            snippet,
-        });
+        let ((line, column), snippet) = place();
+        let finding = Finding { severity, code, file: file.to_owned(), line, column, subject, message, help, snippet };
+        self.findings.borrow_mut().push(finding);
     }
 }
 
@@ -162,20 +188,20 @@ pub(super) struct File<'s> {
 impl File<'_> {
     /// A problem of some bytes of the file.
     pub fn add(&self, span: Range<usize>, problem: Problem) {
-        let snippet = place::snippet(self.text, span.clone());
-        self.report.push(self.path, place::position(self.text, span.start), Some(snippet), problem);
+        let place = || (place::position(self.text, span.start), Some(place::snippet(self.text, span.clone())));
+        self.report.push(self.path, problem, place);
     }
 
     /// A problem of some bytes that must not be shown.
     pub fn add_unseen(&self, at: usize, problem: Problem) {
-        self.report.push(self.path, place::position(self.text, at), None, problem);
+        self.report.push(self.path, problem, || (place::position(self.text, at), None));
     }
 
     /// A problem of a text inside the file, such as an expression in JSON: `at` is where it is in the file, and
     /// `span` what is meant of `inner`.
     pub fn add_inner(&self, at: usize, inner: &str, span: Range<usize>, problem: Problem) {
-        let snippet = place::snippet(inner, span);
-        self.report.push(self.path, place::position(self.text, at), Some(snippet), problem);
+        let place = || (place::position(self.text, at), Some(place::snippet(inner, span)));
+        self.report.push(self.path, problem, place);
     }
 }
 

@@ -356,11 +356,10 @@ fn read_room(fields: &Fields, name: String, additional_routes: Vec<Route>) -> Ro
     };
     if let (Some(total), Some(new), Some(node)) =
         (room.total_active_users, room.new_users_per_minute, fields.get("new_users_per_minute"))
+        && new > total
     {
-        if new > total {
-            let help = "let no more enter in a minute than the site holds";
-            fields.bad_value(node, "`new_users_per_minute` exceeds `total_active_users`", help);
-        }
+        let help = "let no more enter in a minute than the site holds";
+        fields.bad_value(node, "`new_users_per_minute` exceeds `total_active_users`", help);
     }
     room
 }
@@ -413,10 +412,10 @@ fn read_additions(fields: Fields) -> Additions {
         cookie_domain: fields.text("cookie_domain"),
         cookie_http_only: fields.flag("cookie_http_only"),
     };
-    if let Some(node) = fields.get("queue_domain") {
-        if additions.queue_domain.as_deref().is_some_and(|domain| !is_host(domain)) {
-            fields.bad_value(node, "`queue_domain` must be a host", "write it without scheme, port and path");
-        }
+    if let (Some(node), Some(domain)) = (fields.get("queue_domain"), &additions.queue_domain)
+        && !is_host(domain)
+    {
+        fields.bad_value(node, "`queue_domain` must be a host", "write it without scheme, port and path");
     }
     fields.finish();
     additions

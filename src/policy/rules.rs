@@ -155,10 +155,10 @@ fn read_rule(file: File, node: &Node, room: &str, number: usize, checker: &Check
 fn read_enabled(fields: &Fields) -> bool {
     let enabled = fields.flag("enabled");
     let status = fields.choice("status", &[("enabled", true), ("disabled", false)]);
-    if let (Some(enabled), Some(status), Some(node)) = (enabled, status, fields.get("status")) {
-        if enabled != status {
-            fields.bad_value(node, "`status` contradicts `enabled`", "keep one of them");
-        }
+    if let (Some(enabled), Some(status), Some(node)) = (enabled, status, fields.get("status"))
+        && enabled != status
+    {
+        fields.bad_value(node, "`status` contradicts `enabled`", "keep one of them");
     }
     enabled.or(status).unwrap_or(true)
 }
