@@ -1,0 +1,51 @@
+//! Writes a seed corpus made from the conformance vectors: `seeds VECTORS CORPUS`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use serde_json::Value;
+
+fn main() -> io::Result<()> {
+    let folders: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    let [vectors, corpus] = folders.as_slice() else {
+        return Err(io::Error::other("usage: seeds VECTORS CORPUS"));
+    };
+    let rules = cases(&vectors.join("rules"))?;
+    let queueit = cases(&vectors.join("queueit"))?;
+    let of = |pointer: &str| -> BTreeSet<String> {
+        queueit.iter().filter_map(|case| case.pointer(pointer)?.as_str().map(str::to_owned)).collect()
+    };
+    write(corpus, "expression", rules.iter().filter_map(|case| case["expr"].as_str().map(str::to_owned)).collect())?;
+    write(corpus, "token", of("/token"))?;
+    let mut cookies = of("/request/headers/Cookie");
+    cookies.extend(of("/request/headers/cookie"));
+    write(corpus, "cookie", cookies)?;
+    let mut integrations = of("/integration_raw");
+    integrations.extend(queueit.iter().filter_map(|case| case.get("integration").map(Value::to_string)));
+    write(corpus, "integration", integrations)?;
+    write(corpus, "push", of("/request/body"))
+}
+
+fn cases(folder: &Path) -> io::Result<Vec<Value>> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            for line in fs::read_to_string(path)?.lines() {
+                cases.push(serde_json::from_str(line)?);
+            }
+        }
+    }
+    Ok(cases)
+}
+
+fn write(corpus: &Path, target: &str, seeds: BTreeSet<String>) -> io::Result<()> {
+    let folder = corpus.join(target);
+    fs::create_dir_all(&folder)?;
+    for (number, seed) in seeds.iter().enumerate() {
+        fs::write(folder.join(format!("seed-{number:04}")), seed)?;
+    }
+    println!("{target}: {} seeds", seeds.len());
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! What is done with outside bytes, one function for each parser. The fuzz targets call these, and so does the test
+//! that replays `regressions/`.
+
+use std::borrow::Cow;
+
+use velvetrope::connector::edge::{Identity, push};
+use velvetrope::language::{self, Scheme};
+use velvetrope::policy::Integrations;
+use velvetrope::program::{Entry, Lists, Program, Scratch, Site};
+use velvetrope::request::{Field, NoFacts, RequestParts, RequestView, Subject};
+use velvetrope::session::cookie::{Session, Validation};
+use velvetrope::session::{Secrets, token};
+
+const NOW: i64 = 1_800_000_000;
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str) -> RequestView<'r> {
+    RequestView::new(RequestParts {
+        method: "GET",
+        url,
+        pure_url: url,
+        version: "HTTP/1.1",
+        headers,
+        client_ip: Some([192, 0, 2, 1].into()),
+        body,
+        received_ms: NOW * 1000,
+        facts: &NoFacts,
+    })
+}
+
+/// An expression is refused with diagnostics that can be shown, or means what its canonical text means.
+pub fn expression(bytes: &[u8]) {
+    let text = text(bytes);
+    let scheme = Scheme::triggers();
+    let expression = match language::parse(&text, scheme) {
+        Ok(expression) => expression,
+        Err(diagnostics) => {
+            assert!(!diagnostics.is_empty());
+            for diagnostic in diagnostics {
+                assert!(!diagnostic.render(&text, "fuzz", 1).is_empty());
+            }
+            return;
+        }
+    };
+    language::lint(&expression);
+    let canonical = expression.to_string();
+    let again = language::parse(&canonical, scheme).unwrap_or_else(|diagnostics| {
+        assert!(canonical.chars().count() > language::MAX_CHARACTERS, "{text:?} → {canonical:?}: {diagnostics:?}");
+        expression.clone()
+    });
+    assert_eq!(again.to_string(), canonical);
+    let (one, other) = (Program::single(&expression, &Lists::new()), Program::single(&again, &Lists::new()));
+    let headers = [("Host", &b"shop.example"[..]), ("Cookie", bytes), ("X-A", bytes)];
+    let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "");
+    let (mut scratch, mut other_scratch) = (Scratch::default(), Scratch::default());
+    assert_eq!(one.matches(&view, &mut scratch), other.matches(&view, &mut other_scratch));
+}
+
+/// A token is parsed and checked, whatever it holds.
+pub fn token(bytes: &[u8]) {
+    let text = text(bytes);
+    let secrets = Secrets::new("secret", Some("older".to_owned()));
+    let inspection = token::inspect(&text, &secrets, Some("shop"), Some("192.0.2.1"), NOW);
+    let valid = inspection.token.validate(&secrets, ["shop"], "192.0.2.1", NOW).is_ok();
+    assert_eq!(valid, inspection.failure().is_none());
+}
+
+/// A Cookie header is read, as the connector and as the rules read it.
+pub fn cookie(bytes: &[u8]) {
+    let headers = [("Cookie", bytes)];
+    let view = request("https://shop.example/", &headers, "");
+    let arena = bumpalo::Bump::new();
+    view.field(Field::HttpRequestCookies.into(), &arena);
+    view.field(Field::TriggerCookies.into(), &arena);
+    view.entry(Field::TriggerCookies.into(), b"QueueITAccepted-SDFrts345E-V3_shop", &arena);
+    let secrets = Secrets::new("secret", None);
+    let text = text(bytes);
+    let session = Session::parse(&text);
+    let against = Validation { secrets: &secrets, room: "shop", validity_minutes: Some(20.0), client_ip: "", now: NOW };
+    assert!(session.validate(&against).is_err(), "nobody can guess a signature");
+}
+
+/// A published configuration is refused, or compiles and decides.
+pub fn integration(bytes: &[u8]) {
+    let text = text(bytes);
+    let Ok(integrations) = Integrations::parse(&text, true) else { return };
+    let mut site = Site::default();
+    for integration in &integrations.all {
+        site.entries.push(Entry { when: integration.when.clone(), bypass: Vec::new() });
+    }
+    let program = Program::compile(&site);
+    let headers = [("User-Agent", bytes), ("Cookie", bytes)];
+    let _ = program.evaluate(&request("https://shop.example/a?b=c", &headers, &text), &mut Scratch::default());
+}
+
+/// A pushed body is refused, unless it is signed; a signed one is refused unless it holds a configuration.
+pub fn push(bytes: &[u8]) {
+    let secrets = Secrets::new("secret", None);
+    let identity = Identity::of_host("fuzz");
+    let compiles = |text: &str| Integrations::parse(text, true).map(|_| ()).map_err(|error| error.to_string());
+    assert_eq!(push::accept(bytes, &secrets, &identity, compiles).accepted, None, "nobody can guess a signature");
+
+    let info: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = secrets.current().sign(&[&info]);
+    let body = serde_json::json!({ "integrationInfo": info, "hash": hash.as_str() }).to_string();
+    let accepted = push::accept(body.as_bytes(), &secrets, &identity, compiles).accepted;
+    assert_eq!(accepted.is_some(), std::str::from_utf8(bytes).is_ok_and(|text| compiles(text).is_ok()));
+}
