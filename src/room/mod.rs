@@ -26,6 +26,7 @@ mod target;
 pub use line::Pace;
 use line::{Line, PlaceId, Standing};
 use page::Page;
+pub use page::escape as escape_html;
 pub use target::AllowedHosts;
 use target::Target;
 

@@ -48,6 +48,7 @@ pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
 use server::Stop;
 use service::Service;
+pub(super) use service::now_ms;
 use upstream::{Tunnels, Upstream, seconds};
 
 /// What a proxy is told at its start.

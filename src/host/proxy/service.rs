@@ -340,7 +340,8 @@ fn add_headers(response: &mut Response<AnyBody>, headers: Vec<(&'static str, Str
     }
 }
 
-pub(super) fn now_ms() -> i64 {
+/// Milliseconds since the Unix epoch.
+pub(in crate::host) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
