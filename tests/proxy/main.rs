@@ -1,0 +1,7 @@
+//! The reverse proxy end to end, over real sockets.
+
+mod delivery;
+mod hardness;
+mod passing;
+mod support;
+mod waiting;
