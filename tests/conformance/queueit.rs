@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use velvetrope::policy::number_text;
 use velvetrope::request::queueit_normalize;
 use velvetrope::session::Secret;
 use velvetrope::session::encoding::Enc;
@@ -76,9 +77,9 @@ fn parsed_token(input: &str) -> Value {
     })
 }
 
-/// Whole numbers as JSON has them in the records.
+/// A number as the records, written by JavaScript, have it.
 fn number(number: f64) -> Value {
-    if number.fract() == 0.0 && number.abs() < 9e15 { json!(number as i64) } else { json!(number) }
+    serde_json::from_str(&number_text(number)).expect("a number")
 }
 
 fn enqueue_token(case: &Value) -> Value {
