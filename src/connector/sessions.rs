@@ -56,26 +56,37 @@ pub enum Found<'v> {
     Invalid { session: Session<'v>, fault: SessionFault },
 }
 
-/// The first valid session for one of the rooms.
+/// The first valid session for one of the rooms. A cookie that cannot be read ends the search, as in the official
+/// engine.
 pub fn first_valid<'v>(visit: &Visit<'v>, rooms: &[&'v str], validity_minutes: f64) -> Found<'v> {
     let mut found = Found::Nothing;
     for room in rooms {
         match look_up(visit, room, Some(validity_minutes)) {
             Found::Nothing => {}
-            valid @ Found::Valid { .. } => return valid,
+            end @ (Found::Valid { .. } | Found::Invalid { fault: SessionFault::Unreadable, .. }) => return end,
             invalid => found = invalid,
         }
     }
     found
 }
 
-/// Every room's session whose hash, room and address are right, whatever its age; `None` for the other rooms.
+/// Every room's session whose hash, room and address are right, whatever its age; `None` for the other rooms, and for
+/// all of them where one's cookie cannot be read.
 pub fn whatever_age<'v>(visit: &Visit<'v>, rooms: &[&'v str]) -> ArenaVec<'v, (&'v str, Option<Session<'v>>)> {
-    let of_room = |room: &&'v str| match look_up(visit, room, None) {
-        Found::Valid { room, session } => (room, Some(session)),
-        _ => (*room, None),
-    };
-    ArenaVec::from_iter_in(rooms.iter().map(of_room), visit.arena)
+    let mut sessions = ArenaVec::with_capacity_in(rooms.len(), visit.arena);
+    let mut readable = true;
+    for room in rooms {
+        let found = look_up(visit, room, None);
+        readable &= found.fault() != Some(SessionFault::Unreadable);
+        sessions.push(match found {
+            Found::Valid { room, session } => (room, Some(session)),
+            _ => (*room, None),
+        });
+    }
+    if !readable {
+        sessions.iter_mut().for_each(|(_, session)| *session = None);
+    }
+    sessions
 }
 
 /// The session for one room; `validity_minutes` is `None` to leave time out of it.
