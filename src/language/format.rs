@@ -1,12 +1,11 @@
 //! Canonical text of a checked expression.
 //!
 //! Operators in English, literals in one spelling, parentheses only where they carry meaning. What is printed parses
-//! to the same tree; names come from the scheme of triggers, which holds the standard one.
+//! to the same tree, unless it holds fields that were registered in addition: their names are not known here.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::net::IpAddr;
 
-use super::Scheme;
 use super::expression::*;
 
 impl Display for Expression {
@@ -91,7 +90,10 @@ impl Display for Comparison {
 impl Display for Operand {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.base {
-            Base::Field(field) => f.write_str(Scheme::triggers().name(*field))?,
+            Base::Field(field) => match field.standard() {
+                Some(field) => f.write_str(field.info().name)?,
+                None => write!(f, "field.{}", field.0)?,
+            },
             Base::Call(call) => call.fmt(f)?,
         }
         self.path.iter().try_for_each(|index| index.fmt(f))

@@ -5,7 +5,6 @@ use bumpalo::Bump;
 use super::code::{self, Node, Predicate, Source, SourceId};
 use super::evaluate::Evaluation;
 use super::{Program, Rule, Verdict};
-use crate::language::Expression;
 use crate::language::expression::{Argument, Base, Condition, Connective, Index, Operand};
 use crate::request::{Fault, Subject, Value, is_secret_entry, is_secret_field, without_secrets};
 
@@ -87,7 +86,7 @@ impl<'a, S: Subject> Tracer<'a, S> {
 
     fn trace(&self, condition: &Condition, node: &'a Node, how: Evaluate) -> Trace {
         Trace {
-            text: Expression { root: condition.clone() }.to_string(),
+            text: condition.to_string(),
             parts: self.parts(condition, node, how),
             saw: if how == Evaluate::Not { None } else { self.saw(condition, node) },
             result: match how {
