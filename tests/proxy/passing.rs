@@ -97,6 +97,26 @@ async fn uploads_stream() {
 }
 
 #[tokio::test]
+async fn nobody_smuggles_a_request() {
+    let origin = Origin::start().await;
+    let proxy = proxy(origin.address, "").await;
+    let inner = "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = format!(
+        "POST /one HTTP/1.1\r\nHost: tickets.example\r\nContent-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n{inner}",
+        inner.len()
+    );
+    let told = raw(proxy.address, request.as_bytes()).await.body;
+    assert!(told.starts_with("POST /one\n") && !told.contains("content-length: "), "{told}");
+    assert!(told.ends_with("body: 0 bytes, sum 0\n"), "{told}");
+    let no_chunks = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n";
+    assert_eq!(raw(proxy.address, no_chunks.as_bytes()).await.status, 400);
+    let head = send(proxy.address, "HEAD", "/echo", &[], b"").await;
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert!(head.header("content-length").is_some_and(|length| length != "0"), "{head:?}");
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn http2_comes_in_with_prior_knowledge() {
     let origin = Origin::start().await;
     let proxy = proxy(origin.address, "").await;

@@ -90,10 +90,9 @@ async fn rules_and_integrations_let_through_what_they_name() {
     }
     let spoofed = get(proxy.address, "/shop", &[("X-Forwarded-For", "192.0.2.10, 6.6.6.6")]).await;
     assert_eq!(spoofed.status, 302, "only the last entry is believed");
-    let events = events.lock().expect("a lock");
+    let events = events.lock().expect("a lock").clone();
     assert_eq!(events[1].rule.as_deref(), Some("links"));
     assert_eq!((events[5].decision, events[5].room.as_deref(), events[5].status), ("queue", Some("shop"), 302));
-    drop(events);
     proxy.stop().await;
 }
 
@@ -125,6 +124,26 @@ async fn a_body_that_a_trigger_looks_at_arrives_whole() {
     body[2_000..2_008].fill(b'x');
     body[2_045..2_053].copy_from_slice(b"queue-me");
     assert_eq!(send(proxy.address, "POST", "/form", &[], &body).await.status, 200, "beyond what triggers see");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn rules_ask_where_a_visitor_is() {
+    let origin = Origin::start().await;
+    let databases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/mmdb");
+    let more = format!(
+        "[proxy]\ntrusted_hops = 1\n[geoip]\ncountry = \"{databases}/GeoIP2-Country-Test.mmdb\"\n\
+         asn = \"{databases}/GeoLite2-ASN-Test.mmdb\""
+    );
+    let mut sources = sources(&more);
+    let rules = r#"[{"id":"sweden","action":"bypass_waiting_room","expression":"ip.src.country eq \"SE\""},
+        {"id":"telstra","action":"bypass_waiting_room","expression":"ip.src.asnum eq 1221"}]"#;
+    sources.insert("rules.json".into(), rules.into());
+    let proxy = Proxy::bind(config(PolicySource::Fixed(sources), origin.address)).await.expect("a proxy");
+    for (address, status) in [("89.160.20.112", 200), ("1.128.0.0", 200), ("127.0.0.1", 302), ("unknown", 302)] {
+        let answer = get(proxy.address, "/shop", &[("X-Forwarded-For", address)]).await;
+        assert_eq!(answer.status, status, "{address}");
+    }
     proxy.stop().await;
 }
 

@@ -14,7 +14,7 @@ use crate::connector::edge::{FailureClass, Secrets};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
-use crate::policy::{FailurePolicy, Finding, Policy, Settings, Sources, settings_of};
+use crate::policy::{Finding, Policy, Settings, Sources, settings_of};
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub enum PolicySource {
 
 /// Where the secrets come from.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum SecretSource {
     /// The environment variables that the policy names; read again with each reload.
     Environment,
@@ -47,13 +48,14 @@ pub(super) struct Deployment {
 }
 
 /// What requests are decided by.
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(super) enum State {
     InForce(Deployment),
-    /// Nothing; this is why, and what the operator wants done then.
+    /// Nothing; this is why, and the settings as far as they can be read.
     Absent {
         class: FailureClass,
-        failure: FailurePolicy,
         why: String,
+        settings: Option<Settings>,
     },
 }
 
@@ -113,8 +115,8 @@ impl Keeper {
         let published = state_file.as_deref().and_then(read_state);
         let state = State::Absent {
             class: FailureClass::NoConfiguration,
-            failure: FailurePolicy::default(),
             why: "no policy has been loaded yet".into(),
+            settings: None,
         };
         let work = Mutex::new(Work { published, ..Work::default() });
         Keeper { source, secrets, state_file, metrics, state: ArcSwap::from_pointee(state), work }
@@ -223,7 +225,7 @@ impl Keeper {
     pub(super) fn settings(&self) -> Option<Settings> {
         match &*self.state() {
             State::InForce(deployment) => Some(deployment.policy.settings.clone()),
-            State::Absent { .. } => settings_of(&self.read(&mut Vec::new()).ok()?),
+            State::Absent { settings, .. } => settings.clone(),
         }
     }
 
@@ -296,9 +298,7 @@ impl Keeper {
         self.report(error, occasion);
         if matches!(&*self.state(), State::Absent { .. }) {
             let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources));
-            let failure = settings.map(|settings| settings.failure).unwrap_or_default();
-            let state = State::Absent { class: error.class, failure, why: error.why.clone() };
-            self.state.store(Arc::new(state));
+            self.state.store(Arc::new(State::Absent { class: error.class, why: error.why.clone(), settings }));
         }
     }
 

@@ -163,8 +163,9 @@ impl Service {
     ) -> Reply {
         let deployment = match state {
             State::InForce(deployment) => deployment,
-            State::Absent { class, failure, why } => {
-                return edge::handle_failure(*class, failure, &self.identity, why.clone());
+            State::Absent { class, why, settings } => {
+                let failure = settings.as_ref().map(|settings| settings.failure).unwrap_or_default();
+                return edge::handle_failure(*class, &failure, &self.identity, why.clone());
             }
         };
         let headers: Vec<(&str, &[u8])> =
