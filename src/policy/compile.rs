@@ -158,7 +158,7 @@ impl<'a> Compiler<'a> {
         for (rule, _) in rules {
             if !seen.insert(&rule.id) {
                 let problem = Problem::error(Kind::Duplicate, format!("two rules have the id `{}`", rule.id));
-                self.report.add(&rule.file, problem.about(&rule.subject()));
+                self.report.add_line(&rule.file, rule.line, problem.about(&rule.subject()));
             }
         }
     }

@@ -127,10 +127,15 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         self.file.add(node.at..end, problem.about(&self.subject));
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that nobody asked for, and those that are given twice.
     pub fn finish(self) {
         let asked = self.asked.borrow();
-        for member in self.node.members() {
+        let members = self.node.members();
+        for (index, member) in members.iter().enumerate() {
+            if members[..index].iter().any(|earlier| earlier.key == member.key) {
+                let problem = Problem::error(Kind::Duplicate, format!("the key `{}` is given twice", member.key));
+                self.file.add(member.span.clone(), problem.about(&self.subject));
+            }
             if !asked.contains(&member.key.as_ref()) {
                 let problem = Problem::error(Kind::UnknownKey, format!("there is no key `{}` here", member.key))
                     .maybe_help(did_you_mean(&member.key, asked.iter().copied()));

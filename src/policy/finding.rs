@@ -138,6 +138,11 @@ impl Report {
         self.push(file, problem, || ((0, 0), None));
     }
 
+    /// A problem of a whole line.
+    pub fn add_line(&self, file: &str, line: usize, problem: Problem) {
+        self.push(file, problem, || ((line, 0), None));
+    }
+
     pub fn has_errors(&self) -> bool {
         self.findings.borrow().iter().any(|finding| finding.severity == Severity::Error)
             || self.counts.borrow().values().any(|count| count.untold_errors > 0)

@@ -108,6 +108,7 @@ impl Reviewer<'_> {
             self.room();
             self.queue_domain();
             self.session();
+            self.verification();
             self.redirect();
         }
         self.triggers();
@@ -157,6 +158,14 @@ impl Reviewer<'_> {
                 "`CookieValidityMinute` is not above 0, so it fails for every visitor",
                 "say how many minutes a session lasts",
             ),
+        }
+    }
+
+    fn verification(&self) {
+        if self.integration.action == Action::Queue && self.integration.verify_queue_id {
+            let message = "`VerifyQueueIdEnabled` needs a service that verifies queue ids, and no host here has one";
+            let help = "requests that bring a session or a token fail, and pass or not as [failure] says";
+            self.surprise("VerifyQueueIdEnabled", message, help);
         }
     }
 

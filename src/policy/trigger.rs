@@ -310,6 +310,72 @@ mod tests {
     }
 
     #[test]
+    fn triggers_print_as_expressions() {
+        let url = r#""ValidatorType": "UrlValidator", "UrlPart": "HostName""#;
+        let cookie = r#""ValidatorType": "CookieValidator", "CookieName": "a b""#;
+        let header = r#""ValidatorType": "HttpHeaderValidator", "HttpHeaderName": "X-Kind""#;
+        let cases = [
+            (format!(r#"{url}, "Operator": "Equals", "ValueToCompare": "a""#), r#"trigger.host_name eq "a""#),
+            (
+                format!(r#"{url}, "Operator": "Equals", "ValueToCompare": "straße", "IsIgnoreCase": true"#),
+                r#"upper_unicode(trigger.host_name) eq "STRASSE""#,
+            ),
+            (
+                format!(r#"{cookie}, "Operator": "Contains", "ValueToCompare": "x", "IsNegative": true"#),
+                r#"not trigger.cookies["a b"] contains "x""#,
+            ),
+            (
+                format!(r#"{header}, "Operator": "Contains", "ValueToCompare": "*""#),
+                r#"trigger.headers["x-kind"] ne """#,
+            ),
+            (
+                format!(r#"{header}, "Operator": "EqualsAny", "ValuesToCompare": ["a", 5, "b"], "IsNegative": true"#),
+                r#"not trigger.headers["x-kind"] in {"a" "b"}"#,
+            ),
+            (
+                r#""ValidatorType": "RequestBodyValidator", "Operator": "ContainsAny", "ValuesToCompare": ["*", 5]"#
+                    .to_owned(),
+                r#"trigger.body ne "" or trigger.body contains "5""#,
+            ),
+            (
+                format!(r#"{cookie}, "Operator": "Unknown", "IsNegative": true"#),
+                r#"not trigger.cookies["a b"] contains """#,
+            ),
+        ];
+        for (json, text) in cases {
+            assert_eq!(Expression { root: part(&json) }.to_string(), text, "{json}");
+        }
+    }
+
+    #[test]
+    fn triggers_and_their_parts_are_joined_as_they_say() {
+        let part = |value: &str| {
+            format!(r#"{{"ValidatorType": "UserAgentValidator", "Operator": "Equals", "ValueToCompare": "{value}"}}"#)
+        };
+        let trigger = |operator: &str, parts: [&str; 2]| {
+            format!(r#"{{"LogicalOperator": "{operator}", "TriggerParts": [{}]}}"#, parts.map(part).join(","))
+        };
+        let triggers = format!("[{}, {}]", trigger("And", ["a", "b"]), trigger("Or", ["c", "d"]));
+        let root = lowered(&triggers).unwrap();
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|value| format!("trigger.user_agent eq \"{value}\""));
+        assert_eq!(Expression { root }.to_string(), format!("{a} and {b} or {c} or {d}"));
+    }
+
+    #[test]
+    fn normalisation_needs_who_asks_and_who_offers() {
+        for (asks, offers) in [(false, false), (false, true), (true, false), (true, true)] {
+            let text = format!(
+                r#"{{"Version": 1, "Integrations": [{{"IsNormalizationEnabled": {asks}, "Triggers": [{{"TriggerParts": [
+                {{"ValidatorType": "UrlValidator", "UrlPart": "PageUrl", "Operator": "Contains", "ValueToCompare": "a"}}
+                ]}}]}}]}}"#
+            );
+            let when = Integrations::parse(&text, offers).unwrap().all[0].when.to_string();
+            let field = if asks && offers { "trigger.normalized.page_url" } else { "trigger.page_url" };
+            assert_eq!(when, format!("{field} contains \"a\""));
+        }
+    }
+
+    #[test]
     fn empty_triggers_are_never_and_empty_parts_follow_their_operator() {
         for (triggers, value) in [
             ("[]", false),
