@@ -74,8 +74,8 @@ pub enum Verdict {
 /// All triggers and rules of a site, compiled. Immutable and shareable between threads.
 ///
 /// An evaluation leaves the heap alone, with these exceptions: the regex engine grows its caches until they are warm,
-/// `regex_replace` with group references, `lookup_json_*` in text with nesting or escapes, and triggers on a URL that
-/// Queue-it's normalisation changes.
+/// `regex_replace` with group references, `lookup_json_*` in text that is no JSON or has nesting or escapes, and what a
+/// subject does (a request view when Queue-it's normalisation changes its URL).
 #[derive(Debug)]
 pub struct Program {
     code: Code,
