@@ -108,7 +108,9 @@ mod usage {
     #[test]
     fn help_names_every_command_and_the_exit_codes() {
         let ran = run(["--help"]).ends_with(0);
-        for command in ["check", "explain", "eval", "fmt", "test", "show", "token", "serve", "schema", "completions"] {
+        for command in
+            ["check", "explain", "eval", "fmt", "test", "show", "token", "serve", "demo", "schema", "completions"]
+        {
             assert!(ran.out.contains(&format!("\n  {command} ")), "{command} is not in\n{}", ran.out);
             let help = run([command, "--help"]).ends_with(0);
             assert!(help.out.contains("Usage: velvetrope"), "{}", help.out);
@@ -625,5 +627,86 @@ mod token {
             let ran = run_with_secret(secret, arguments);
             assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{arguments:?}");
         }
+    }
+}
+
+/// What serves until it is told to stop.
+#[cfg(unix)]
+mod servers {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Child;
+
+    use super::*;
+
+    /// A running command that does not outlive its test.
+    struct Server(Child);
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    impl Server {
+        fn start(arguments: &[&str]) -> Server {
+            let mut command = command(arguments);
+            command.env("VELVETROPE_SECRET", "k1").env_remove("VELVETROPE_LOG").stdin(Stdio::null());
+            Server(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command runs"))
+        }
+
+        /// Ends it as an init system does, and gives its exit code.
+        fn terminate(mut self) -> Option<i32> {
+            let killed = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+            assert!(killed.expect("there is a kill").success());
+            self.0.wait().expect("it ends").code()
+        }
+    }
+
+    /// Reads lines up to the one that holds `wanted`.
+    #[track_caller]
+    fn until(lines: impl Read, wanted: &str) -> (String, impl BufRead) {
+        let mut lines = BufReader::new(lines);
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).expect("it prints text") > 0, "no {wanted} in\n{seen}");
+            seen += &line;
+            if line.contains(wanted) {
+                return (line, lines);
+            }
+        }
+    }
+
+    #[test]
+    fn serve_serves_until_it_is_terminated() {
+        let arguments = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let mut server = Server::start(&[&["serve", TICKETING], &arguments[..]].concat());
+        let (line, logs) = until(server.0.stderr.take().unwrap(), "\"serving\"");
+        let (_, _logs) = until(logs, "listening to signals");
+        let log: Value = serde_json::from_str(&line).expect("logs are JSON");
+        let mut admin = std::net::TcpStream::connect(log["admin"].as_str().unwrap()).expect("it listens");
+        write!(admin, "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        admin.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(server.terminate(), Some(0));
+    }
+
+    #[test]
+    fn serve_refuses_what_it_cannot_serve() {
+        run(["serve", "no/such/policy"]).ends_with(2);
+        run(["serve", TICKETING, "--listen", "localhost"]).ends_with(2);
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        run_with_secret("k1", ["serve", TICKETING, "--listen", &address, "--admin", "127.0.0.1:0"]).ends_with(2);
+    }
+
+    #[test]
+    fn the_demo_says_what_to_try_and_ends_when_it_is_told_to() {
+        let mut server = Server::start(&["demo"]);
+        let (line, _lines) = until(server.0.stdout.take().unwrap(), "/shop");
+        assert!(line.contains("http://127.0.0.1:"), "{line}");
+        assert_eq!(server.terminate(), Some(0));
     }
 }

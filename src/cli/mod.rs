@@ -5,6 +5,8 @@
 
 mod check;
 mod completions;
+#[cfg(feature = "proxy")]
+mod demo;
 mod eval;
 mod explain;
 mod fmt;
@@ -63,6 +65,8 @@ enum Command {
     Token(token::Token),
     #[cfg(feature = "proxy")]
     Serve(serve::Serve),
+    #[cfg(feature = "proxy")]
+    Demo(demo::Demo),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -95,6 +99,8 @@ impl Command {
             Command::Token(command) => command.run(format),
             #[cfg(feature = "proxy")]
             Command::Serve(command) => command.run(format),
+            #[cfg(feature = "proxy")]
+            Command::Demo(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }

@@ -153,13 +153,6 @@ impl Demo {
     }
 }
 
-/// Runs the demo until it is stopped by a signal, and prints a line for each decision.
-pub async fn run() -> Result<(), DemoError> {
-    let demo = Demo::start(Arc::new(|event: &Event| println!("{}", line(event)))).await?;
-    println!("{}", demo.greeting());
-    Ok(demo.until_signal().await?)
-}
-
 /// One decision as a line.
 pub fn line(event: &Event) -> String {
     let about = match (&event.rule, &event.room) {

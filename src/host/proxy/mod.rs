@@ -266,6 +266,7 @@ impl Running {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
+        tracing::info!("listening to signals");
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
