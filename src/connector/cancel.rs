@@ -58,7 +58,7 @@ pub(super) fn cancel<'v>(
     target: &str,
     debug: &mut Debug<'v>,
 ) -> Result<Decision<'v>, Exception> {
-    debug.of_cancel(visit, config, target);
+    debug.of_cancel(visit, Some(config), target);
     visit.check_credentials()?;
     if config.waiting_rooms.is_empty() {
         return Err(Exception::Missing("cancelConfig.waitingRoomIds"));

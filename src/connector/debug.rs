@@ -119,24 +119,25 @@ impl<'v> Debug<'v> {
         self.set("MatchedConfig", matched.map_or("NULL", |integration| &integration.name));
     }
 
-    pub fn of_queue(&mut self, visit: &Visit<'v>, config: &QueueConfig<'v>, target: &str) {
+    pub fn of_queue(&mut self, visit: &Visit<'v>, config: Option<&QueueConfig<'v>>, target: &str) {
         if !self.is_on() {
             return;
         }
         self.set("SdkVersion", self.sdk);
         self.set("TargetUrl", target);
         self.of_request(visit);
-        self.set("QueueConfig", describe_queue(config));
+        self.set("QueueConfig", config.map_or("NULL".into(), describe_queue));
         self.of_connection(visit);
     }
 
-    pub fn of_cancel(&mut self, visit: &Visit<'v>, config: &CancelConfig<'v>, target: &str) {
+    pub fn of_cancel(&mut self, visit: &Visit<'v>, config: Option<&CancelConfig<'v>>, target: &str) {
         if !self.is_on() {
             return;
         }
         self.set("SdkVersion", self.sdk);
         self.set("TargetUrl", target);
-        self.set("CancelConfig", describe_cancel(config));
+        self.set("QueueitToken", visit.token);
+        self.set("CancelConfig", config.map_or("NULL".into(), describe_cancel));
         self.of_request(visit);
         self.of_connection(visit);
     }

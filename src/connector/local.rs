@@ -2,7 +2,7 @@
 
 use super::cancel::{self, CancelConfig};
 use super::debug;
-use super::decision::{Decision, Exception, Failure, Stop};
+use super::decision::{Decision, Exception, Failure};
 use super::outside::{Outside, until_decided};
 use super::queue::{self, QueueConfig};
 use super::sessions::{self, CookieSettings, Found};
@@ -17,9 +17,17 @@ pub fn queue_local<'v>(
     target: &'v str,
     outside: &dyn Outside,
 ) -> Result<Decision<'v>, Failure<'v>> {
-    let config = config.ok_or_else(|| failure(Exception::Null("queueConfig")))?;
     let target = visit.target_of(target);
-    until_decided(outside, |answers| debug::run(visit, |debug| queue::queue(visit, config, target, answers, debug)))
+    until_decided(outside, |answers| {
+        debug::run(visit, |debug| match config {
+            Some(config) => queue::queue(visit, config, target, answers, debug),
+            None => {
+                debug.of_queue(visit, None, target);
+                visit.check_credentials()?;
+                Err(Exception::Null("queueConfig").into())
+            }
+        })
+    })
 }
 
 /// Ends a visitor's sessions. `target` is as for [`queue_local`].
@@ -29,15 +37,17 @@ pub fn cancel_local<'v>(
     target: &'v str,
     outside: &dyn Outside,
 ) -> Result<Decision<'v>, Failure<'v>> {
-    let config = config.ok_or_else(|| failure(Exception::Null("cancelConfig")))?;
     let target = visit.target_of(target);
     until_decided(outside, |_| {
-        debug::run(visit, |debug| cancel::cancel(visit, config, target, debug).map_err(Stop::from))
+        debug::run(visit, |debug| match config {
+            Some(config) => Ok(cancel::cancel(visit, config, target, debug)?),
+            None => {
+                debug.of_cancel(visit, None, target);
+                visit.check_credentials()?;
+                Err(Exception::Null("cancelConfig").into())
+            }
+        })
     })
-}
-
-fn failure<'v>(exception: Exception) -> Failure<'v> {
-    Failure { exception, cookies: Vec::new() }
 }
 
 /// What [`extend`] shall do.

@@ -118,7 +118,7 @@ pub(super) fn queue<'v>(
     answers: &Answers,
     debug: &mut Debug<'v>,
 ) -> Result<Decision<'v>, Stop<'v>> {
-    debug.of_queue(visit, config, target);
+    debug.of_queue(visit, Some(config), target);
     let checked = config.check(visit)?;
     let rooms = each_once(checked.event_id, config.involved_rooms, visit.arena);
     Queue { visit, config, checked, rooms, target, answers }.decide(debug)
