@@ -288,6 +288,11 @@ impl Keeper {
 
     fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
         let version = deployment.policy.integrations.version.clone();
+        if let State::InForce(before) = &*self.state()
+            && before.policy.settings.proxy != deployment.policy.settings.proxy
+        {
+            tracing::warn!(occasion, "what [proxy] says has changed and is not heeded before the next start");
+        }
         self.state.store(Arc::new(State::InForce(deployment)));
         self.metrics.loaded(occasion, "good");
         self.metrics.policy_in_force.set(1);

@@ -94,7 +94,8 @@ impl Config {
 /// What visitors can take at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open connections; more wait until one ends. Each takes two file descriptors while it is served.
+    /// Open connections; more wait until one ends. Each takes two file descriptors while it is served: where the
+    /// process may open fewer (`ulimit -n`), that is the limit, and more connections wait all the same.
     pub connections: usize,
     /// Requests at the same time on one HTTP/2 connection.
     pub streams: u32,
