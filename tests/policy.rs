@@ -130,6 +130,14 @@ fn a_target_refuses_what_it_cannot_supply() {
 }
 
 #[test]
+fn a_configuration_to_be_delivered_may_be_missing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy/valid");
+    let awaits = |name| compile(&folder.join(name)).0.expect("the fixture is accepted").awaits_configuration();
+    assert!(awaits("delivered"));
+    assert!(!awaits("minimal") && !awaits("rooms") && !awaits("everything"));
+}
+
+#[test]
 fn rubbish_is_refused_without_flooding_the_report() {
     let settings = "customer_id = \"c\"\nintegration = \"i\"\nrules.x = \"r.json\"\nlists.l = \"l\"";
     for rules in ["[".repeat(100_000), format!("[{}1]", "1,".repeat(100_000)), "\0\u{1}{".repeat(1_000)] {

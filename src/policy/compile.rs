@@ -59,8 +59,9 @@ impl<'a> Compiler<'a> {
             let help = "name the published configuration: `integration = \"integration.json\"`, or a file of `rooms`";
             self.report.add(SETTINGS_FILE, problem.help(help));
         }
-        // Where a file of rooms cannot be read, nobody knows which rooms there are.
-        let known = integrations.as_ref().zip(placed.as_ref()).map(|(all, placed)| KnownRooms::new(all, &placed.rooms));
+        // Where a file of rooms cannot be read, or has yet to arrive, nobody knows which rooms there are.
+        let published = integrations.as_ref().filter(|all| !all.version.is_empty());
+        let known = published.zip(placed.as_ref()).map(|(all, placed)| KnownRooms::new(all, &placed.rooms));
         let rules = self.rules(&settings, known.as_ref(), &checker);
         let (mut integrations, placed) = (integrations?, placed?);
         integrations.all.extend(placed.integrations);
@@ -101,11 +102,11 @@ impl<'a> Compiler<'a> {
 
     /// `None` if they cannot be read.
     fn integrations(&self, settings: &Settings) -> Option<Integrations> {
-        let none = || Some(Integrations { version: "1".to_owned(), all: Vec::new() });
-        let Some(path) = &settings.integration else { return none() };
+        let none = |version: &str| Some(Integrations { version: version.to_owned(), all: Vec::new() });
+        let Some(path) = &settings.integration else { return none("1") };
         let will_arrive = settings.delivery.push || settings.delivery.pull;
         if will_arrive && !self.sources.contains_key(path) {
-            return none();
+            return none("");
         }
         let file = self.file(path)?;
         self.published(file, settings).inspect_err(|error| review::refusal(file, error)).ok()
@@ -133,7 +134,7 @@ impl<'a> Compiler<'a> {
         let mut all = Vec::new();
         for (name, paths) in &settings.rules {
             let room = known.map_or(Some(name.as_str()), |known| known.id_of(name)).unwrap_or_else(|| {
-                self.unknown_room(name, known);
+                self.unknown_room(name, known, settings);
                 name
             });
             let start = all.len();
@@ -146,8 +147,11 @@ impl<'a> Compiler<'a> {
         all
     }
 
-    fn unknown_room(&self, name: &str, known: Option<&KnownRooms>) {
-        let problem = Problem::error(Kind::UnknownRoom, format!("there is no room `{name}`"));
+    /// Rooms come and go with the configurations that are delivered, which rules must not hold up.
+    fn unknown_room(&self, name: &str, known: Option<&KnownRooms>, settings: &Settings) {
+        let is_delivered = settings.delivery.push || settings.delivery.pull;
+        let problem = if is_delivered { Problem::warning } else { Problem::error };
+        let problem = problem(Kind::UnknownRoom, format!("there is no room `{name}`"));
         let help = did_you_mean(name, known.into_iter().flat_map(KnownRooms::names));
         let help = help.unwrap_or("rules belong to the `EventId` of an integration or the name of a room".to_owned());
         self.add_to_settings(|member| member.key == name, problem.help(help));

@@ -7,7 +7,7 @@ use crate::language::Expression;
 /// The published configuration, and what was placed beside it.
 #[derive(Clone, Debug)]
 pub struct Integrations {
-    /// `Version` as it is printed in URLs (`cver`).
+    /// `Version` as it is printed in URLs (`cver`); empty while the configuration has yet to be delivered.
     pub version: String,
     /// In order of evaluation.
     pub all: Vec<Integration>,

@@ -65,6 +65,11 @@ impl Policy {
         Policy::assemble(settings, integrations, Vec::new(), Vec::new(), Lists::new())
     }
 
+    /// Whether the integration JSON that `delivery` promises has yet to arrive.
+    pub fn awaits_configuration(&self) -> bool {
+        self.integrations.version.is_empty()
+    }
+
     /// The integration that a verdict is about.
     pub fn matched(&self, verdict: Verdict) -> Option<&Integration> {
         match verdict {

@@ -278,6 +278,10 @@ impl Keeper {
             let why = format!("the policy has {errors} errors, first {}", first.unwrap_or_default());
             return Err(LoadError { class: FailureClass::InvalidConfiguration, why, findings });
         };
+        if policy.awaits_configuration() {
+            let why = "the integration JSON has not been delivered yet".to_owned();
+            return Err(LoadError { class: FailureClass::NoConfiguration, why, findings });
+        }
         findings.iter().for_each(log_finding);
         let secrets = self.secrets(&policy.settings)?;
         let folder = self.folder().unwrap_or_default();
