@@ -161,21 +161,15 @@ fn is_uri_byte(byte: u8) -> bool {
     is_unreserved(byte) || b":/?#%[]@!$&'()*+,;=".contains(&byte)
 }
 
-/// `\` to `/`, then each run of `/` that does not directly follow a `:` to one.
+/// `\` to `/`, then each run of `/` to one, where a `/` directly after a `:` is not part of the run.
 fn collapse_slashes(url: &str) -> String {
     let mut out = String::with_capacity(url.len());
-    let mut keep_run = false;
-    let mut previous = None;
+    let mut may_follow = true;
     for character in url.chars().map(|character| if character == '\\' { '/' } else { character }) {
-        if character == '/' {
-            if previous != Some('/') {
-                keep_run = previous == Some(':');
-            } else if !keep_run {
-                continue;
-            }
+        if character != '/' || may_follow {
+            may_follow = character != '/' || out.ends_with(':');
+            out.push(character);
         }
-        out.push(character);
-        previous = Some(character);
     }
     out
 }
@@ -234,23 +228,24 @@ fn uppercase_escapes(url: String) -> String {
 fn queueit_remove_dot_segments(url: &str) -> String {
     let (before_path, rest) = url.split_at(origin_length(url));
     let (path, after_path) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
-    let path = if path.is_empty() { "/".to_owned() } else { rfc3986_remove_dot_segments(path) };
+    let path = match path {
+        "" if !before_path.is_empty() => "/".to_owned(),
+        path => rfc3986_remove_dot_segments(path),
+    };
     format!("{before_path}{path}{after_path}")
 }
 
-/// The length of scheme and authority of an http(s) URL, or of a first segment that looks like a host name.
+/// The length of scheme (in lower case) and authority of an http(s) URL, or of a first segment that looks like a host
+/// name: with a dot inside. 0 where there is neither.
 fn origin_length(url: &str) -> usize {
-    let lower = url.get(..8).unwrap_or(url).to_ascii_lowercase();
-    let scheme = if lower.starts_with("https://") {
-        8
-    } else if lower.starts_with("http://") {
-        7
-    } else {
-        0
-    };
-    let host = url[scheme..].find(['/', '?', '#']).map_or(url.len(), |at| scheme + at);
-    let looks_like_host = url[..host].get(1..).is_some_and(|rest| rest.find('.').is_some_and(|at| at + 1 < rest.len()));
-    if scheme > 0 || looks_like_host { host } else { 0 }
+    let end_from = |at: usize| url[at..].find(['/', '?', '#']).map_or(url.len(), |end| at + end);
+    let scheme = ["https://", "http://"].into_iter().find(|scheme| url.starts_with(scheme)).map_or(0, str::len);
+    if scheme > 0 && end_from(scheme) > scheme {
+        return end_from(scheme);
+    }
+    let segment = &url.as_bytes()[..end_from(0)];
+    let has_dot_inside = segment.len() > 2 && segment[1..segment.len() - 1].contains(&b'.');
+    if has_dot_inside { segment.len() } else { 0 }
 }
 
 /// RFC 3986, section 5.2.4, letter by letter: unlike the path that expressions see, it may stay relative.
@@ -355,6 +350,24 @@ mod tests {
     fn normalising_twice_changes_nothing() {
         for path in ["/%%36%33", "/.%2e/%2", "\\\\a\\.\\..", "/a/./..//%2E%2e/b/%e9", "/%25%63"] {
             assert_eq!(normal(&normal(path)), normal(path), "{path}");
+        }
+    }
+
+    /// Answers of the official engine.
+    #[test]
+    fn queueit_corners() {
+        for (url, expected) in [
+            ("http://", "http://"),
+            ("https://?x", "https://?x"),
+            ("HTTPS://h?", "HTTPS://h?"),
+            ("HTTPS://h/../x", "HTTPS://x"),
+            ("#", "#"),
+            (":///%5c////", "://%5C/"),
+            ("https:://\\+%aF", "https:://+%aF"),
+            ("..", ""),
+            ("a.b", "a.b/"),
+        ] {
+            assert_eq!(queueit_normalize(url), expected, "{url}");
         }
     }
 
