@@ -315,8 +315,9 @@ mod tests {
 
     #[test]
     fn patterns_are_raw_only_where_they_must_be() {
+        let regex = regex::bytes::Regex::new("").unwrap();
         for (pattern, text) in [("^/a$", "\"^/a$\""), (r"\d", r#"r"\d""#), ("\"#[\"]", "r##\"\"#[\"]\"##")] {
-            let pattern = Pattern { text: pattern.into(), regex: regex::bytes::Regex::new("").unwrap() };
+            let pattern = Pattern { text: pattern.into(), regex: regex.clone() };
             assert_eq!(pattern.to_string(), text);
         }
     }

@@ -187,7 +187,7 @@ impl Lint {
             Set::Ips(ranges) => overlap(ranges.clone(), |range| (range.first, range.last)),
             Set::Bytes(strings) => {
                 strings.iter().for_each(|text| self.whole_value(left, text, span));
-                overlap(strings.iter().map(Shown).collect(), |text| (text.0, text.0))
+                overlap(strings.iter().map(|text| Shown(text)).collect(), |text| (text.0, text.0))
             }
         };
         if let Some((one, other)) = overlap {
@@ -256,23 +256,21 @@ impl Set {
 }
 
 /// A byte string that prints as a literal.
-struct Shown<'e>(&'e Box<[u8]>);
+struct Shown<'e>(&'e [u8]);
 
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        Literal::Bytes(self.0.clone()).fmt(f)
+        Literal::Bytes(self.0.into()).fmt(f)
     }
 }
 
 /// Two members of a set that share a value, as they print.
 fn overlap<T: Printed, B: Ord>(mut members: Vec<T>, bounds: impl Fn(&T) -> (B, B)) -> Option<(String, String)> {
-    members.sort_by(|one, other| bounds(one).cmp(&bounds(other)));
+    members.sort_by_key(&bounds);
     let mut widest: Option<&T> = None;
     for member in &members {
-        if let Some(before) = widest {
-            if bounds(member).0 <= bounds(before).1 {
-                return Some((before.printed(), member.printed()));
-            }
+        if let Some(before) = widest.filter(|before| bounds(member).0 <= bounds(before).1) {
+            return Some((before.printed(), member.printed()));
         }
         widest = Some(member);
     }

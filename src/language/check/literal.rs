@@ -62,24 +62,21 @@ impl Checker<'_> {
     }
 
     fn escape(&mut self, piece: &Node<'_>) {
-        let help = match piece.as_str() {
+        let written = piece.as_str();
+        let character = written.strip_prefix('\\').unwrap_or(written);
+        let help = match written {
             "\\n" => "write `\\x0a`".to_owned(),
             "\\r" => "write `\\x0d`".to_owned(),
             "\\t" => "write `\\x09`".to_owned(),
             "\\x" => "two hexadecimal digits must follow".to_owned(),
-            text if text.starts_with(|first: char| first == '\\')
-                && text[1..].starts_with(|c: char| c.is_ascii_digit()) =>
-            {
+            _ if character.starts_with(|first: char| first.is_ascii_digit()) => {
                 "three octal digits up to \\377 must follow, or write `\\xHH`".to_owned()
             }
-            text => {
-                let character = &text[1..];
-                format!(
-                    "write `{character}` alone, `\\\\{character}` for a backslash before it, or a raw string `r\"…\"`"
-                )
-            }
+            _ => format!(
+                "write `{character}` alone, `\\\\{character}` for a backslash before it, or a raw string `r\"…\"`"
+            ),
         };
-        let message = format!("`{}` is no escape: there are only \\\" \\\\ \\xHH and \\OOO", piece.as_str());
+        let message = format!("`{}` is no escape: there are only \\\" \\\\ \\xHH and \\OOO", written);
         self.error(Code::Escape, self.span(piece), message, Some(help));
     }
 
