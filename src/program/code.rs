@@ -84,9 +84,9 @@ pub enum Prepared {
 pub enum Test {
     Order(Relation, Literal),
     OrderWith(Relation, SourceId),
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Matches(Regex),
-    Wildcard(WildcardPattern),
+    Wildcard(Box<WildcardPattern>),
     Ints(Ranges<i64>),
     Ips(IpSet),
     Bytes(ByteSet),

@@ -192,9 +192,9 @@ impl TestKey {
         match self {
             TestKey::Order(relation, literal) => Test::Order(*relation, literal.clone()),
             TestKey::OrderWith(relation, right) => Test::OrderWith(*relation, *right),
-            TestKey::Contains(part) => Test::Contains(Finder::new(part).into_owned()),
+            TestKey::Contains(part) => Test::Contains(Box::new(Finder::new(part).into_owned())),
             TestKey::Matches(SameText(pattern)) => Test::Matches(pattern.regex.clone()),
-            TestKey::Wildcard(wildcard) => Test::Wildcard(WildcardPattern::new(wildcard)),
+            TestKey::Wildcard(wildcard) => Test::Wildcard(Box::new(WildcardPattern::new(wildcard))),
             TestKey::In(Set::Ints(ranges)) => Test::Ints(Ranges::of_ints(ranges)),
             TestKey::In(Set::Ips(ranges)) => Test::Ips(IpSet::new(ranges)),
             TestKey::In(Set::Bytes(strings)) => Test::Bytes(ByteSet::new(strings.iter().map(AsRef::as_ref))),

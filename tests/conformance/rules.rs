@@ -11,6 +11,8 @@ use velvetrope::program::{Hostname, List, Lists, Program, Scratch};
 
 use crate::report::{Report, cases, vectors};
 
+#[path = "fields.rs"]
+mod fields;
 #[path = "../oracle/mod.rs"]
 mod oracle;
 
@@ -46,7 +48,7 @@ fn run_case(case: &Value, scheme: &Scheme) -> Result<(), String> {
         (Err(errors), None) => Err(format!("refused: {}", errors[0].render(text, "expr", 1))),
         (Ok(expression), None) => {
             let lists = lists(&case["lists"]);
-            let subject = table::table(&case["fields"], scheme);
+            let subject = fields::table(&case["fields"], scheme);
             let expected = case["expect"].as_bool().expect("true or false");
             let program = Program::single(&expression, &lists);
             let by_program = program.matches(&subject, &mut Scratch::default());
