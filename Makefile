@@ -1,8 +1,8 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
-.PHONY: test tools lint unit browser fuzz bench
+.PHONY: test tools lint tests fuzz bench
 
-test: tools lint unit browser
+test: tools lint tests
 	@echo "everything passed"
 
 # Chromium and its driver are the only things beyond Rust that the tests need.
@@ -13,18 +13,16 @@ tools:
 		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
 	fi
 
+# With clippy's eyes also on the pure core; and what is only for native hosts must not reach a wasm build.
 lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features browser-tests -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
+	@! cargo tree --locked --target wasm32-unknown-unknown --edges normal --prefix none | grep -E '^(tokio|hyper|clap|maxminddb|notify|ureq|socket2) '
 
-# Unit, language, conformance, property, allocation, command-line and proxy tests; no browser.
-unit:
-	cargo test --locked
-
-# The demo, driven in a real browser.
-browser:
-	cargo test --locked --features browser-tests --test browser
+# Unit, language, conformance, property, allocation, command-line and proxy tests, and the demo in a real browser.
+tests:
+	cargo test --locked --features browser-tests
 
 # Needs `cargo install cargo-fuzz`; SECONDS for each target.
 FUZZ_SECONDS ?= 300
