@@ -79,8 +79,7 @@ impl Lint {
                 _ => format!("if it must be there, add `{operand} ne \"\" and …`"),
             },
         };
-        let message =
-            format!("this is true for every visitor without {what}, because a test of a missing value is false");
+        let message = format!("this is true for every visitor without {what}, whatever it is compared with");
         self.warn(Code::TrueWhenAbsent, &operand.span, message, help);
     }
 
