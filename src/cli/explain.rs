@@ -33,7 +33,7 @@ Examples:
   velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z
 
 JSON: request, integrations and rules that were tried (each with its trace: text, result, saw, parts),
-integrations_in_all, verdict (kind: nothing, matched, bypassed or fault; integration, room, rule),
+integrations_in_all, verdict (kind: nothing, matched or bypassed; integration, room, rule),
 decision (label, reason, status, redirect, cookies, request_headers, response_headers), notes")]
 pub struct Explain {
     /// A folder with a velvetrope.toml, or that file
@@ -130,7 +130,7 @@ pub struct TriedRule {
 /// What the program said.
 #[derive(Serialize)]
 pub struct VerdictReport {
-    /// `nothing`, `matched`, `bypassed` or `fault`.
+    /// `nothing`, `matched` or `bypassed`.
     pub kind: &'static str,
     pub integration: Option<String>,
     pub room: Option<String>,
@@ -169,7 +169,7 @@ impl ExplainReport {
                 integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
                 integrations_in_all: policy.integrations.all.len(),
                 rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
-                verdict: VerdictReport::of(policy, verdict.ok()),
+                verdict: VerdictReport::of(policy, verdict),
                 decision: DecisionReport::of(site, incoming),
                 notes: Vec::new(),
             }
@@ -212,18 +212,17 @@ fn tried_rule(policy: &Policy, index: usize, trace: Trace) -> Option<TriedRule> 
 }
 
 impl VerdictReport {
-    fn of(policy: &Policy, verdict: Option<Verdict>) -> VerdictReport {
-        let integration = verdict.and_then(|verdict| policy.matched(verdict));
+    fn of(policy: &Policy, verdict: Verdict) -> VerdictReport {
+        let integration = policy.matched(verdict);
         let rule = match verdict {
-            Some(Verdict::Bypassed { rule, .. }) => policy.rules.get(rule),
+            Verdict::Bypassed { rule, .. } => policy.rules.get(rule),
             _ => None,
         };
         VerdictReport {
             kind: match verdict {
-                None => "fault",
-                Some(Verdict::Nothing) => "nothing",
-                Some(Verdict::Matched { .. }) => "matched",
-                Some(Verdict::Bypassed { .. }) => "bypassed",
+                Verdict::Nothing => "nothing",
+                Verdict::Matched { .. } => "matched",
+                Verdict::Bypassed { .. } => "bypassed",
             },
             integration: integration.map(|integration| integration.name.clone()),
             room: integration.and_then(|integration| integration.event_id.clone()),
@@ -319,10 +318,7 @@ impl Display for VerdictReport {
         match self.kind {
             "nothing" => f.write_str("no integration matched"),
             "matched" => write!(f, "integration {} matched", name(&self.integration)),
-            "bypassed" => {
-                write!(f, "integration {} matched, bypassed by rule {}", name(&self.integration), name(&self.rule))
-            }
-            _ => f.write_str("none: the request could not be read"),
+            _ => write!(f, "integration {} matched, bypassed by rule {}", name(&self.integration), name(&self.rule)),
         }
     }
 }

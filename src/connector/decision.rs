@@ -5,7 +5,6 @@ use std::fmt;
 use super::outside::Question;
 use super::visit::Visit;
 use crate::policy::ConfigError;
-use crate::request::Fault;
 use crate::session::cookie::{SessionError, SetCookie};
 use crate::session::token::TokenError;
 
@@ -47,9 +46,6 @@ pub enum Exception {
     /// A valid token does not say why the visitor was let go (`rt`), so there is no session to write.
     #[error("the token has no redirect type")]
     NoRedirectType,
-    /// The request cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] Fault),
     /// The published configuration cannot be used.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
@@ -64,7 +60,6 @@ impl Exception {
         match self {
             Exception::NoRedirectType | Exception::Configuration(ConfigError::Shape { .. }) => "TypeError",
             Exception::Configuration(ConfigError::Syntax { .. }) => "SyntaxError",
-            Exception::Unreadable(_) => "URIError",
             Exception::Outside(_) => "Error",
             _ => "ConnectorException",
         }

@@ -15,7 +15,7 @@ use bumpalo::Bump;
 
 use super::outside::{NoOutside, Outside, resolve};
 use super::visit::{Configuration, Visit, keep};
-use super::{Decision, Exception, Failure, Kind, Reason};
+use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, RequestParts, RequestView};
@@ -97,7 +97,7 @@ impl<'r> Incoming<'r> {
 pub struct Reply {
     /// Forward or answer.
     pub outcome: Outcome,
-    /// What the program said; `None` where it could not (see `failed`).
+    /// What the program said; `None` where it was not asked.
     pub verdict: Option<Verdict>,
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
     pub failed: Option<String>,
@@ -155,8 +155,8 @@ pub fn handle_with(site: Site<'_>, incoming: &Incoming<'_>, outside: &dyn Outsid
 /// What the program and the connector say of one request, before it becomes a response.
 #[derive(Debug)]
 pub struct Examination<'v> {
-    /// What the program says; `None` where it could not say anything.
-    pub verdict: Option<Verdict>,
+    /// What the program says.
+    pub verdict: Verdict,
     /// The URL without the token, which the triggers saw.
     pub pure_url: &'v str,
     /// What follows from it.
@@ -184,14 +184,7 @@ pub fn examine<'v>(
 ) -> Examination<'v> {
     let pure_url = keep(without_token(incoming.url), arena);
     let view = incoming.view(pure_url);
-    let verdict = match site.policy.program.evaluate(&view, scratch) {
-        Ok(verdict) => verdict,
-        Err(fault) => {
-            let exception = Exception::Unreadable(fault);
-            let failure = Failure { exception, cookies: Vec::new() };
-            return Examination { verdict: None, pure_url, outcome: Examined::Failed(FailureClass::Internal, failure) };
-        }
-    };
+    let verdict = site.policy.program.evaluate(&view, scratch);
     let outcome = match verdict {
         Verdict::Bypassed { .. } => Examined::Bypassed,
         _ => {
@@ -206,7 +199,7 @@ pub fn examine<'v>(
             }
         }
     };
-    Examination { verdict: Some(verdict), pure_url, outcome }
+    Examination { verdict, pure_url, outcome }
 }
 
 fn visit<'v>(

@@ -1,8 +1,7 @@
 //! Queue-it's triggers → expressions (protocol, section 1), exactly as the engine evaluates them.
 //!
 //! The fields behind the expressions (`trigger.*`) are never missing. What is already clear from the configuration is
-//! folded: a trigger that can never be true becomes `false`. A cookie is read even so, because the engine gives up on
-//! a request whose cookie is broken.
+//! folded: a trigger that can never be true becomes `false`.
 
 use super::document::{Node, Value, number};
 use super::integration::{ConfigError, number_text};
@@ -49,19 +48,17 @@ fn lower_part(part: &Node, place: &str, normalized: bool) -> Result<Condition, C
         Some("Equals") => Ok(subject.equals(value_to_compare(part, place, ignore_case)?, negative)),
         Some("Contains") => Ok(match value_to_compare(part, place, ignore_case)? {
             // `*` stands for any text but the empty one, and then negation counts for nothing.
-            Compare::Text(star) if star == "*" && negative => subject.constant(true),
-            compare => negate(subject.contains(&compare), negative, &subject),
+            Compare::Text(star) if star == "*" && negative => Condition::Constant(true),
+            compare => negate(subject.contains(&compare), negative),
         }),
-        Some("EqualsAny") => {
-            Ok(negate(subject.equals_any(values_to_compare(part, place, ignore_case)?), negative, &subject))
-        }
+        Some("EqualsAny") => Ok(negate(subject.equals_any(values_to_compare(part, place, ignore_case)?), negative)),
         Some("ContainsAny") => {
             let values = values_to_compare(part, place, ignore_case)?;
             let any = values.iter().map(|compare| subject.contains(compare)).collect();
-            Ok(negate(subject.reading(chain(Connective::Or, any)), negative, &subject))
+            Ok(negate(chain(Connective::Or, any), negative))
         }
         // So is an unknown operator.
-        _ => Ok(subject.constant(false)),
+        _ => Ok(Condition::Constant(false)),
     }
 }
 
@@ -70,8 +67,6 @@ fn lower_part(part: &Node, place: &str, normalized: bool) -> Result<Condition, C
 enum Subject {
     /// A text of the request.
     Value(Operand),
-    /// A text that may turn out to be broken, so that it has to be read in any case.
-    Cookie(Operand),
     /// Always the empty text.
     Empty,
 }
@@ -91,7 +86,7 @@ impl Subject {
                 _ => Subject::Empty,
             },
             Some("CookieValidator") => match name(part, "CookieName", place)? {
-                Some(name) => Subject::Cookie(entry(Field::TriggerCookies, name)),
+                Some(name) => Subject::Value(entry(Field::TriggerCookies, name)),
                 None => Subject::Empty,
             },
             Some("HttpHeaderValidator") => match name(part, "HttpHeaderName", place)? {
@@ -111,37 +106,20 @@ impl Subject {
     fn upper_cased(self) -> Subject {
         match self {
             Subject::Value(inner) => Subject::Value(upper(inner)),
-            Subject::Cookie(inner) => Subject::Cookie(upper(inner)),
             Subject::Empty => Subject::Empty,
-        }
-    }
-
-    /// Always `value`.
-    fn constant(&self, value: bool) -> Condition {
-        self.reading(Condition::Constant(value))
-    }
-
-    /// The same condition, but never without having read a cookie: everything contains the empty text.
-    fn reading(&self, condition: Condition) -> Condition {
-        match (self, condition) {
-            (Subject::Cookie(operand), Condition::Constant(value)) => {
-                let always = compare(operand.clone(), Test::Contains(Box::from(*b"")));
-                if value { always } else { Condition::Not(Box::new(always)) }
-            }
-            (_, condition) => condition,
         }
     }
 
     fn equals(&self, with: Compare, negative: bool) -> Condition {
         let relation = if negative { Relation::Ne } else { Relation::Eq };
         match (self, with) {
-            (Subject::Value(operand) | Subject::Cookie(operand), Compare::Text(text)) => {
+            (Subject::Value(operand), Compare::Text(text)) => {
                 let literal = Literal::Bytes(text.into_bytes().into());
                 compare(operand.clone(), Test::Order(relation, Right::Literal(literal)))
             }
             (Subject::Empty, Compare::Text(text)) => Condition::Constant(text.is_empty() != negative),
             // A text is never strictly equal to a number.
-            (_, Compare::Other(_)) => self.constant(negative),
+            (_, Compare::Other(_)) => Condition::Constant(negative),
         }
     }
 
@@ -151,9 +129,7 @@ impl Subject {
             Subject::Empty => Condition::Constant(text.is_empty()),
             _ if matches!(what, Compare::Text(text) if text == "*") => self.equals(Compare::Text(String::new()), true),
             Subject::Value(_) if text.is_empty() => Condition::Constant(true),
-            Subject::Value(operand) | Subject::Cookie(operand) => {
-                compare(operand.clone(), Test::Contains(text.as_bytes().into()))
-            }
+            Subject::Value(operand) => compare(operand.clone(), Test::Contains(text.as_bytes().into())),
         }
     }
 
@@ -166,8 +142,8 @@ impl Subject {
         }
         match self {
             Subject::Empty => Condition::Constant(texts.iter().any(|text| text.is_empty())),
-            _ if texts.is_empty() => self.constant(false),
-            Subject::Value(operand) | Subject::Cookie(operand) => compare(operand.clone(), Test::In(Set::Bytes(texts))),
+            _ if texts.is_empty() => Condition::Constant(false),
+            Subject::Value(operand) => compare(operand.clone(), Test::In(Set::Bytes(texts))),
         }
     }
 }
@@ -228,10 +204,10 @@ fn elements<'n, 't>(node: &'n Node<'t>, place: &str) -> Result<&'n [Node<'t>], C
     node.as_array().ok_or_else(|| ConfigError::shape(node, place, "an array"))
 }
 
-fn negate(condition: Condition, negative: bool, subject: &Subject) -> Condition {
+fn negate(condition: Condition, negative: bool) -> Condition {
     match condition {
         condition if !negative => condition,
-        Condition::Constant(value) => subject.constant(!value),
+        Condition::Constant(value) => Condition::Constant(!value),
         Condition::Not(inner) => *inner,
         condition => Condition::Not(Box::new(condition)),
     }
@@ -337,10 +313,7 @@ mod tests {
                     .to_owned(),
                 r#"trigger.body ne "" or trigger.body contains "5""#,
             ),
-            (
-                format!(r#"{cookie}, "Operator": "Unknown", "IsNegative": true"#),
-                r#"not trigger.cookies["a b"] contains """#,
-            ),
+            (format!(r#"{cookie}, "Operator": "Unknown", "IsNegative": true"#), "false"),
         ];
         for (json, text) in cases {
             assert_eq!(Expression { root: part(&json) }.to_string(), text, "{json}");
@@ -407,15 +380,6 @@ mod tests {
         ] {
             let Err(ConfigError::Shape { place: found, .. }) = lowered(&triggers) else { panic!("{triggers}") };
             assert_eq!(found, place, "{triggers}");
-        }
-    }
-
-    #[test]
-    fn a_cookie_is_read_even_where_the_outcome_is_clear() {
-        let cookie = r#""ValidatorType": "CookieValidator", "CookieName": "a""#;
-        for rest in [r#""Operator": "Unknown""#, r#""Operator": "Contains", "ValueToCompare": "*", "IsNegative": true"#]
-        {
-            assert!(!matches!(part(&format!("{cookie}, {rest}")), Condition::Constant(_)), "{rest}");
         }
     }
 }

@@ -6,13 +6,13 @@ use super::code::{self, Node, Predicate, Source, SourceId};
 use super::evaluate::Evaluation;
 use super::{Program, Rule, Verdict};
 use crate::language::expression::{Argument, Base, Condition, Connective, Index, Operand};
-use crate::request::{Fault, Subject, Value, is_secret_entry, is_secret_field, without_secrets};
+use crate::request::{Subject, Value, is_secret_entry, is_secret_field, without_secrets};
 
 /// How a verdict came about.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// The same as [`Program::evaluate`] says.
-    pub verdict: Result<Verdict, Fault>,
+    pub verdict: Verdict,
     /// Each entry that was tried, in order; the last one matched if any did.
     pub entries: Vec<(usize, Trace)>,
     /// Each bypass rule of the matched entry that was tried, by index into [`super::Site::rules`], in order.
@@ -39,9 +39,8 @@ impl Program {
     pub fn explain<S: Subject>(&self, subject: &S) -> Explanation {
         let arena = Bump::new();
         let tracer = Tracer { evaluation: Evaluation::new(&self.code, subject, &arena) };
-        let mut explanation = Explanation { verdict: Ok(Verdict::Nothing), entries: Vec::new(), rules: Vec::new() };
-        let verdict = self.trace_entries(&tracer, &mut explanation);
-        explanation.verdict = subject.fault().map_or(Ok(verdict), Err);
+        let mut explanation = Explanation { verdict: Verdict::Nothing, entries: Vec::new(), rules: Vec::new() };
+        explanation.verdict = self.trace_entries(&tracer, &mut explanation);
         explanation
     }
 

@@ -9,7 +9,7 @@
 use bumpalo::Bump;
 
 use crate::language::Expression;
-use crate::request::{Fault, Subject};
+use crate::request::Subject;
 
 mod code;
 mod compile;
@@ -139,15 +139,13 @@ impl Program {
     }
 
     /// Decides about one request. Entries and rules are tried in order.
-    pub fn evaluate<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> Result<Verdict, Fault> {
-        let evaluation = Evaluation::new(&self.code, subject, scratch.fresh());
-        let verdict = self.decide(&evaluation);
-        subject.fault().map_or(Ok(verdict), Err)
+    pub fn evaluate<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> Verdict {
+        self.decide(&Evaluation::new(&self.code, subject, scratch.fresh()))
     }
 
     /// Whether any entry matches; for a program of one expression: whether it is true.
-    pub fn matches<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> Result<bool, Fault> {
-        Ok(self.evaluate(subject, scratch)? != Verdict::Nothing)
+    pub fn matches<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> bool {
+        self.evaluate(subject, scratch) != Verdict::Nothing
     }
 
     /// What a host must supply.

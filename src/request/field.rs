@@ -347,7 +347,8 @@ fields! {
     TriggerNormalizedHostName = "trigger.normalized.host_name": Bytes, A, A, A;
     /// Path of the normalised URL.
     TriggerNormalizedPagePath = "trigger.normalized.page_path": Bytes, A, A, A;
-    /// Decoded cookies by name; an absent cookie is the empty text, the last of several wins.
+    /// Decoded cookies by name; an absent cookie is the empty text, the last of several wins. A cookie whose escapes
+    /// are broken is compared as it is: the official adapter throws, and its wrapper then lets the visitor pass.
     TriggerCookies = "trigger.cookies": MapBytes, A, A, A;
     /// Headers by lower-case name; an absent header is the empty text, repeats are joined with `, `.
     TriggerHeaders = "trigger.headers": MapBytes, A, A, A;

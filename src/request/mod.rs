@@ -23,4 +23,4 @@ pub use owned::{OwnedRequest, OwnedValue};
 pub(crate) use secret::{is_secret_entry, is_secret_field, without_secrets};
 pub use url::UrlParts;
 pub use value::{Type, Value};
-pub use view::{Facts, Fault, NoFacts, RequestParts, RequestView, Subject};
+pub use view::{Facts, NoFacts, RequestParts, RequestView, Subject};

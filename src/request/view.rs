@@ -1,7 +1,7 @@
 //! One request, borrowed from its host.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use bumpalo::Bump;
@@ -25,19 +25,6 @@ pub trait Subject {
     fn entry<'a>(&'a self, field: FieldId, key: &[u8], arena: &'a Bump) -> Option<Value<'a>> {
         self.field(field, arena)?.get(key)
     }
-
-    /// What went wrong while fields were read, if anything did. A verdict reached in spite of it must not be used.
-    fn fault(&self) -> Option<Fault> {
-        None
-    }
-}
-
-/// What can go wrong while a request is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// A trigger asked for a cookie whose percent-encoding is broken (protocol, section 3 "Reading").
-    #[error("a cookie that a trigger asks for is not validly percent-encoded")]
-    MalformedCookie,
 }
 
 /// Facts about a connection that are not in the HTTP request itself: geography, TLS, bots. Supplied by the host.
@@ -88,19 +75,12 @@ pub struct RequestView<'r> {
     url: OnceCell<UrlParts<'r>>,
     pure_url: OnceCell<UrlParts<'r>>,
     normalized_url: OnceCell<Cow<'r, str>>,
-    fault: Cell<Option<Fault>>,
 }
 
 impl<'r> RequestView<'r> {
     /// Wraps what the host tells; does no work.
     pub fn new(parts: RequestParts<'r>) -> Self {
-        RequestView {
-            parts,
-            url: OnceCell::new(),
-            pure_url: OnceCell::new(),
-            normalized_url: OnceCell::new(),
-            fault: Cell::new(None),
-        }
+        RequestView { parts, url: OnceCell::new(), pure_url: OnceCell::new(), normalized_url: OnceCell::new() }
     }
 
     /// What the host told.
@@ -197,11 +177,10 @@ impl<'r> RequestView<'r> {
             return raw;
         }
         let mut decoded = BumpVec::with_capacity_in(raw.len(), arena);
-        if cookies::decode_component(raw, &mut decoded).is_err() {
-            self.fault.set(Some(Fault::MalformedCookie));
-            return b"";
+        match cookies::decode_component(raw, &mut decoded) {
+            Ok(()) => decoded.into_bump_slice(),
+            Err(_) => raw,
         }
-        decoded.into_bump_slice()
     }
 
     fn standard<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
@@ -278,10 +257,6 @@ impl Subject for RequestView<'_> {
             )),
             field => self.standard(field, arena)?.get(key),
         }
-    }
-
-    fn fault(&self) -> Option<Fault> {
-        self.fault.get()
     }
 }
 

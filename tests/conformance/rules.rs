@@ -52,8 +52,8 @@ fn run_case(case: &Value, scheme: &Scheme) -> Result<(), String> {
             let expected = case["expect"].as_bool().expect("true or false");
             let program = Program::single(&expression, &lists);
             let by_program = program.matches(&subject, &mut Scratch::default());
-            if by_program != Ok(expected) {
-                return Err(format!("the program says {by_program:?} with {}", case["fields"]));
+            if by_program != expected {
+                return Err(format!("the program says {by_program} with {}", case["fields"]));
             }
             let by_reference = oracle::evaluate(&expression, &subject, &lists);
             if by_reference != expected {

@@ -27,7 +27,7 @@ pub(super) fn reply(site: Site<'_>, incoming: &Incoming<'_>, examination: &Exami
         Examined::Failed(class, failure) => {
             let why = failure.exception.to_string();
             let failed = failed(*class, &site.policy.settings.failure, site.identity, why, &failure.cookies);
-            return Reply { verdict: examination.verdict, ..failed };
+            return Reply { verdict: Some(examination.verdict), ..failed };
         }
         Examined::Decided(decision) => decision,
     };
@@ -45,20 +45,20 @@ pub(super) fn reply(site: Site<'_>, incoming: &Incoming<'_>, examination: &Exami
             response_headers: common(site.identity, &decision.cookies),
         },
     };
-    Reply { outcome, verdict: examination.verdict, failed: None, label: decision.reason.label() }
+    Reply { outcome, verdict: Some(examination.verdict), failed: None, label: decision.reason.label() }
 }
 
-fn bypassed(site: Site<'_>, verdict: Option<Verdict>) -> Reply {
+fn bypassed(site: Site<'_>, verdict: Verdict) -> Reply {
     let outcome = Outcome::Forward {
         request_headers: vec![(VERDICT_HEADER, format!("bypass;rule={}", Enc(rule_id(site.policy, verdict))))],
         response_headers: common(site.identity, &[]),
     };
-    Reply { outcome, verdict, failed: None, label: "bypass" }
+    Reply { outcome, verdict: Some(verdict), failed: None, label: "bypass" }
 }
 
-fn rule_id(policy: &Policy, verdict: Option<Verdict>) -> &str {
+fn rule_id(policy: &Policy, verdict: Verdict) -> &str {
     match verdict {
-        Some(Verdict::Bypassed { rule, .. }) => policy.rules.get(rule).map_or("", |rule| &rule.id),
+        Verdict::Bypassed { rule, .. } => policy.rules.get(rule).map_or("", |rule| &rule.id),
         _ => "",
     }
 }

@@ -60,21 +60,16 @@ fn by_configuration(case: &Value, visit: &Visit<'_>, mocks: &Mocks<'_>) -> Answe
         None => case["integration"].to_string(),
     };
     let integrations = Integrations::parse(&configuration, case["mocks"]["normalization"] == json!(true));
-    let matched = match &integrations {
-        Ok(integrations) => matching(case, integrations),
-        Err(_) => Ok(None),
-    };
-    let outcome = match (&integrations, matched) {
-        (_, Err(exception)) => Err(Failure { exception, cookies: Vec::new() }),
-        (Err(error), _) => resolve(visit, Configuration::Refused(error), mocks),
-        (Ok(integrations), Ok(matched)) => {
+    let matched = integrations.as_ref().ok().and_then(|integrations| matching(case, integrations));
+    let configuration = match &integrations {
+        Err(error) => Configuration::Refused(error),
+        Ok(integrations) => {
             let matched = matched.map(|index| &integrations.all[index]);
-            resolve(visit, Configuration::InForce { version: &integrations.version, matched }, mocks)
+            Configuration::InForce { version: &integrations.version, matched }
         }
     };
-    let mut answer = describe(outcome, visit);
+    let mut answer = describe(resolve(visit, configuration, mocks), visit);
     // The record tells what matched even where the engine did not come to look, and its name as it is written.
-    let matched = integrations.as_ref().ok().and_then(|all| matching(case, all).ok()?);
     let matched = matched.filter(|_| !visit.pure_url.is_empty());
     let name = matched.map_or(Value::Null, |index| case["integration"]["Integrations"][index]["Name"].clone());
     answer.insert("matched_index".into(), json!(matched));
@@ -82,7 +77,7 @@ fn by_configuration(case: &Value, visit: &Visit<'_>, mocks: &Mocks<'_>) -> Answe
     answer
 }
 
-fn matching(case: &Value, integrations: &Integrations) -> Result<Option<usize>, Exception> {
+fn matching(case: &Value, integrations: &Integrations) -> Option<usize> {
     let entries = integrations.all.iter().map(|all| Entry { when: all.when.clone(), bypass: Vec::new() }).collect();
     let program = Program::compile(&Site { entries, ..Site::default() });
     let headers = headers(case);
@@ -97,9 +92,9 @@ fn matching(case: &Value, integrations: &Integrations) -> Result<Option<usize>, 
         received_ms: integer(case, "now_ms"),
         facts: &NoFacts,
     });
-    match program.evaluate(&view, &mut Scratch::default())? {
-        Verdict::Nothing => Ok(None),
-        Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => Ok(Some(entry)),
+    match program.evaluate(&view, &mut Scratch::default()) {
+        Verdict::Nothing => None,
+        Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => Some(entry),
     }
 }
 
