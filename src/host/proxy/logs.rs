@@ -1,5 +1,7 @@
 //! Structured logs on standard error: one line for each request, and for whatever happens to the policy.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -15,7 +17,8 @@ pub enum LogFormat {
 /// variable `VELVETROPE_LOG` filters them (`info` by default). They hold no tokens, cookies, secrets or queries.
 pub fn init_logs(format: LogFormat) {
     let filter = EnvFilter::try_from_env("VELVETROPE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(coloured).with_writer(std::io::stderr);
     let _ = match format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).with_target(false).try_init(),
