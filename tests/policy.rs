@@ -114,7 +114,7 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
     let verdict = policy.program.evaluate(&view, &mut Scratch::default());
     match (verdict, policy.matched(verdict)) {
         (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules[rule].id),
-        (_, Some(integration)) => integration.name.clone(),
+        (_, Some(integration)) => integration.title().to_owned(),
         (_, None) => "nothing".to_owned(),
     }
 }
@@ -172,9 +172,10 @@ fn compile(folder: &Path) -> (Option<Policy>, Vec<Finding>) {
 fn describe(policy: &Policy) -> String {
     let mut text = String::new();
     for integration in &policy.integrations.all {
-        let Integration { name, action, event_id, queue_domain, when, .. } = integration;
-        let (room, domain) = (event_id.as_deref().unwrap_or("-"), queue_domain.as_deref().unwrap_or("-"));
-        let _ = writeln!(text, "{name}: {action:?}, room {room} at {domain}, when {when}");
+        let Integration { action, event_id, queue_domain, when, .. } = integration;
+        let (title, room) = (integration.title(), event_id.as_deref().unwrap_or("-"));
+        let domain = queue_domain.as_deref().unwrap_or("-");
+        let _ = writeln!(text, "{title}: {action:?}, room {room} at {domain}, when {when}");
         for (_, rule) in policy.rules_of(integration) {
             let draft = if rule.enabled { "" } else { "draft " };
             let _ = writeln!(text, "  {draft}{}: {}", rule.id, rule.expression);

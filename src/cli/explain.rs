@@ -191,7 +191,7 @@ fn tried(policy: &Policy, index: usize, trace: Trace) -> Option<TriedIntegration
     let integration = policy.integrations.all.get(index)?;
     Some(TriedIntegration {
         index,
-        name: integration.name.clone(),
+        name: integration.title().to_owned(),
         action: show::action(integration.action),
         room: integration.event_id.clone(),
         matched: trace.result == Some(true),
@@ -224,7 +224,7 @@ impl VerdictReport {
                 Verdict::Matched { .. } => "matched",
                 Verdict::Bypassed { .. } => "bypassed",
             },
-            integration: integration.map(|integration| integration.name.clone()),
+            integration: integration.map(|integration| integration.title().to_owned()),
             room: integration.and_then(|integration| integration.event_id.clone()),
             rule: rule.map(|rule| rule.id.clone()),
         }

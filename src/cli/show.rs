@@ -89,7 +89,7 @@ impl ShowReport {
 impl IntegrationReport {
     fn of(policy: &Policy, integration: &Integration) -> IntegrationReport {
         IntegrationReport {
-            name: integration.name.clone(),
+            name: integration.title().to_owned(),
             action: action(integration.action),
             room: integration.event_id.clone(),
             when: integration.when.to_string(),

@@ -27,7 +27,7 @@ pub struct CancelConfig<'v> {
     /// Version of the configuration.
     pub version: &'v str,
     /// Name of the action.
-    pub action_name: &'v str,
+    pub action_name: Option<&'v str>,
 }
 
 impl<'v> CancelConfig<'v> {
@@ -42,7 +42,7 @@ impl<'v> CancelConfig<'v> {
             cookie_http_only: integration.cookie_http_only,
             cookie_secure: integration.cookie_secure,
             version,
-            action_name: &integration.name,
+            action_name: integration.name.as_deref(),
         }
     }
 
@@ -78,13 +78,13 @@ pub(super) fn cancel<'v>(
             reason: Reason::SessionCancelled,
             queue_id: Some(first.queue_id),
             redirect_type: Some(first.redirect_type),
-            action_name: Some(config.action_name),
+            action_name: config.action_name,
             redirect: Some(redirect::cancel(visit, config, queue_domain, &sessions, target)),
             cookies: config.cookies().delete_present(visit, config.waiting_rooms),
             ..decision
         },
         // The official engine mixes up two arguments here and reports the name as redirect type. Nothing that a
         // visitor sees depends on it.
-        None => Decision { reason: Reason::NoSessionToCancel, redirect_type: Some(config.action_name), ..decision },
+        None => Decision { reason: Reason::NoSessionToCancel, redirect_type: config.action_name, ..decision },
     })
 }

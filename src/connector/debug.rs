@@ -116,7 +116,7 @@ impl<'v> Debug<'v> {
 
     pub fn of_match(&mut self, version: &str, matched: Option<&Integration>) {
         self.set("ConfigVersion", version);
-        self.set("MatchedConfig", matched.map_or("NULL", |integration| &integration.name));
+        self.set("MatchedConfig", matched.map_or("NULL", |integration| integration.name.as_deref().unwrap_or("null")));
     }
 
     pub fn of_queue(&mut self, visit: &Visit<'v>, config: Option<&QueueConfig<'v>>, target: &str) {
@@ -192,7 +192,7 @@ fn describe_queue(config: &QueueConfig<'_>) -> String {
         ("EventId", text(config.event_id)),
         ("AllowedWaitingRoomIds", config.involved_rooms.join(",")),
         ("Version", config.version.into()),
-        ("ActionName", config.action_name.into()),
+        ("ActionName", text(config.action_name)),
         ("QueueDomain", text(config.queue_domain)),
         ("QueuePathPrefix", config.queue_path_prefix.unwrap_or_default().into()),
         ("CookieDomain", text(config.cookie_domain)),
@@ -220,7 +220,7 @@ fn describe_cancel(config: &CancelConfig<'_>) -> String {
         ("CookieDomain", text(config.cookie_domain)),
         ("IsCookieHttpOnly", config.cookie_http_only.to_string()),
         ("IsCookieSecure", config.cookie_secure.to_string()),
-        ("ActionName", config.action_name.into()),
+        ("ActionName", text(config.action_name)),
     ]);
     describe(&parts)
 }

@@ -146,11 +146,11 @@ impl<'v> Decision<'v> {
     }
 
     /// An integration says to let the visitor alone.
-    pub(super) fn ignore(visit: &Visit<'v>, name: &'v str) -> Decision<'v> {
+    pub(super) fn ignore(visit: &Visit<'v>, name: Option<&'v str>) -> Decision<'v> {
         Decision {
             kind: Some(Kind::Ignore),
             reason: Reason::Ignored,
-            action_name: Some(name),
+            action_name: name,
             ajax: Some(visit.is_ajax()),
             ..Decision::nothing()
         }

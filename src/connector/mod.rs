@@ -65,7 +65,7 @@ fn by_configuration<'v>(
             let config = CancelConfig::of(integration, version, visit.arena);
             Ok(cancel::cancel(visit, &config, visit.page_url(), debug)?)
         }
-        Action::Ignore => Ok(Decision::ignore(visit, &integration.name)),
+        Action::Ignore => Ok(Decision::ignore(visit, integration.name.as_deref())),
     }
 }
 

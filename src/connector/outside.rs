@@ -64,7 +64,7 @@ pub struct QueueIdUse<'v> {
     /// How often it may be used.
     pub usage_limit: Number,
     /// The integration's name.
-    pub action_name: &'v str,
+    pub action_name: Option<&'v str>,
     /// The absolute URL asked for.
     pub url: &'v str,
     /// The visitor's address.
@@ -81,7 +81,7 @@ pub struct DirectPassCall<'v> {
     /// The waiting room.
     pub event_id: &'v str,
     /// The integration's name.
-    pub action_name: &'v str,
+    pub action_name: Option<&'v str>,
     /// The absolute URL asked for, token included.
     pub protected_url: &'v str,
     /// Key to the service.

@@ -41,7 +41,7 @@ pub struct QueueConfig<'v> {
     /// Version of the configuration.
     pub version: &'v str,
     /// Name of the action.
-    pub action_name: &'v str,
+    pub action_name: Option<&'v str>,
     /// Whether each use of a queue id is to be verified.
     pub verify_queue_id: bool,
     /// How often a queue id may be used.
@@ -64,7 +64,7 @@ impl<'v> QueueConfig<'v> {
             cookie_http_only: integration.cookie_http_only,
             cookie_secure: integration.cookie_secure,
             version,
-            action_name: &integration.name,
+            action_name: integration.name.as_deref(),
             verify_queue_id: integration.verify_queue_id,
             queue_id_usage_limit: integration.queue_id_usage_limit,
         }
@@ -341,7 +341,7 @@ impl<'v> Queue<'_, 'v> {
             kind: Some(Kind::Queue),
             reason,
             event_id: Some(self.checked.event_id),
-            action_name: Some(self.config.action_name),
+            action_name: self.config.action_name,
             waiting_rooms: Some(self.config.involved_rooms.iter().map(String::as_str).collect()),
             ajax: Some(self.visit.is_ajax()),
             ..Decision::nothing()

@@ -42,7 +42,7 @@ impl<'v> Place<'_, 'v> {
         write(self.visit, |url| {
             url.base(self.visit, self.queue_domain, self.config.queue_path_prefix)?;
             let (customer, event, sdk, name) =
-                (Enc(self.visit.customer_id), Enc(self.event_id), self.visit.sdk, Enc(action_name));
+                (Enc(self.visit.customer_id), Enc(self.event_id), self.visit.sdk, Enc(action_name.unwrap_or_default()));
             write!(url.text, "{path}?c={customer}&e={event}&ver={sdk}&cver={version}&man={name}")?;
             url.encoded("cid", culture.unwrap_or_default())?;
             url.encoded("l", layout.unwrap_or_default())?;

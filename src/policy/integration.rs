@@ -77,8 +77,8 @@ pub enum RedirectLogic {
 /// One integration. Text that is null or missing is `None`, except where it says otherwise.
 #[derive(Clone, Debug)]
 pub struct Integration {
-    /// `Name`: `unspecified` where missing, empty where null.
-    pub name: String,
+    /// `Name`; `unspecified` where it is missing (but in an Ignore, which then has none, like one whose name is null).
+    pub name: Option<String>,
     /// `ActionType`.
     pub action: Action,
     /// `EventId`, the room's id.
@@ -115,6 +115,13 @@ pub struct Integration {
     pub normalization: bool,
     /// The triggers, lowered.
     pub when: Expression,
+}
+
+impl Integration {
+    /// What to call it in front of people.
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or("without a name")
+    }
 }
 
 impl Integrations {
@@ -212,10 +219,11 @@ impl<'n, 't> Reader<'n, 't> {
         })
     }
 
-    fn name(&self) -> Result<String, ConfigError> {
+    fn name(&self) -> Result<Option<String>, ConfigError> {
         match self.node.get("Name") {
-            None => Ok("unspecified".to_owned()),
-            Some(_) => Ok(self.text("Name")?.unwrap_or_default()),
+            None if self.action() == Action::Ignore => Ok(None),
+            None => Ok(Some("unspecified".to_owned())),
+            Some(_) => self.text("Name"),
         }
     }
 

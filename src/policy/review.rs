@@ -66,7 +66,7 @@ pub(super) fn review(file: File, root: &Node, integrations: &Integrations) {
     let nodes = root.get("Integrations").and_then(Node::as_array).unwrap_or_default();
     let mut catch_all = None;
     for ((node, integration), number) in nodes.iter().zip(&integrations.all).zip(1..) {
-        let subject = format!("integration {number} ({})", integration.name);
+        let subject = format!("integration {number} ({})", integration.title());
         let reviewer = Reviewer { file, node, integration, subject };
         reviewer.review();
         if let Some(earlier) = catch_all {

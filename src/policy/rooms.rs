@@ -291,7 +291,7 @@ impl Placement {
         let event_id = room.event_id().to_owned();
         let Room { velvetrope, .. } = room;
         Integration {
-            name: room.name,
+            name: Some(room.name),
             action: Action::Queue,
             event_id: Some(event_id),
             involved_rooms: Vec::new(),

@@ -142,7 +142,7 @@ impl<'p> Run<'p> {
         let rules = rules.filter(|(rule, matched)| rule.enabled && !**matched);
         TestReport {
             unmatched: Unmatched {
-                integrations: integrations.map(|(index, found)| format!("{} {}", index + 1, found.name)).collect(),
+                integrations: integrations.map(|(index, found)| format!("{} {}", index + 1, found.title())).collect(),
                 rules: rules.map(|(rule, _)| title(rule)).collect(),
             },
             passed: self.cases.len() - failed,

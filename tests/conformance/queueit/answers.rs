@@ -53,18 +53,6 @@ pub fn session_is_recognised(expected: &mut Value, case: &Value) {
     };
 }
 
-/// The name of an action is a text.
-pub fn null_name_is_empty(expected: &mut Value, case: &Value) {
-    let index = expected["matched_index"].as_u64().unwrap_or_default() as usize;
-    let integration = &case["integration"]["Integrations"][index];
-    if integration.get("Name") != Some(&Value::Null) {
-        return;
-    }
-    let is_cancel_of_nothing = expected["action"] == json!("Cancel") && expected["do_redirect"] == json!(false);
-    let field = if is_cancel_of_nothing { "redirect_type" } else { "action_name" };
-    expected[field] = json!("");
-}
-
 /// Every JSON parser has its own words for what is wrong.
 pub fn json_error_is_ours(expected: &mut Value, case: &Value) {
     if expected["error"]["kind"] != json!("SyntaxError") {

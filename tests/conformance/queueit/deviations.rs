@@ -85,7 +85,6 @@ fn derive(answer: &str, case: &Value) -> Value {
     match answer {
         "no cookie" => answers::no_cookie(&mut expected),
         "the session is recognised" => answers::session_is_recognised(&mut expected, case),
-        "a null name is an empty one" => answers::null_name_is_empty(&mut expected, case),
         "our JSON parser says what is wrong" => answers::json_error_is_ours(&mut expected, case),
         "the URL without tokens means the same" => edge_answers::url_means_the_same(&mut expected, case),
         "the token is refused" => edge_answers::token_is_refused(&mut expected, case),

@@ -115,7 +115,7 @@ fn local_queue(case: &Value, visit: &Visit<'_>, mocks: &Mocks<'_>) -> Answer {
         cookie_http_only: local["is_cookie_http_only"] == json!(true),
         cookie_secure: local["is_cookie_secure"] == json!(true),
         version: &version,
-        action_name: local["action_name"].as_str().unwrap_or("unspecified"),
+        action_name: local["action_name"].as_str().or(Some("unspecified")),
         verify_queue_id: false,
         queue_id_usage_limit: Number::Missing,
     });
@@ -135,7 +135,7 @@ fn local_cancel(case: &Value, visit: &Visit<'_>, mocks: &Mocks<'_>) -> Answer {
         cookie_http_only: local["is_cookie_http_only"] == json!(true),
         cookie_secure: local["is_cookie_secure"] == json!(true),
         version: &version,
-        action_name: local["action_name"].as_str().unwrap_or("unspecified"),
+        action_name: local["action_name"].as_str().or(Some("unspecified")),
     });
     describe(cancel_local(visit, config.as_ref(), visit.pure_url, mocks), visit)
 }
