@@ -1,8 +1,11 @@
 //! Once warm, an evaluation leaves the heap alone, but for the exceptions that `Program` names.
 
+use velvetrope::connector::edge::handle;
 use velvetrope::language::{Scheme, parse};
 use velvetrope::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
 use velvetrope::request::{Field, OwnedRequest, RequestParts, RequestView};
+
+mod ticketing;
 
 /// One rule for each thing a program can do; each is false, so that all of them are evaluated.
 const RULES: &[&str] = &[
@@ -62,6 +65,28 @@ fn a_warm_evaluation_does_not_allocate() {
         }
     });
     assert_eq!(measured.count_total, 0, "{measured:?}");
+}
+
+/// What a whole decision asks of the heap by now; these figures may only fall.
+#[test]
+fn a_decision_allocates_little() {
+    let ticketing = ticketing::Ticketing::new();
+    for case in ticketing.cases() {
+        let most = match case.label {
+            "bypass" => 4,
+            "pass" => 5,
+            "queue" => 12,
+            "session" => 24,
+            _ => 28,
+        };
+        let headers = case.headers();
+        let incoming = case.incoming(&headers);
+        let mut scratch = Scratch::default();
+        let mut decide = || assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, case.label);
+        decide();
+        let measured = allocation_counter::measure(decide);
+        assert!(measured.count_total <= most, "{}: {measured:?}", case.label);
+    }
 }
 
 #[test]

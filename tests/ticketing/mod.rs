@@ -1,0 +1,113 @@
+//! The policy of `examples/ticketing`, and one request for each way it decides.
+
+use std::path::Path;
+
+use velvetrope::connector::edge::{Identity, Incoming, Secrets, Site};
+use velvetrope::policy::{Policy, Sources};
+use velvetrope::request::NoFacts;
+use velvetrope::session::cookie::{NAME_PREFIX, NewSession};
+use velvetrope::session::token::{TokenFields, sign};
+
+const NOW: i64 = 1_800_000_000;
+const SHOP: &str = "http://tickets.example/shop/seats?row=7";
+const QUEUE_ID: &str = "3a1b2c3d-0000-4000-8000-5e6f70819203";
+
+/// What stays the same from request to request.
+pub struct Ticketing {
+    policy: Policy,
+    secrets: Secrets,
+    identity: Identity,
+}
+
+/// A request, and the label of what is decided about it.
+pub struct Case {
+    pub label: &'static str,
+    url: String,
+    cookie: String,
+}
+
+impl Ticketing {
+    pub fn new() -> Ticketing {
+        let secrets = Secrets::new("a secret of the usual length: 72 characters, as Queue-it hands them out", None);
+        Ticketing { policy: policy(), secrets, identity: Identity::of_host("test") }
+    }
+
+    pub fn site(&self) -> Site<'_> {
+        Site { policy: &self.policy, secrets: &self.secrets, identity: &self.identity }
+    }
+
+    pub fn cases(&self) -> [Case; 5] {
+        let case = |label, url: &str, cookie| Case { label, url: url.to_owned(), cookie };
+        let returning = format!("{SHOP}&queueittoken={}", self.token());
+        [
+            case("pass", "http://tickets.example/", String::new()),
+            case("bypass", "http://tickets.example/shop/tickets/4711/userverified", String::new()),
+            case("queue", SHOP, String::new()),
+            case("session", SHOP, self.session()),
+            case("token", &returning, String::new()),
+        ]
+    }
+
+    fn token(&self) -> String {
+        let fields = TokenFields {
+            event_id: "ticketshop".into(),
+            queue_id: QUEUE_ID.into(),
+            expires: NOW + 60,
+            redirect_type: "queue".into(),
+            ..TokenFields::default()
+        };
+        sign(&fields, self.secrets.current())
+    }
+
+    fn session(&self) -> String {
+        let session =
+            NewSession { event_id: "ticketshop", queue_id: QUEUE_ID, redirect_type: "queue", ..NewSession::default() };
+        let value = session.sign(self.secrets.current(), NOW - 60).replace('=', "%3D").replace('&', "%26");
+        format!("theme=dark; {NAME_PREFIX}ticketshop={value}")
+    }
+}
+
+impl Case {
+    pub fn headers(&self) -> Vec<(&str, &[u8])> {
+        let mut headers: Vec<(&str, &[u8])> = vec![
+            ("host", b"tickets.example"),
+            ("user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+            ("accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+            ("accept-language", b"en-GB,en;q=0.7,da;q=0.3"),
+            ("accept-encoding", b"gzip, deflate, br, zstd"),
+        ];
+        if !self.cookie.is_empty() {
+            headers.push(("cookie", self.cookie.as_bytes()));
+        }
+        headers
+    }
+
+    pub fn incoming<'r>(&'r self, headers: &'r [(&'r str, &'r [u8])]) -> Incoming<'r> {
+        Incoming {
+            method: "GET",
+            url: &self.url,
+            version: "HTTP/1.1",
+            headers,
+            client_ip: Some([203, 0, 113, 7].into()),
+            body: "",
+            now_ms: NOW * 1000,
+            facts: &NoFacts,
+        }
+    }
+}
+
+fn policy() -> Policy {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ticketing");
+    let names = [
+        "velvetrope.toml",
+        "integration.json",
+        "rooms.json",
+        "rules/ticketshop.json",
+        "rules/everywhere.json",
+        "lists/admins.txt",
+    ];
+    let read = |name: &str| (name.to_owned(), std::fs::read(folder.join(name)).expect("a readable file"));
+    let sources: Sources = names.into_iter().map(read).collect();
+    let (policy, findings) = Policy::compile(&sources, None);
+    policy.unwrap_or_else(|| panic!("{findings:#?}"))
+}
