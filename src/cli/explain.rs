@@ -237,7 +237,7 @@ impl DecisionReport {
         let reason = match edge::examine(site, incoming, &NoOutside, &mut scratch, &arena).outcome {
             Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
             Examined::Decided(decision) => decision.reason.to_string(),
-            Examined::Failed(_, failure) => failure.exception.to_string(),
+            Examined::Failed(failure) => failure.exception.to_string(),
         };
         DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
     }

@@ -170,8 +170,8 @@ pub enum Examined<'v> {
     Bypassed,
     /// The connector has decided.
     Decided(Decision<'v>),
-    /// Something failed: why, and what cookies to set all the same.
-    Failed(FailureClass, Failure<'v>),
+    /// The decision itself failed: why, and what cookies to set all the same.
+    Failed(Failure<'v>),
 }
 
 /// Examines one request. Texts of the result are kept in `arena`.
@@ -195,7 +195,7 @@ pub fn examine<'v>(
             };
             match resolve(&visit, configuration, outside) {
                 Ok(decision) => Examined::Decided(decision),
-                Err(failure) => Examined::Failed(FailureClass::Internal, failure),
+                Err(failure) => Examined::Failed(failure),
             }
         }
     };

@@ -21,3 +21,8 @@ pub fn upper<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
     copy.make_ascii_uppercase();
     copy
 }
+
+/// The value of a hexadecimal digit.
+pub(crate) fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::normalize::{hex, trim};
+use super::ascii::hex_digit;
+use super::normalize::trim;
 
 /// A percent escape that is incomplete or not of UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +80,7 @@ fn decode_character<'t>(text: &'t [u8], out: &mut impl Extend<u8>) -> Result<&'t
 
 fn escaped_byte(text: &[u8]) -> Option<u8> {
     match *text {
-        [b'%', high, low, ..] => Some(hex(high)? << 4 | hex(low)?),
+        [b'%', high, low, ..] => Some(hex_digit(high)? << 4 | hex_digit(low)?),
         _ => None,
     }
 }

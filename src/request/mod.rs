@@ -16,8 +16,9 @@ mod url;
 mod value;
 mod view;
 
-pub(crate) use ascii::{lower, upper};
+pub(crate) use ascii::{hex_digit, lower, upper};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
+pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;
 pub use owned::{OwnedRequest, OwnedValue};
 pub(crate) use secret::{is_secret_entry, is_secret_field, without_secrets};

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
+use super::ascii::hex_digit;
+
 /// The path that expressions see (design, decision 5), borrowed where `path` is normal already.
 ///
 /// Escapes of unreserved characters are decoded and other escapes written in upper case; characters that browsers
@@ -47,7 +49,7 @@ enum Escape {
 
 fn escape_at(text: &[u8], at: usize) -> Option<Escape> {
     let &[high, low] = text.get(at + 1..at + 3)? else { return None };
-    let byte = hex(high)? << 4 | hex(low)?;
+    let byte = hex_digit(high)? << 4 | hex_digit(low)?;
     Some(if is_unreserved(byte) {
         Escape::Needless(byte)
     } else if high.is_ascii_lowercase() || low.is_ascii_lowercase() {
@@ -55,16 +57,6 @@ fn escape_at(text: &[u8], at: usize) -> Option<Escape> {
     } else {
         Escape::Canonical
     })
-}
-
-/// The value of a hexadecimal digit.
-pub(crate) fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 fn is_unreserved(byte: u8) -> bool {
@@ -143,7 +135,12 @@ pub fn queueit_normalize(url: &str) -> Cow<'_, str> {
 
 /// Trims what JavaScript's `trim` does.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches(|character: char| (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}')
+    text.trim_matches(is_js_space)
+}
+
+/// What JavaScript's `trim` and `parseInt` take for white space.
+pub(crate) fn is_js_space(c: char) -> bool {
+    c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
 }
 
 /// A quick test that most URLs pass: an absolute http(s) URL with a path, and nothing in it that any step touches.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::request::cookies::{MalformedEscape, decode_component};
+use crate::request::is_js_space;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 
 /// Prints text percent-encoded as the protocol's URLs have it (`ENC`): only letters, digits, `-`, `_`, `.` and `~`
@@ -67,11 +68,6 @@ pub fn lenient_integer(text: &str) -> f64 {
         16 => sign * digits.chars().filter_map(|c| c.to_digit(16)).fold(0.0, |sum, d| sum * 16.0 + f64::from(d)),
         _ => sign * digits.parse().unwrap_or(f64::NAN),
     }
-}
-
-/// What JavaScript's `trim` and `parseInt` take for white space.
-pub fn is_js_space(c: char) -> bool {
-    c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
 }
 
 #[cfg(test)]

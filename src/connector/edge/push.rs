@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use super::{Identity, Outcome, Reply};
+use crate::request::hex_digit;
 use crate::session::Secrets;
 
 /// The largest body that is looked at, in bytes. The configuration is in hexadecimal, so it may be half of that.
@@ -73,8 +74,7 @@ fn opened(body: &[u8], secrets: &Secrets) -> Result<String, String> {
 
 /// Any case; an odd digit at the end is ignored.
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    text.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    text.as_bytes().chunks_exact(2).map(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)).collect()
 }
 
 #[cfg(test)]

@@ -24,9 +24,10 @@ const NO_CACHE: [(&str, &str); 3] = [
 pub(super) fn reply(site: Site<'_>, incoming: &Incoming<'_>, examination: &Examination<'_>) -> Reply {
     let decision = match &examination.outcome {
         Examined::Bypassed => return bypassed(site, examination.verdict),
-        Examined::Failed(class, failure) => {
+        Examined::Failed(failure) => {
             let why = failure.exception.to_string();
-            let failed = failed(*class, &site.policy.settings.failure, site.identity, why, &failure.cookies);
+            let failed =
+                failed(FailureClass::Internal, &site.policy.settings.failure, site.identity, why, &failure.cookies);
             return Reply { verdict: Some(examination.verdict), ..failed };
         }
         Examined::Decided(decision) => decision,

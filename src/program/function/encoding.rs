@@ -8,6 +8,8 @@ use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
+use crate::request::hex_digit;
+
 /// The standard alphabet, with or without padding.
 pub const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -117,5 +119,5 @@ fn utf16_unit(text: &[u8]) -> Option<u32> {
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+    digits.iter().try_fold(0, |value, &digit| Some(value << 4 | u32::from(hex_digit(digit)?)))
 }
