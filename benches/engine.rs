@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
+use bumpalo::Bump;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use velvetrope::language::expression::IpRange;
 use velvetrope::language::{Expression, Scheme, parse};
@@ -19,7 +20,10 @@ fn fresh_request(criterion: &mut Criterion) {
     let program = Program::single(&expression(r#"http.request.uri.path eq "/checkout""#), &Lists::new());
     let mut scratch = Scratch::default();
     criterion.bench_function("fresh request/eq", |bencher| {
-        bencher.iter(|| program.matches(&view(black_box(&owned), &headers), &mut scratch));
+        bencher.iter(|| {
+            let arena = scratch.start();
+            program.matches(&view(black_box(&owned), &headers, arena), arena)
+        });
     });
 }
 
@@ -27,7 +31,8 @@ fn fresh_request(criterion: &mut Criterion) {
 fn operators(criterion: &mut Criterion) {
     let owned = request();
     let headers = headers(&owned);
-    let view = view(&owned, &headers);
+    let arena = Bump::new();
+    let view = view(&owned, &headers, &arena);
     let mut scratch = Scratch::default();
     let mut group = criterion.benchmark_group("operator");
     for (name, text) in [
@@ -43,7 +48,7 @@ fn operators(criterion: &mut Criterion) {
     ] {
         let program = Program::single(&expression(text), &lists());
         group.bench_function(name, |bencher| {
-            bencher.iter(|| program.matches(black_box(&view), &mut scratch));
+            bencher.iter(|| program.matches(black_box(&view), scratch.start()));
         });
     }
     group.finish();
@@ -64,7 +69,10 @@ fn mixed_rules(criterion: &mut Criterion) {
         };
         let program = Program::compile(&site);
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| program.evaluate(&view(black_box(&owned), &headers), &mut scratch));
+            bencher.iter(|| {
+                let arena = scratch.start();
+                program.evaluate(&view(black_box(&owned), &headers, arena), arena)
+            });
         });
     }
     group.finish();
@@ -116,8 +124,8 @@ fn headers(request: &OwnedRequest) -> Vec<(&str, &[u8])> {
     request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
 }
 
-fn view<'r>(request: &'r OwnedRequest, headers: &'r [(&'r str, &'r [u8])]) -> RequestView<'r> {
-    RequestView::new(RequestParts {
+fn view<'r>(request: &'r OwnedRequest, headers: &'r [(&'r str, &'r [u8])], arena: &'r Bump) -> RequestView<'r> {
+    let parts = RequestParts {
         method: &request.method,
         url: &request.url,
         pure_url: &request.url,
@@ -127,5 +135,6 @@ fn view<'r>(request: &'r OwnedRequest, headers: &'r [(&'r str, &'r [u8])]) -> Re
         body: "",
         received_ms: request.received_ms,
         facts: &request.facts,
-    })
+    };
+    RequestView::new(parts, arena)
 }

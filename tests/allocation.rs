@@ -43,7 +43,8 @@ fn a_warm_evaluation_does_not_allocate() {
     let headers: Vec<(&str, &[u8])> =
         owned.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let mut evaluate = || {
-        let view = RequestView::new(RequestParts {
+        let arena = scratch.start();
+        let parts = RequestParts {
             method: &owned.method,
             url: &owned.url,
             pure_url: "https://Shop.example/tickets?a=1",
@@ -53,8 +54,8 @@ fn a_warm_evaluation_does_not_allocate() {
             body: "",
             received_ms: owned.received_ms,
             facts: &owned.facts,
-        });
-        program.evaluate(&view, &mut scratch)
+        };
+        program.evaluate(&RequestView::new(parts, arena), arena)
     };
     for _ in 0..8 {
         assert_eq!(evaluate(), Verdict::Matched { entry: 1 });

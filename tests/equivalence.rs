@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use bumpalo::Bump;
 use proptest::collection::{btree_map, vec};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
 use velvetrope::language::expression::IpRange;
 use velvetrope::language::{Code, Expression, Scheme, parse};
-use velvetrope::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
+use velvetrope::program::{Entry, Hostname, List, Lists, Program, Site, Verdict};
 use velvetrope::request::{OwnedRequest, OwnedValue, Subject, Type};
 
 mod oracle;
@@ -61,11 +62,10 @@ proptest! {
             lists: lists(),
         };
         let program = Program::compile(&site);
-        let mut scratch = Scratch::default();
         for table in &tables {
-            check(&program, &site, table, &mut scratch)?;
+            check(&program, &site, table)?;
         }
-        request.with_view(|view| check(&program, &site, view, &mut scratch))?;
+        request.with_view(|view| check(&program, &site, view))?;
     }
 
     #[test]
@@ -98,7 +98,7 @@ fn in_standard_fields(text: &str) -> Option<String> {
 }
 
 /// The first entry and its first rule that the reference evaluator finds true, against the program's verdict.
-fn check<S: Subject>(program: &Program, site: &Site, subject: &S, scratch: &mut Scratch) -> Result<(), TestCaseError> {
+fn check<S: Subject>(program: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
     let is_true = |expression: &Expression| oracle::evaluate(expression, subject, &site.lists);
     let expected = match site.entries.iter().position(|entry| is_true(&entry.when)) {
         None => Verdict::Nothing,
@@ -110,7 +110,7 @@ fn check<S: Subject>(program: &Program, site: &Site, subject: &S, scratch: &mut 
             }
         }
     };
-    prop_assert_eq!(program.evaluate(subject, scratch), expected);
+    prop_assert_eq!(program.evaluate(subject, &Bump::new()), expected);
     prop_assert_eq!(program.explain(subject).verdict, expected);
     Ok(())
 }

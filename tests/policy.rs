@@ -7,11 +7,12 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bumpalo::Bump;
 use serde_json::Value;
 use velvetrope::host::files;
 use velvetrope::language::Severity;
 use velvetrope::policy::{Finding, Integration, Policy, Sources};
-use velvetrope::program::{Scratch, Verdict};
+use velvetrope::program::Verdict;
 use velvetrope::request::{NoFacts, RequestParts, RequestView, Target};
 
 #[test]
@@ -100,7 +101,8 @@ fn the_most_specific_room_stands_before_a_request() {
 fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String {
     let authority = url.split('/').nth(2).unwrap_or_default();
     let headers = [("host", authority.as_bytes())];
-    let view = RequestView::new(RequestParts {
+    let arena = Bump::new();
+    let parts = RequestParts {
         method,
         url,
         pure_url: url,
@@ -110,8 +112,9 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
         body: "",
         received_ms: 0,
         facts: &NoFacts,
-    });
-    let verdict = policy.program.evaluate(&view, &mut Scratch::default());
+    };
+    let view = RequestView::new(parts, &arena);
+    let verdict = policy.program.evaluate(&view, &arena);
     match (verdict, policy.matched(verdict)) {
         (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules[rule].id),
         (_, Some(integration)) => integration.title().to_owned(),

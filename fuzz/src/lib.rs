@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 
+use bumpalo::Bump;
 use velvetrope::connector::edge::{Identity, push};
 use velvetrope::language::{self, Scheme};
 use velvetrope::policy::Integrations;
-use velvetrope::program::{Entry, Lists, Program, Scratch, Site};
+use velvetrope::program::{Entry, Lists, Program, Site};
 use velvetrope::request::{Field, NoFacts, RequestParts, RequestView, Subject};
 use velvetrope::session::cookie::{Session, Validation};
 use velvetrope::session::{Secrets, token};
@@ -17,8 +18,8 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str) -> RequestView<'r> {
-    RequestView::new(RequestParts {
+fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str, arena: &'r Bump) -> RequestView<'r> {
+    let parts = RequestParts {
         method: "GET",
         url,
         pure_url: url,
@@ -28,7 +29,8 @@ fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str) 
         body,
         received_ms: NOW * 1000,
         facts: &NoFacts,
-    })
+    };
+    RequestView::new(parts, arena)
 }
 
 /// An expression is refused with diagnostics that can be shown, or means what its canonical text means.
@@ -54,9 +56,9 @@ pub fn expression(bytes: &[u8]) {
     assert_eq!(again.to_string(), canonical);
     let (one, other) = (Program::single(&expression, &Lists::new()), Program::single(&again, &Lists::new()));
     let headers = [("Host", &b"shop.example"[..]), ("Cookie", bytes), ("X-A", bytes)];
-    let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "");
-    let (mut scratch, mut other_scratch) = (Scratch::default(), Scratch::default());
-    assert_eq!(one.matches(&view, &mut scratch), other.matches(&view, &mut other_scratch));
+    let arena = Bump::new();
+    let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "", &arena);
+    assert_eq!(one.matches(&view, &arena), other.matches(&view, &arena));
 }
 
 /// A token is parsed and checked, whatever it holds.
@@ -71,8 +73,8 @@ pub fn token(bytes: &[u8]) {
 /// A Cookie header is read, as the connector and as the rules read it.
 pub fn cookie(bytes: &[u8]) {
     let headers = [("Cookie", bytes)];
-    let view = request("https://shop.example/", &headers, "");
-    let arena = bumpalo::Bump::new();
+    let arena = Bump::new();
+    let view = request("https://shop.example/", &headers, "", &arena);
     view.field(Field::HttpRequestCookies.into(), &arena);
     view.field(Field::TriggerCookies.into(), &arena);
     view.entry(Field::TriggerCookies.into(), b"QueueITAccepted-SDFrts345E-V3_shop", &arena);
@@ -93,7 +95,8 @@ pub fn integration(bytes: &[u8]) {
     }
     let program = Program::compile(&site);
     let headers = [("User-Agent", bytes), ("Cookie", bytes)];
-    let _ = program.evaluate(&request("https://shop.example/a?b=c", &headers, &text), &mut Scratch::default());
+    let arena = Bump::new();
+    let _ = program.evaluate(&request("https://shop.example/a?b=c", &headers, &text, &arena), &arena);
 }
 
 /// A pushed body is refused, unless it is signed; a signed one is refused unless it holds a configuration.

@@ -162,8 +162,8 @@ impl ExplainReport {
         let identity = Identity::of_host(&policy.settings.target.to_string());
         let site = Site { policy, secrets, identity: &identity };
         with_incoming(request, facts, |incoming| {
-            let Explanation { verdict, entries, rules } =
-                policy.program.explain(&incoming.view(&edge::without_token(incoming.url)));
+            let (arena, pure_url) = (Bump::new(), edge::without_token(incoming.url));
+            let Explanation { verdict, entries, rules } = policy.program.explain(&incoming.view(&pure_url, &arena));
             ExplainReport {
                 request: RequestReport::from(request),
                 integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
@@ -233,8 +233,8 @@ impl VerdictReport {
 
 impl DecisionReport {
     fn of(site: Site<'_>, incoming: &Incoming<'_>) -> DecisionReport {
-        let (mut scratch, arena) = (Scratch::default(), Bump::new());
-        let reason = match edge::examine(site, incoming, &NoOutside, &mut scratch, &arena).outcome {
+        let mut scratch = Scratch::default();
+        let reason = match edge::examine(site, incoming, &NoOutside, scratch.start()).outcome {
             Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
             Examined::Decided(decision) => decision.reason.to_string(),
             Examined::Failed(failure) => failure.exception.to_string(),

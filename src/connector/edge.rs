@@ -77,8 +77,8 @@ pub struct Incoming<'r> {
 
 impl<'r> Incoming<'r> {
     /// The request as rules and triggers see it; `pure_url` is its URL [`without_token`].
-    pub fn view(&self, pure_url: &'r str) -> RequestView<'r> {
-        RequestView::new(RequestParts {
+    pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> RequestView<'r> {
+        let parts = RequestParts {
             method: self.method,
             url: self.url,
             pure_url,
@@ -88,7 +88,8 @@ impl<'r> Incoming<'r> {
             body: self.body,
             received_ms: self.now_ms,
             facts: self.facts,
-        })
+        };
+        RequestView::new(parts, arena)
     }
 }
 
@@ -147,8 +148,7 @@ pub fn handle(site: Site<'_>, incoming: &Incoming<'_>, scratch: &mut Scratch) ->
 
 /// Decides about one request and says what the host shall do, asking `outside` where that is necessary.
 pub fn handle_with(site: Site<'_>, incoming: &Incoming<'_>, outside: &dyn Outside, scratch: &mut Scratch) -> Reply {
-    let arena = Bump::new();
-    let examination = examine(site, incoming, outside, scratch, &arena);
+    let examination = examine(site, incoming, outside, scratch.start());
     response::reply(site, incoming, &examination)
 }
 
@@ -179,12 +179,11 @@ pub fn examine<'v>(
     site: Site<'v>,
     incoming: &Incoming<'v>,
     outside: &'v dyn Outside,
-    scratch: &mut Scratch,
     arena: &'v Bump,
 ) -> Examination<'v> {
     let pure_url = keep(without_token(incoming.url), arena);
-    let view = incoming.view(pure_url);
-    let verdict = site.policy.program.evaluate(&view, scratch);
+    let view = incoming.view(pure_url, arena);
+    let verdict = site.policy.program.evaluate(&view, arena);
     let outcome = match verdict {
         Verdict::Bypassed { .. } => Examined::Bypassed,
         _ => {

@@ -97,7 +97,7 @@ struct Rule {
     node: Node,
 }
 
-/// Memory that evaluations reuse; one for each thread.
+/// Memory that requests reuse, one after the other; one for each thread.
 #[derive(Debug, Default)]
 pub struct Scratch {
     arena: Bump,
@@ -107,7 +107,8 @@ impl Scratch {
     /// What one extraordinary request needed is given back to the system from this size on, in bytes.
     const KEPT: usize = 1 << 20;
 
-    fn fresh(&mut self) -> &Bump {
+    /// Begins a request: what was built for the one before is forgotten, and the arena is lent for this one.
+    pub fn start(&mut self) -> &Bump {
         if self.arena.allocated_bytes() > Self::KEPT {
             self.arena = Bump::new();
         }
@@ -138,14 +139,14 @@ impl Program {
         Program::compile(&Site { entries: vec![entry], rules: Vec::new(), lists: lists.clone() })
     }
 
-    /// Decides about one request. Entries and rules are tried in order.
-    pub fn evaluate<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> Verdict {
-        self.decide(&Evaluation::new(&self.code, subject, scratch.fresh()))
+    /// Decides about one request. Entries and rules are tried in order; temporaries are built in `arena`.
+    pub fn evaluate<S: Subject>(&self, subject: &S, arena: &Bump) -> Verdict {
+        self.decide(&Evaluation::new(&self.code, subject, arena))
     }
 
     /// Whether any entry matches; for a program of one expression: whether it is true.
-    pub fn matches<S: Subject>(&self, subject: &S, scratch: &mut Scratch) -> bool {
-        self.evaluate(subject, scratch) != Verdict::Nothing
+    pub fn matches<S: Subject>(&self, subject: &S, arena: &Bump) -> bool {
+        self.evaluate(subject, arena) != Verdict::Nothing
     }
 
     /// What a host must supply.

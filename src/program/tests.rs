@@ -73,7 +73,7 @@ fn the_first_entry_and_its_first_rule_decide() {
         ("d", "/x", Verdict::Nothing),
     ] {
         let table = Table::with(&[(HOST, host), (PATH, path)]);
-        assert_eq!(program.evaluate(&table, &mut scratch), expected, "{host}{path}");
+        assert_eq!(program.evaluate(&table, scratch.start()), expected, "{host}{path}");
         assert_eq!(program.explain(&table).verdict, expected, "{host}{path}");
     }
 }
@@ -84,10 +84,10 @@ fn what_is_the_same_is_there_once_and_asked_for_once() {
     assert_eq!(program.code.sources.len(), 2);
     assert_eq!(program.code.predicates.len(), 5);
     let table = Table::with(&[(HOST, "c"), (PATH, "/z")]);
-    let _ = program.evaluate(&table, &mut Scratch::default());
+    let _ = program.evaluate(&table, &Bump::new());
     assert_eq!(*table.asked.borrow(), [HOST.into(), PATH.into()]);
     let untouched = Table::with(&[(HOST, "none")]);
-    let _ = program.evaluate(&untouched, &mut Scratch::default());
+    let _ = program.evaluate(&untouched, &Bump::new());
     assert_eq!(*untouched.asked.borrow(), [HOST.into()], "the path is nobody's business");
 }
 

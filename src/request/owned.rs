@@ -147,7 +147,8 @@ impl OwnedRequest {
     pub fn with_view<R>(&self, look: impl FnOnce(&RequestView<'_>) -> R) -> R {
         let headers: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        look(&RequestView::new(RequestParts {
+        let arena = Bump::new();
+        let parts = RequestParts {
             method: &self.method,
             url: &self.url,
             pure_url: self.pure_url.as_deref().unwrap_or(&self.url),
@@ -157,7 +158,8 @@ impl OwnedRequest {
             body: &self.body,
             received_ms: self.received_ms,
             facts: &self.facts,
-        }))
+        };
+        look(&RequestView::new(parts, &arena))
     }
 }
 

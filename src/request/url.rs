@@ -20,15 +20,15 @@ pub struct UrlParts<'u> {
 impl<'u> UrlParts<'u> {
     /// Splits `whole`.
     pub fn split(whole: &'u str) -> Self {
-        let (before, fragment) = cut(whole, '#');
-        let (before, query) = cut(before, '?');
-        let (scheme, rest) = match before.find([':', '/']) {
+        let (before, fragment) = cut(whole, b'#');
+        let (before, query) = cut(before, b'?');
+        let (scheme, rest) = match memchr::memchr2(b':', b'/', before.as_bytes()) {
             Some(at) if at > 0 && before.as_bytes()[at] == b':' => (&before[..at], &before[at + 1..]),
             _ => ("", before),
         };
         let (authority, path) = match rest.strip_prefix("//") {
             Some(rest) => {
-                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let (authority, path) = rest.split_at(memchr::memchr(b'/', rest.as_bytes()).unwrap_or(rest.len()));
                 (Some(authority), path)
             }
             None => (None, rest),
@@ -77,9 +77,10 @@ impl<'u> UrlParts<'u> {
     }
 }
 
-fn cut(text: &str, at: char) -> (&str, Option<&str>) {
-    match text.split_once(at) {
-        Some((before, after)) => (before, Some(after)),
+/// What is before and after the first such (ASCII) byte.
+fn cut(text: &str, byte: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(byte, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
 }

@@ -72,15 +72,30 @@ pub struct RequestParts<'r> {
 /// `http.request.headers`. Facts that the host does not know are missing.
 pub struct RequestView<'r> {
     parts: RequestParts<'r>,
+    arena: &'r Bump,
     url: OnceCell<UrlParts<'r>>,
     pure_url: OnceCell<UrlParts<'r>>,
-    normalized_url: OnceCell<Cow<'r, str>>,
+    normalized_url: OnceCell<&'r str>,
+    path: OnceCell<&'r [u8]>,
+    host: OnceCell<&'r [u8]>,
+    user_agent: OnceCell<&'r [u8]>,
+    cookie_header: OnceCell<&'r [u8]>,
 }
 
 impl<'r> RequestView<'r> {
-    /// Wraps what the host tells; does no work.
-    pub fn new(parts: RequestParts<'r>) -> Self {
-        RequestView { parts, url: OnceCell::new(), pure_url: OnceCell::new(), normalized_url: OnceCell::new() }
+    /// Wraps what the host tells; does no work. What the view works out once for all who ask, it keeps in `arena`.
+    pub fn new(parts: RequestParts<'r>, arena: &'r Bump) -> Self {
+        RequestView {
+            parts,
+            arena,
+            url: OnceCell::new(),
+            pure_url: OnceCell::new(),
+            normalized_url: OnceCell::new(),
+            path: OnceCell::new(),
+            host: OnceCell::new(),
+            user_agent: OnceCell::new(),
+            cookie_header: OnceCell::new(),
+        }
     }
 
     /// What the host told.
@@ -94,7 +109,7 @@ impl<'r> RequestView<'r> {
     }
 
     /// Every header of this name, in any case and in order.
-    pub fn headers_named<'a>(&'a self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub fn headers_named<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n> {
         let headers = self.parts.headers.iter();
         headers.filter(move |(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
@@ -109,8 +124,11 @@ impl<'r> RequestView<'r> {
         self.pure_url.get_or_init(|| UrlParts::split(self.parts.pure_url))
     }
 
-    fn normalized_url(&self) -> &str {
-        self.normalized_url.get_or_init(|| queueit_normalize(self.parts.pure_url))
+    fn normalized_url(&self) -> &'r str {
+        self.normalized_url.get_or_init(|| match queueit_normalize(self.parts.pure_url) {
+            Cow::Borrowed(url) => url,
+            Cow::Owned(url) => self.arena.alloc_str(&url),
+        })
     }
 
     /// The path as received; a request for the root of a site may be written without one.
@@ -119,18 +137,18 @@ impl<'r> RequestView<'r> {
         if path.is_empty() { "/" } else { path }
     }
 
-    fn path<'a>(&'a self, arena: &'a Bump) -> &'a [u8] {
-        normal_path(self.raw_path(), arena)
+    fn path(&self) -> &'r [u8] {
+        self.path.get_or_init(|| normal_path(self.raw_path(), self.arena))
     }
 
     /// `before`, the normalised path, and the query with its `?`; `whole` where that is what it comes to.
-    fn with_normal_path<'a>(&'a self, before: &str, whole: &'a str, arena: &'a Bump) -> &'a [u8] {
+    fn with_normal_path(&self, before: &str, whole: &'r str) -> &'r [u8] {
         let url = self.url();
-        let path = self.path(arena);
+        let path = self.path();
         if path == url.path.as_bytes() {
             return whole.as_bytes();
         }
-        let mut text = BumpVec::new_in(arena);
+        let mut text = BumpVec::new_in(self.arena);
         text.extend_from_slice_copy(before.as_bytes());
         text.extend_from_slice_copy(path);
         if let Some(query) = url.query {
@@ -140,12 +158,16 @@ impl<'r> RequestView<'r> {
         text.into_bump_slice()
     }
 
-    fn host(&self) -> &[u8] {
-        self.header("host").unwrap_or_else(|| self.url().host_and_port().as_bytes())
+    fn host(&self) -> &'r [u8] {
+        self.host.get_or_init(|| self.header("host").unwrap_or_else(|| self.url().host_and_port().as_bytes()))
     }
 
-    fn arguments<'a>(&'a self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let query: &'a [u8] = self.url().query.unwrap_or("").as_bytes();
+    fn user_agent(&self) -> &'r [u8] {
+        self.user_agent.get_or_init(|| self.header("user-agent").unwrap_or(b""))
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+        let query = self.url().query.unwrap_or("").as_bytes();
         query.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
             match memchr::memchr(b'=', piece) {
                 Some(at) => (&piece[..at], &piece[at + 1..]),
@@ -155,64 +177,68 @@ impl<'r> RequestView<'r> {
     }
 
     /// The Cookie header; several, as HTTP/2 may send them, are one (RFC 9113, section 8.2.3).
-    fn cookie_header<'a>(&'a self, arena: &'a Bump) -> &'a [u8] {
-        joined(self.headers_named(b"cookie"), b"; ", arena).unwrap_or(b"")
+    fn cookie_header(&self) -> &'r [u8] {
+        self.cookie_header.get_or_init(|| joined(self.headers_named(b"cookie"), b"; ", self.arena).unwrap_or(b""))
     }
 
-    fn cookies<'a>(&'a self, arena: &'a Bump) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        cookies::cookies(self.cookie_header(arena)).map(|(name, value)| (decoded_name(name, arena), value))
+    fn cookies(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+        cookies::cookies(self.cookie_header()).map(|(name, value)| (decoded_name(name, self.arena), value))
     }
 
-    fn lower_case_headers<'a>(&'a self, arena: &'a Bump) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        self.parts.headers.iter().map(|(name, value)| (lower(name.as_bytes(), arena), *value))
+    fn lower_case_headers(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+        self.parts.headers.iter().map(|(name, value)| (lower(name.as_bytes(), self.arena), *value))
     }
 
     /// A header that may be sent in several lines (RFC 9110, section 5.3), as one text.
-    fn combined_header<'a>(&'a self, name: &[u8], arena: &'a Bump) -> &'a [u8] {
-        joined(self.headers_named(name), b", ", arena).unwrap_or(b"")
+    fn combined_header(&self, name: &[u8]) -> &'r [u8] {
+        joined(self.headers_named(name), b", ", self.arena).unwrap_or(b"")
     }
 
-    fn trigger_cookie<'a>(&'a self, raw: &'a [u8], arena: &'a Bump) -> &'a [u8] {
+    fn trigger_cookie(&self, raw: &'r [u8]) -> &'r [u8] {
         if memchr::memchr(b'%', raw).is_none() {
             return raw;
         }
-        let mut decoded = BumpVec::with_capacity_in(raw.len(), arena);
+        let mut decoded = BumpVec::with_capacity_in(raw.len(), self.arena);
         match cookies::decode_component(raw, &mut decoded) {
             Ok(()) => decoded.into_bump_slice(),
             Err(_) => raw,
         }
     }
 
-    fn standard<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+    fn standard(&self, field: Field) -> Option<Value<'r>> {
         use Field::*;
         let parts = &self.parts;
         Some(match field {
             HttpHost => Value::Bytes(self.host()),
-            HttpRequestMethod => Value::Bytes(upper(parts.method.as_bytes(), arena)),
-            HttpRequestUri => Value::Bytes(self.with_normal_path("", self.url().path_and_query(), arena)),
-            HttpRequestUriPath => Value::Bytes(self.path(arena)),
-            HttpRequestUriPathExtension => Value::Bytes(extension(self.path(arena), arena)),
+            HttpRequestMethod => Value::Bytes(upper(parts.method.as_bytes(), self.arena)),
+            HttpRequestUri => Value::Bytes(self.with_normal_path("", self.url().path_and_query())),
+            HttpRequestUriPath => Value::Bytes(self.path()),
+            HttpRequestUriPathExtension => Value::Bytes(extension(self.path(), self.arena)),
             HttpRequestUriQuery | RawHttpRequestUriQuery => text(self.url().query.unwrap_or("")),
-            HttpRequestUriArgs | RawHttpRequestUriArgs => by_name(self.arguments(), arena),
-            HttpRequestUriArgsNames | RawHttpRequestUriArgsNames => array(self.arguments().map(|pair| pair.0), arena),
-            HttpRequestUriArgsValues | RawHttpRequestUriArgsValues => array(self.arguments().map(|pair| pair.1), arena),
-            HttpRequestFullUri => {
-                Value::Bytes(self.with_normal_path(self.url().before_path(), self.url().without_fragment(), arena))
+            HttpRequestUriArgs | RawHttpRequestUriArgs => by_name(self.arguments(), self.arena),
+            HttpRequestUriArgsNames | RawHttpRequestUriArgsNames => {
+                array(self.arguments().map(|pair| pair.0), self.arena)
             }
-            RawHttpRequestUri => Value::Bytes(joined_to_root(self.url().path_and_query(), arena)),
+            HttpRequestUriArgsValues | RawHttpRequestUriArgsValues => {
+                array(self.arguments().map(|pair| pair.1), self.arena)
+            }
+            HttpRequestFullUri => {
+                Value::Bytes(self.with_normal_path(self.url().before_path(), self.url().without_fragment()))
+            }
+            RawHttpRequestUri => Value::Bytes(joined_to_root(self.url().path_and_query(), self.arena)),
             RawHttpRequestUriPath => text(self.raw_path()),
-            RawHttpRequestUriPathExtension => Value::Bytes(extension(self.raw_path().as_bytes(), arena)),
+            RawHttpRequestUriPathExtension => Value::Bytes(extension(self.raw_path().as_bytes(), self.arena)),
             RawHttpRequestFullUri => text(self.url().without_fragment()),
-            HttpCookie => Value::Bytes(self.cookie_header(arena)),
-            HttpRequestCookies => by_name(self.cookies(arena), arena),
-            HttpUserAgent | TriggerUserAgent => Value::Bytes(self.header("user-agent").unwrap_or(b"")),
+            HttpCookie => Value::Bytes(self.cookie_header()),
+            HttpRequestCookies => by_name(self.cookies(), self.arena),
+            HttpUserAgent | TriggerUserAgent => Value::Bytes(self.user_agent()),
             HttpReferer => Value::Bytes(self.header("referer").unwrap_or(b"")),
-            HttpXForwardedFor => Value::Bytes(self.combined_header(b"x-forwarded-for", arena)),
-            HttpRequestHeaders => by_name(self.lower_case_headers(arena), arena),
-            HttpRequestHeadersNames => array(parts.headers.iter().map(|(name, _)| name.as_bytes()), arena),
-            HttpRequestHeadersValues => array(parts.headers.iter().map(|(_, value)| *value), arena),
+            HttpXForwardedFor => Value::Bytes(self.combined_header(b"x-forwarded-for")),
+            HttpRequestHeaders => by_name(self.lower_case_headers(), self.arena),
+            HttpRequestHeadersNames => array(parts.headers.iter().map(|(name, _)| name.as_bytes()), self.arena),
+            HttpRequestHeadersValues => array(parts.headers.iter().map(|(_, value)| *value), self.arena),
             HttpRequestHeadersTruncated => Value::Bool(false),
-            HttpRequestAcceptedLanguages => accepted_languages(self.combined_header(b"accept-language", arena), arena),
+            HttpRequestAcceptedLanguages => accepted_languages(self.combined_header(b"accept-language"), self.arena),
             HttpRequestVersion if parts.version.is_empty() => return None,
             HttpRequestVersion => text(parts.version),
             HttpRequestTimestampSec => Value::Int(parts.received_ms.div_euclid(1000)),
@@ -227,35 +253,38 @@ impl<'r> RequestView<'r> {
             TriggerNormalizedHostName => text(UrlParts::split(self.normalized_url()).authority.unwrap_or("")),
             TriggerNormalizedPagePath => text(UrlParts::split(self.normalized_url()).path),
             TriggerCookies => one_by_name(
-                cookies::queueit_cookies(self.cookie_header(arena)),
-                |values| values.last().map_or(b"", |raw| self.trigger_cookie(raw, arena)),
-                arena,
+                cookies::queueit_cookies(self.cookie_header()),
+                |values| values.last().map_or(b"", |raw| self.trigger_cookie(raw)),
+                self.arena,
             ),
-            TriggerHeaders => {
-                one_by_name(self.lower_case_headers(arena), |values| joined(values, b", ", arena).unwrap_or(b""), arena)
-            }
+            TriggerHeaders => one_by_name(
+                self.lower_case_headers(),
+                |values| joined(values, b", ", self.arena).unwrap_or(b""),
+                self.arena,
+            ),
             TriggerBody => text(parts.body),
-            _ => return parts.facts.fact(field, arena),
+            _ => return parts.facts.fact(field, self.arena),
         })
     }
 }
 
 impl Subject for RequestView<'_> {
-    fn field<'a>(&'a self, field: FieldId, arena: &'a Bump) -> Option<Value<'a>> {
-        self.standard(field.standard()?, arena)
+    fn field<'a>(&'a self, field: FieldId, _: &'a Bump) -> Option<Value<'a>> {
+        self.standard(field.standard()?)
     }
 
-    fn entry<'a>(&'a self, field: FieldId, key: &[u8], arena: &'a Bump) -> Option<Value<'a>> {
+    fn entry<'a>(&'a self, field: FieldId, key: &[u8], _: &'a Bump) -> Option<Value<'a>> {
+        let arena = self.arena;
         match field.standard()? {
             Field::HttpRequestHeaders if key.iter().any(u8::is_ascii_uppercase) => None,
             Field::HttpRequestHeaders => of_name(self.headers_named(key), arena),
-            Field::HttpRequestCookies => of_name(named(self.cookies(arena), key), arena),
+            Field::HttpRequestCookies => of_name(named(self.cookies(), key), arena),
             Field::HttpRequestUriArgs | Field::RawHttpRequestUriArgs => of_name(named(self.arguments(), key), arena),
-            Field::TriggerHeaders => Some(Value::Bytes(self.combined_header(key, arena))),
+            Field::TriggerHeaders => Some(Value::Bytes(self.combined_header(key))),
             Field::TriggerCookies => Some(Value::Bytes(
-                cookies::raw_cookie(self.cookie_header(arena), key).map_or(b"", |raw| self.trigger_cookie(raw, arena)),
+                cookies::raw_cookie(self.cookie_header(), key).map_or(b"", |raw| self.trigger_cookie(raw)),
             )),
-            field => self.standard(field, arena)?.get(key),
+            field => self.standard(field)?.get(key),
         }
     }
 }

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bumpalo::Bump;
 use ipnet::IpNet;
 use serde_json::Value;
 use velvetrope::language::expression::IpRange;
 use velvetrope::language::{Diagnostic, Scheme, parse};
-use velvetrope::program::{Hostname, List, Lists, Program, Scratch};
+use velvetrope::program::{Hostname, List, Lists, Program};
 
 use crate::report::{Report, cases, vectors};
 
@@ -51,7 +52,7 @@ fn run_case(case: &Value, scheme: &Scheme) -> Result<(), String> {
             let subject = fields::table(&case["fields"], scheme);
             let expected = case["expect"].as_bool().expect("true or false");
             let program = Program::single(&expression, &lists);
-            let by_program = program.matches(&subject, &mut Scratch::default());
+            let by_program = program.matches(&subject, &Bump::new());
             if by_program != expected {
                 return Err(format!("the program says {by_program} with {}", case["fields"]));
             }

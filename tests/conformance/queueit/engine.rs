@@ -9,7 +9,7 @@ use velvetrope::connector::{
     Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
 };
 use velvetrope::policy::{ConfigError, Integrations, Number};
-use velvetrope::program::{Entry, Program, Scratch, Site, Verdict};
+use velvetrope::program::{Entry, Program, Site, Verdict};
 use velvetrope::request::{NoFacts, RequestParts, RequestView};
 use velvetrope::session::Secrets;
 use velvetrope::session::cookie::SetCookie;
@@ -81,7 +81,8 @@ fn matching(case: &Value, integrations: &Integrations) -> Option<usize> {
     let entries = integrations.all.iter().map(|all| Entry { when: all.when.clone(), bypass: Vec::new() }).collect();
     let program = Program::compile(&Site { entries, ..Site::default() });
     let headers = headers(case);
-    let view = RequestView::new(RequestParts {
+    let arena = Bump::new();
+    let parts = RequestParts {
         method: text(&case["request"], "method"),
         url: text(&case["request"], "url"),
         pure_url: pure_url(case),
@@ -91,8 +92,9 @@ fn matching(case: &Value, integrations: &Integrations) -> Option<usize> {
         body: text(&case["request"], "body"),
         received_ms: integer(case, "now_ms"),
         facts: &NoFacts,
-    });
-    match program.evaluate(&view, &mut Scratch::default()) {
+    };
+    let view = RequestView::new(parts, &arena);
+    match program.evaluate(&view, &arena) {
         Verdict::Nothing => None,
         Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => Some(entry),
     }
