@@ -1,140 +1,156 @@
-//! What one evaluation costs: with the view built anew, operator by operator, and by number of rules.
+//! What one evaluation costs, row by row of the table of targets; and what it costs to compile. Run one group alone with
+//! `cargo bench --bench engine -- 'mixed rules'`.
+//!
+//! Except for single operators, each request is viewed anew for each evaluation.
 
+use std::cell::LazyCell;
+use std::fmt::Display;
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
 
 use bumpalo::Bump;
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use velvetrope::language::expression::IpRange;
-use velvetrope::language::{Expression, Scheme, parse};
-use velvetrope::program::{Entry, List, Lists, Program, Scratch, Site};
-use velvetrope::request::{Field, OwnedRequest, RequestParts, RequestView};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use velvetrope::policy::Policy;
+use velvetrope::program::{Program, Scratch};
 
-criterion_group!(benches, fresh_request, operators, mixed_rules);
+#[path = "../tests/workload/mod.rs"]
+mod workload;
+
+use workload::{Received, Workload, hostile, integrations, mixed, networks, operators, unfilable};
+
+criterion_group!(
+    benches,
+    requests,
+    single_operators,
+    mixed_rules,
+    queueit,
+    unfilable_rules,
+    hostile_requests,
+    compiling
+);
 criterion_main!(benches);
 
 /// One simple rule, building the view included.
-fn fresh_request(criterion: &mut Criterion) {
-    let owned = request();
-    let headers = headers(&owned);
-    let program = Program::single(&expression(r#"http.request.uri.path eq "/checkout""#), &Lists::new());
-    let mut scratch = Scratch::default();
-    criterion.bench_function("fresh request/eq", |bencher| {
-        bencher.iter(|| {
-            let arena = scratch.start();
-            program.matches(&view(black_box(&owned), &headers, arena), arena)
+fn requests(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fresh request");
+    evaluate(&mut group, "eq", || operators::workload(&operators::OPERATORS[0]));
+}
+
+/// Each operator on a view that has been asked the same before.
+fn single_operators(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("operator");
+    for operator in operators::OPERATORS {
+        let prepared = Prepared::lazy(|| operators::workload(operator));
+        group.bench_function(operator.0, |bencher| {
+            let received = Received::new(&prepared.workload.request);
+            let (arena, mut scratch) = (Bump::new(), Scratch::default());
+            let view = received.view(&arena);
+            prepared.program.evaluate(&view, &arena);
+            bencher.iter(|| prepared.program.evaluate(black_box(&view), scratch.start()));
         });
+    }
+}
+
+/// Bypass rules: with the number of them, and with the kind of the one that is true.
+fn mixed_rules(criterion: &mut Criterion) {
+    const COUNTS: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
+    let mut group = criterion.benchmark_group("mixed rules, none true");
+    COUNTS.iter().for_each(|&count| evaluate(&mut group, count, || mixed::none_true(count)));
+    group.finish();
+    let mut group = criterion.benchmark_group("mixed rules, one true");
+    COUNTS.iter().for_each(|&count| evaluate(&mut group, count, || mixed::one_true(count)));
+    group.finish();
+    let mut group = criterion.benchmark_group("mixed rules, one of 1,000 true");
+    let kinds = ["ends_with", "path", "network and host", "agent and country", "host and query"];
+    for (number, kind) in (500..).zip(kinds) {
+        evaluate(&mut group, kind, || mixed::hit(1_000, number));
+    }
+}
+
+/// Triggers of published integrations.
+fn queueit(criterion: &mut Criterion) {
+    const COUNTS: [usize; 3] = [10, 100, 1_000];
+    let mut group = criterion.benchmark_group("integrations, none true");
+    COUNTS.iter().for_each(|&count| evaluate(&mut group, count, || integrations::none_true(count)));
+    group.finish();
+    let mut group = criterion.benchmark_group("integrations, one true");
+    COUNTS.iter().for_each(|&count| evaluate(&mut group, count, || integrations::one_true(count)));
+}
+
+/// Rules that no index can file.
+fn unfilable_rules(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("unfilable rules");
+    for count in [10, 100, 1_000] {
+        evaluate(&mut group, count, || unfilable::workload(count));
+    }
+}
+
+/// What was made to be slow.
+fn hostile_requests(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hostile");
+    for (name, workload) in hostile::WORKLOADS {
+        evaluate(&mut group, name, workload);
+    }
+}
+
+/// From text, and from what has been read already.
+fn compiling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("compile");
+    group.sample_size(20);
+    let rules = mixed::rules(1_000);
+    group.bench_function("1,000 rules from text", |bencher| {
+        bencher.iter(|| Program::compile(&workload::site(&workload::expressions(black_box(&rules)))));
+    });
+    let site = LazyCell::new(|| mixed::none_true(1_000).site);
+    group.bench_function("1,000 rules, read already", |bencher| {
+        let site = &*site;
+        bencher.iter(|| Program::compile(black_box(site)));
+    });
+    let document = LazyCell::new(|| integrations::document(1_000));
+    group.bench_function("1,000 integrations from text", |bencher| {
+        let document = &*document;
+        bencher.iter(|| Program::compile(&integrations::site_of(black_box(document))));
+    });
+    let site = LazyCell::new(|| operators::workload(&("in", "ip.src in $networks")).site);
+    group.bench_function("100,000 networks, read already", |bencher| {
+        let site = &*site;
+        bencher.iter(|| Program::compile(black_box(site)));
+    });
+    let sources = LazyCell::new(|| networks::policy(100_000));
+    group.bench_function("100,000 networks from text", |bencher| {
+        let sources = &*sources;
+        bencher.iter(|| Policy::compile(black_box(sources), None).0.expect("it compiles"));
     });
 }
 
-/// Each operator with the view built.
-fn operators(criterion: &mut Criterion) {
-    let owned = request();
-    let headers = headers(&owned);
-    let arena = Bump::new();
-    let view = view(&owned, &headers, &arena);
-    let mut scratch = Scratch::default();
-    let mut group = criterion.benchmark_group("operator");
-    for (name, text) in [
-        ("eq", r#"http.request.uri.path eq "/checkout""#),
-        ("contains", r#"http.request.uri.path contains "checkout""#),
-        ("ends_with", r#"ends_with(http.request.uri.path, "/userverified")"#),
-        ("in 100,000 networks", "ip.src in $networks"),
-        ("matches", r#"http.request.uri.path matches "/userverified$""#),
-        ("wildcard", r#"http.request.uri.path wildcard "/tickets/*/seats""#),
-        ("any header", r#"any(http.request.headers["x-a"][*] == "b")"#),
-        ("cookie", r#"http.request.cookies["vip"][0] eq "yes""#),
-        ("lower contains", r#"lower(http.user_agent) contains "googlebot""#),
-    ] {
-        let program = Program::single(&expression(text), &lists());
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| program.matches(black_box(&view), scratch.start()));
-        });
-    }
-    group.finish();
+/// A workload and its program.
+struct Prepared {
+    workload: Workload,
+    program: Program,
 }
 
-/// Bypass rules none of which is true: fifths of ends_with(path) / path eq / IP set and host eq / contains and country
-/// in / host eq and (query contains or asn eq), with distinct constants.
-fn mixed_rules(criterion: &mut Criterion) {
-    let owned = request();
-    let headers = headers(&owned);
-    let mut scratch = Scratch::default();
-    let mut group = criterion.benchmark_group("mixed rules, none true");
-    for count in [10, 100, 1000] {
-        let site = Site {
-            entries: vec![Entry { when: expression("ssl"), bypass: (0..count).collect() }],
-            rules: (0..count).map(|number| expression(&mixed_rule(number))).collect(),
-            lists: Lists::new(),
+impl Prepared {
+    /// Made when it is first needed: a group that is not run costs nothing.
+    fn lazy(workload: impl FnOnce() -> Workload) -> LazyCell<Prepared, impl FnOnce() -> Prepared> {
+        LazyCell::new(|| {
+            let workload = workload();
+            let program = Program::compile(&workload.site);
+            Prepared { workload, program }
+        })
+    }
+}
+
+fn evaluate(group: &mut BenchmarkGroup<WallTime>, name: impl Display, workload: impl FnOnce() -> Workload) {
+    let prepared = Prepared::lazy(workload);
+    group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+        let Prepared { workload, program } = &*prepared;
+        let received = Received::new(&workload.request);
+        let mut scratch = Scratch::default();
+        let mut evaluate = || {
+            let arena = scratch.start();
+            program.evaluate(&black_box(&received).view(arena), arena)
         };
-        let program = Program::compile(&site);
-        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| {
-                let arena = scratch.start();
-                program.evaluate(&view(black_box(&owned), &headers, arena), arena)
-            });
-        });
-    }
-    group.finish();
-}
-
-fn mixed_rule(number: usize) -> String {
-    let (high, low) = (number / 256 % 256, number % 256);
-    match number % 5 {
-        0 => format!(r#"ends_with(http.request.uri.path, "/verified-{number}")"#),
-        1 => format!(r#"http.request.uri.path eq "/path-{number}""#),
-        2 => format!(r#"ip.src in {{10.{high}.{low}.0/24}} and http.host eq "h{number}.example""#),
-        3 => format!(r#"http.user_agent contains "agent-{number}" and ip.src.country in {{"SE" "NO"}}"#),
-        _ => format!(
-            r#"http.host eq "h{number}.example" and (http.request.uri.query contains "q{number}" or ip.src.asnum eq {number})"#
-        ),
-    }
-}
-
-fn expression(text: &str) -> Expression {
-    parse(text, Scheme::standard()).unwrap_or_else(|errors| panic!("{}", errors[0].render(text, "bench", 1)))
-}
-
-fn lists() -> Lists {
-    let network = |number: u32| {
-        let first = number << 14;
-        let address = |bits| IpAddr::V4(Ipv4Addr::from_bits(bits));
-        IpRange { first: address(first), last: address(first | 0xff) }
-    };
-    Lists::from([("networks".to_owned(), List::Ip((0..100_000).map(network).collect()))])
-}
-
-fn request() -> OwnedRequest {
-    OwnedRequest::new("https://shop.example.com/tickets/2026/seats?area=b&row=12&seat=7")
-        .header("Host", "shop.example.com")
-        .header(
-            "User-Agent",
-            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-        )
-        .header("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-        .header("Accept-Language", "da,en;q=0.5")
-        .header("X-A", "a")
-        .header("Cookie", "session=0123456789abcdef; theme=dark; vip=no")
-        .client_ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)))
-        .fact(Field::IpSrcCountry, "DK")
-        .fact(Field::IpSrcAsnum, 64_500)
-}
-
-fn headers(request: &OwnedRequest) -> Vec<(&str, &[u8])> {
-    request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
-}
-
-fn view<'r>(request: &'r OwnedRequest, headers: &'r [(&'r str, &'r [u8])], arena: &'r Bump) -> RequestView<'r> {
-    let parts = RequestParts {
-        method: &request.method,
-        url: &request.url,
-        pure_url: &request.url,
-        version: &request.version,
-        headers,
-        client_ip: request.client_ip,
-        body: "",
-        received_ms: request.received_ms,
-        facts: &request.facts,
-    };
-    RequestView::new(parts, arena)
+        assert_eq!(evaluate(), workload.verdict, "{}", workload.name);
+        bencher.iter(evaluate);
+    });
 }
