@@ -1,9 +1,9 @@
 //! What a program is made of. Parts refer to one another by index; the same part occurs once.
 
-use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
 use super::sets::{ByteSet, HostnameSet, IpSet, Ranges};
+use super::substring::Substring;
 use super::wildcard::WildcardPattern;
 use crate::language::Function;
 use crate::language::expression::{Connective, Index, Literal, Quantifier, Relation};
@@ -16,6 +16,10 @@ pub struct SourceId(pub u32);
 /// Refers to a [`Predicate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PredicateId(pub u32);
+
+/// Refers to a [`Set`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetId(pub u32);
 
 /// A condition; its shape is that of the expression's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,18 +86,27 @@ pub enum Prepared {
 /// The right side of a comparison, ready to be applied.
 #[derive(Debug)]
 pub enum Test {
+    Equal(Box<[u8]>),
+    Prefix(Box<[u8]>),
+    Suffix(Box<[u8]>),
+    Contains(Substring),
     Order(Relation, Literal),
     OrderWith(Relation, SourceId),
-    Contains(Box<Finder<'static>>),
     Matches(Regex),
     Wildcard(Box<WildcardPattern>),
+    In(SetId),
+    Bits(i64),
+    /// A list that does not exist.
+    Nothing,
+}
+
+/// What `in` looks into. The same set occurs once, whatever is looked for in it.
+#[derive(Debug)]
+pub enum Set {
     Ints(Ranges<i64>),
     Ips(IpSet),
     Bytes(ByteSet),
     Hostnames(HostnameSet),
-    Bits(i64),
-    /// A list that does not exist.
-    Nothing,
 }
 
 /// Every part of a program.
@@ -103,6 +116,7 @@ pub struct Code {
     /// Aligned with `sources`.
     pub prepared: Vec<Prepared>,
     pub predicates: Vec<Predicate>,
+    pub sets: Vec<Set>,
 }
 
 impl Code {
@@ -112,5 +126,9 @@ impl Code {
 
     pub fn predicate(&self, id: PredicateId) -> &Predicate {
         &self.predicates[id.0 as usize]
+    }
+
+    pub fn set(&self, id: SetId) -> &Set {
+        &self.sets[id.0 as usize]
     }
 }

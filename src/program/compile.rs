@@ -1,16 +1,17 @@
 //! Expressions → code in which every part occurs once.
 
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
-use memchr::memmem::Finder;
+use rustc_hash::FxHashMap;
 
-use super::code::{Argument, Call, Code, Node, Predicate, PredicateId, Prepared, Source, SourceId, Test};
+use super::code::{Argument, Call, Code, Node, Predicate, PredicateId, Prepared, Set, SetId, Source, SourceId, Test};
 use super::lists::{List, Lists};
+use super::literal::{self, Place};
 use super::sets::{ByteSet, HostnameSet, IpSet, Ranges};
+use super::substring::Substring;
 use super::wildcard::WildcardPattern;
 use crate::language::expression::{
-    self, Base, Comparison, Condition, Index, Literal, Operand, Pattern, Quantifier, Relation, Right, Set, Wildcard,
+    self, Base, Comparison, Condition, Index, Literal, Operand, Pattern, Quantifier, Relation, Right, Wildcard,
 };
 use crate::language::{Expression, Function};
 use crate::request::Type;
@@ -19,8 +20,9 @@ use crate::request::Type;
 pub struct Compiler<'s> {
     lists: &'s Lists,
     code: Code,
-    known_sources: HashMap<Source, SourceId>,
-    known_predicates: HashMap<PredicateKey, PredicateId>,
+    known_sources: FxHashMap<Source, SourceId>,
+    known_predicates: FxHashMap<PredicateKey, PredicateId>,
+    known_sets: FxHashMap<SetKey, SetId>,
 }
 
 /// What makes two predicates the same.
@@ -34,14 +36,21 @@ enum PredicateKey {
 /// What makes two tests the same.
 #[derive(PartialEq, Eq, Hash)]
 enum TestKey {
+    Plain(Place, Box<[u8]>),
     Order(Relation, Literal),
     OrderWith(Relation, SourceId),
-    Contains(Box<[u8]>),
     Matches(SameText),
     Wildcard(Wildcard),
-    In(Set),
-    InList(String),
+    In(SetId),
     Bits(i64),
+    Nothing,
+}
+
+/// What makes two sets the same.
+#[derive(PartialEq, Eq, Hash)]
+enum SetKey {
+    Written(expression::Set),
+    List(String),
 }
 
 /// Patterns with the same text are the same.
@@ -58,7 +67,13 @@ impl Hash for SameText {
 
 impl<'s> Compiler<'s> {
     pub fn new(lists: &'s Lists) -> Self {
-        Compiler { lists, code: Code::default(), known_sources: HashMap::new(), known_predicates: HashMap::new() }
+        Compiler {
+            lists,
+            code: Code::default(),
+            known_sources: FxHashMap::default(),
+            known_predicates: FxHashMap::default(),
+            known_sets: FxHashMap::default(),
+        }
     }
 
     pub fn finish(self) -> Code {
@@ -86,6 +101,10 @@ impl<'s> Compiler<'s> {
     }
 
     fn truth(&mut self, operand: &Operand) -> PredicateId {
+        if let Some((place, of, text)) = affix(operand) {
+            let source = self.operand(of);
+            return self.predicate(PredicateKey::Compare(source, TestKey::Plain(place, text.clone()), false));
+        }
         let source = self.operand(operand);
         let each = operand.each || operand.value_type != Type::Bool;
         self.predicate(PredicateKey::Truth(source, each))
@@ -100,17 +119,48 @@ impl<'s> Compiler<'s> {
 
     fn test_key(&mut self, test: &expression::Test) -> TestKey {
         match test {
+            expression::Test::Order(Relation::Eq, Right::Literal(Literal::Bytes(text))) => {
+                TestKey::Plain(Place::Whole, text.clone())
+            }
             expression::Test::Order(relation, Right::Literal(literal)) => TestKey::Order(*relation, literal.clone()),
             expression::Test::Order(relation, Right::Operand(right)) => {
                 TestKey::OrderWith(*relation, self.operand(right))
             }
-            expression::Test::Contains(part) => TestKey::Contains(part.clone()),
-            expression::Test::Matches(pattern) => TestKey::Matches(SameText(pattern.clone())),
+            expression::Test::Contains(part) => TestKey::Plain(Place::Anywhere, part.clone()),
+            expression::Test::Matches(pattern) => match literal::plain(&pattern.text) {
+                Some((place, text)) => TestKey::Plain(place, text),
+                None => TestKey::Matches(SameText(pattern.clone())),
+            },
             expression::Test::Wildcard(wildcard) => TestKey::Wildcard(wildcard.clone()),
-            expression::Test::In(set) => TestKey::In(set.clone()),
-            expression::Test::InList(name) => TestKey::InList(name.clone()),
+            expression::Test::In(set) => TestKey::In(self.set(SetKey::Written(set.clone()))),
+            expression::Test::InList(name) if self.lists.contains_key(name) => {
+                TestKey::In(self.set(SetKey::List(name.clone())))
+            }
+            expression::Test::InList(_) => TestKey::Nothing,
             expression::Test::Bits(bits) => TestKey::Bits(*bits),
         }
+    }
+
+    fn set(&mut self, key: SetKey) -> SetId {
+        if let Some(&known) = self.known_sets.get(&key) {
+            return known;
+        }
+        let id = SetId(self.code.sets.len() as u32);
+        self.code.sets.push(match &key {
+            SetKey::Written(expression::Set::Ints(ranges)) => Set::Ints(Ranges::of_ints(ranges)),
+            SetKey::Written(expression::Set::Ips(ranges)) => Set::Ips(IpSet::new(ranges)),
+            SetKey::Written(expression::Set::Bytes(strings)) => {
+                Set::Bytes(ByteSet::new(strings.iter().map(AsRef::as_ref)))
+            }
+            SetKey::List(name) => match self.lists.get(name) {
+                Some(List::Ip(ranges)) => Set::Ips(IpSet::new(ranges)),
+                Some(List::Hostname(names)) => Set::Hostnames(HostnameSet::new(names)),
+                Some(List::Asn(numbers)) => Set::Ints(Ranges::of_numbers(numbers)),
+                None => Set::Ints(Ranges::of_numbers(&[])),
+            },
+        });
+        self.known_sets.insert(key, id);
+        id
     }
 
     fn predicate(&mut self, key: PredicateKey) -> PredicateId {
@@ -121,7 +171,7 @@ impl<'s> Compiler<'s> {
         self.code.predicates.push(match &key {
             PredicateKey::Truth(source, each) => Predicate::Truth { source: *source, each: *each },
             PredicateKey::Compare(source, test, each) => {
-                Predicate::Compare { source: *source, test: test.test(self.lists), each: *each }
+                Predicate::Compare { source: *source, test: test.test(), each: *each }
             }
             PredicateKey::Quantified(quantifier, node) => Predicate::Quantified(*quantifier, node.clone()),
         });
@@ -187,24 +237,37 @@ impl<'s> Compiler<'s> {
     }
 }
 
+/// `starts_with` and `ends_with` of a text that is written out are tests of their first argument. (Mapped ones are
+/// not: all of nothing is not all of what is missing.)
+fn affix(operand: &Operand) -> Option<(Place, &Operand, &Box<[u8]>)> {
+    let Base::Call(call) = &operand.base else { return None };
+    let place = match call.function {
+        Function::StartsWith => Place::Start,
+        Function::EndsWith => Place::End,
+        _ => return None,
+    };
+    match call.arguments.as_slice() {
+        [expression::Argument::Operand(of), expression::Argument::Literal(Literal::Bytes(text))] if !call.mapped => {
+            Some((place, of, text))
+        }
+        _ => None,
+    }
+}
+
 impl TestKey {
-    fn test(&self, lists: &Lists) -> Test {
+    fn test(&self) -> Test {
         match self {
+            TestKey::Plain(Place::Whole, text) => Test::Equal(text.clone()),
+            TestKey::Plain(Place::Start, text) => Test::Prefix(text.clone()),
+            TestKey::Plain(Place::End, text) => Test::Suffix(text.clone()),
+            TestKey::Plain(Place::Anywhere, text) => Test::Contains(Substring::new(text)),
             TestKey::Order(relation, literal) => Test::Order(*relation, literal.clone()),
             TestKey::OrderWith(relation, right) => Test::OrderWith(*relation, *right),
-            TestKey::Contains(part) => Test::Contains(Box::new(Finder::new(part).into_owned())),
             TestKey::Matches(SameText(pattern)) => Test::Matches(pattern.regex.clone()),
             TestKey::Wildcard(wildcard) => Test::Wildcard(Box::new(WildcardPattern::new(wildcard))),
-            TestKey::In(Set::Ints(ranges)) => Test::Ints(Ranges::of_ints(ranges)),
-            TestKey::In(Set::Ips(ranges)) => Test::Ips(IpSet::new(ranges)),
-            TestKey::In(Set::Bytes(strings)) => Test::Bytes(ByteSet::new(strings.iter().map(AsRef::as_ref))),
-            TestKey::InList(name) => match lists.get(name) {
-                Some(List::Ip(ranges)) => Test::Ips(IpSet::new(ranges)),
-                Some(List::Hostname(names)) => Test::Hostnames(HostnameSet::new(names)),
-                Some(List::Asn(numbers)) => Test::Ints(Ranges::of_numbers(numbers)),
-                None => Test::Nothing,
-            },
+            TestKey::In(set) => Test::In(*set),
             TestKey::Bits(bits) => Test::Bits(*bits),
+            TestKey::Nothing => Test::Nothing,
         }
     }
 }

@@ -7,16 +7,18 @@ use std::net::IpAddr;
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
-use super::code::{Argument, Call, Code, Node, Predicate, PredicateId, Prepared, Source, SourceId, Test};
+use super::code::{Argument, Call, Code, Node, Predicate, PredicateId, Prepared, Set, SetId, Source, SourceId, Test};
 use super::function;
+use super::memory::Memory;
 use crate::language::expression::{Connective, Index, Literal, Quantifier, Relation};
 use crate::request::{Subject, Value};
 
-/// One evaluation: remembers every value and every truth it has found out.
+/// One evaluation: remembers what it has found out, as far as [`Memory`] says.
 pub struct Evaluation<'a, S> {
     pub(super) code: &'a Code,
-    subject: &'a S,
-    arena: &'a Bump,
+    memory: &'a Memory,
+    pub(super) subject: &'a S,
+    pub(super) arena: &'a Bump,
     values: &'a [Cell<Slot<'a>>],
     truths: Truths<'a>,
 }
@@ -29,13 +31,15 @@ enum Slot<'a> {
 }
 
 impl<'a, S: Subject> Evaluation<'a, S> {
-    pub fn new(code: &'a Code, subject: &'a S, arena: &'a Bump) -> Self {
+    #[inline]
+    pub fn new(code: &'a Code, memory: &'a Memory, subject: &'a S, arena: &'a Bump) -> Self {
         Evaluation {
             code,
+            memory,
             subject,
             arena,
-            values: arena.alloc_slice_fill_with(code.sources.len(), |_| Cell::new(Slot::Unknown)),
-            truths: Truths::new(code.predicates.len(), arena),
+            values: places(memory.values(), Slot::Unknown, arena),
+            truths: Truths::new(memory.truths(), arena),
         }
     }
 
@@ -81,28 +85,42 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         }
     }
 
+    #[inline]
     fn predicate(&self, id: PredicateId) -> bool {
-        if let Some(known) = self.truths.get(id) {
-            return known;
-        }
-        let truth = match self.code.predicate(id) {
+        let Some(place) = self.memory.place_of_truth(id) else { return self.find_out(id) };
+        self.truths.get(place).unwrap_or_else(|| {
+            let truth = self.find_out(id);
+            self.truths.set(place, truth);
+            truth
+        })
+    }
+
+    #[inline]
+    fn find_out(&self, id: PredicateId) -> bool {
+        match self.code.predicate(id) {
             Predicate::Truth { source, .. } => self.value(*source) == Some(Value::Bool(true)),
-            Predicate::Compare { source, test, .. } => {
-                self.value(*source).is_some_and(|value| self.passes(value, test))
-            }
+            Predicate::Compare { source, test, .. } => match self.value(*source) {
+                Some(value) => self.passes(value, test),
+                None => false,
+            },
             Predicate::Quantified(quantifier, node) => self.quantified(*quantifier, node),
-        };
-        self.truths.set(id, truth);
-        truth
+        }
     }
 
     fn quantified(&self, quantifier: Quantifier, node: &'a Node) -> bool {
-        // All of a field that is missing is false, although all of nothing is true (rules language, section 5).
-        if let Node::Test(id) = node
-            && let Predicate::Truth { source, .. } = self.code.predicate(*id)
-            && self.value(*source).is_none()
-        {
-            return false;
+        if let Node::Test(id) = node {
+            match self.code.predicate(*id) {
+                // All of a field that is missing is false, although all of nothing is true (rules language, section 5).
+                Predicate::Truth { source, .. } if self.value(*source).is_none() => return false,
+                Predicate::Compare { source, test, each: true } => {
+                    let mut passing = self.value(*source).into_iter().flat_map(elements);
+                    return match quantifier {
+                        Quantifier::Any => passing.any(|value| self.passes(value, test)),
+                        Quantifier::All => passing.all(|value| self.passes(value, test)),
+                    };
+                }
+                _ => {}
+            }
         }
         let Some(length) = self.length(node) else { return self.truth(node) };
         match quantifier {
@@ -111,40 +129,57 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         }
     }
 
+    #[inline]
     fn passes(&self, value: Value<'a>, test: &'a Test) -> bool {
         match (test, value) {
+            (Test::Equal(text), Value::Bytes(bytes)) => *bytes == **text,
+            (Test::Prefix(text), Value::Bytes(bytes)) => bytes.starts_with(text),
+            (Test::Suffix(text), Value::Bytes(bytes)) => bytes.ends_with(text),
+            (Test::Contains(text), Value::Bytes(bytes)) => text.is_in(bytes),
+            (Test::In(set), value) => self.is_in(value, *set),
             (Test::Order(relation, literal), value) => relate(*relation, value, of_literal(literal)),
             (Test::OrderWith(relation, right), value) => {
                 self.value(*right).is_some_and(|right| relate(*relation, value, right))
             }
-            (Test::Contains(part), Value::Bytes(bytes)) => part.find(bytes).is_some(),
             (Test::Matches(regex), Value::Bytes(bytes)) => regex.is_match(bytes),
             (Test::Wildcard(pattern), Value::Bytes(bytes)) => pattern.matches(bytes, self.arena),
-            (Test::Bytes(set), Value::Bytes(bytes)) => set.has(bytes),
-            (Test::Hostnames(set), Value::Bytes(bytes)) => set.has(bytes),
-            (Test::Ints(set), Value::Int(number)) => set.has(number),
             (Test::Bits(bits), Value::Int(number)) => number & bits != 0,
-            (Test::Ips(set), Value::Ip(address)) => set.has(address),
+            _ => false,
+        }
+    }
+
+    fn is_in(&self, value: Value<'a>, set: SetId) -> bool {
+        match (self.code.set(set), value) {
+            (Set::Bytes(set), Value::Bytes(bytes)) => set.has(bytes),
+            (Set::Hostnames(set), Value::Bytes(bytes)) => set.has(bytes),
+            (Set::Ints(set), Value::Int(number)) => set.has(number),
+            (Set::Ips(set), Value::Ip(address)) => set.has(address),
             _ => false,
         }
     }
 
     /// The value of a source; `None` where it is missing.
+    #[inline]
     pub fn value(&self, id: SourceId) -> Option<Value<'a>> {
-        let slot = &self.values[id.0 as usize];
-        if let Slot::Known(value) = slot.get() {
+        let Some(place) = self.memory.place_of_value(id) else { return self.compute(id) };
+        if let Slot::Known(value) = self.values[place].get() {
             return value;
         }
-        let value = match self.code.source(id) {
+        let value = self.compute(id);
+        self.values[place].set(Slot::Known(value));
+        value
+    }
+
+    #[inline]
+    fn compute(&self, id: SourceId) -> Option<Value<'a>> {
+        match self.code.source(id) {
             Source::Field(field) => self.subject.field(*field, self.arena),
             Source::Entry(field, key) => self.subject.entry(*field, key, self.arena),
             Source::Key(of, key) => self.value(*of).and_then(|map| map.get(key)),
             Source::At(of, index) => self.value(*of).and_then(|array| array.at(*index as usize)),
             Source::Flatten(of, path) => self.value(*of).map(|value| self.flatten(value, path)),
             Source::Call(call) => self.call(call, &self.code.prepared[id.0 as usize]),
-        };
-        slot.set(Slot::Known(value));
-        value
+        }
     }
 
     fn element(&self, source: SourceId, index: usize) -> Option<Value<'a>> {
@@ -229,6 +264,11 @@ fn of_literal(literal: &Literal) -> Value<'_> {
     }
 }
 
+/// An array's elements, or a map's values.
+pub fn elements(value: Value<'_>) -> impl Iterator<Item = Value<'_>> {
+    (0..count(value)).filter_map(move |index| element(value, index))
+}
+
 fn count(value: Value<'_>) -> usize {
     match value {
         Value::Array(values) => values.len(),
@@ -255,12 +295,12 @@ fn follow<'a>(value: Value<'a>, path: &[Index], found: &mut BumpVec<'_, Value<'a
         Index::Key(key) => value.get(key).into_iter().for_each(|value| follow(value, rest, found)),
         Index::At(index) => value.at(*index as usize).into_iter().for_each(|value| follow(value, rest, found)),
         Index::Each => {
-            (0..count(value)).filter_map(|index| element(value, index)).for_each(|value| follow(value, rest, found));
+            elements(value).for_each(|value| follow(value, rest, found));
         }
     }
 }
 
-/// Predicates whose truth is known: two bits for each.
+/// Truths that are known: two bits for each place.
 struct Truths<'a> {
     words: &'a [Cell<u64>],
 }
@@ -268,25 +308,34 @@ struct Truths<'a> {
 impl<'a> Truths<'a> {
     const PER_WORD: usize = 32;
 
-    fn new(predicates: usize, arena: &'a Bump) -> Self {
-        Truths { words: arena.alloc_slice_fill_with(predicates.div_ceil(Self::PER_WORD), |_| Cell::new(0)) }
+    #[inline]
+    fn new(count: usize, arena: &'a Bump) -> Self {
+        Truths { words: places(count.div_ceil(Self::PER_WORD), 0, arena) }
     }
 
-    fn get(&self, id: PredicateId) -> Option<bool> {
-        let (word, shift) = self.place(id);
+    fn get(&self, place: usize) -> Option<bool> {
+        let (word, shift) = self.bits(place);
         match word.get() >> shift & 3 {
             0 => None,
             known => Some(known == 3),
         }
     }
 
-    fn set(&self, id: PredicateId, truth: bool) {
-        let (word, shift) = self.place(id);
+    fn set(&self, place: usize, truth: bool) {
+        let (word, shift) = self.bits(place);
         word.set(word.get() | (1 | u64::from(truth) << 1) << shift);
     }
 
-    fn place(&self, id: PredicateId) -> (&'a Cell<u64>, usize) {
-        let index = id.0 as usize;
-        (&self.words[index / Self::PER_WORD], index % Self::PER_WORD * 2)
+    fn bits(&self, place: usize) -> (&'a Cell<u64>, usize) {
+        (&self.words[place / Self::PER_WORD], place % Self::PER_WORD * 2)
     }
+}
+
+/// Cells that begin with the same content; none cost nothing.
+#[inline]
+fn places<T: Copy>(count: usize, content: T, arena: &Bump) -> &[Cell<T>] {
+    if count == 0 {
+        return &[];
+    }
+    arena.alloc_slice_fill_with(count, |_| Cell::new(content))
 }

@@ -4,6 +4,7 @@ use bumpalo::Bump;
 
 use super::code::{self, Node, Predicate, Source, SourceId};
 use super::evaluate::Evaluation;
+use super::memory::Memory;
 use super::{Program, Rule, Verdict};
 use crate::language::expression::{Argument, Base, Condition, Connective, Index, Operand};
 use crate::request::{Subject, Value, is_secret_entry, is_secret_field, without_secrets};
@@ -38,7 +39,8 @@ impl Program {
     /// Evaluates what decides about one request, in the order of [`Program::evaluate`], and tells what each part saw.
     pub fn explain<S: Subject>(&self, subject: &S) -> Explanation {
         let arena = Bump::new();
-        let tracer = Tracer { evaluation: Evaluation::new(&self.code, subject, &arena) };
+        let memory = Memory::of_everything(&self.code);
+        let tracer = Tracer { evaluation: Evaluation::new(&self.code, &memory, subject, &arena) };
         let mut explanation = Explanation { verdict: Verdict::Nothing, entries: Vec::new(), rules: Vec::new() };
         explanation.verdict = self.trace_entries(&tracer, &mut explanation);
         explanation
@@ -52,7 +54,7 @@ impl Program {
             if !matched {
                 continue;
             }
-            for &rule in &compiled.bypass {
+            for rule in self.bypass_of(compiled) {
                 let trace = tracer.rule(&self.rules[rule]);
                 let bypasses = trace.result == Some(true);
                 explanation.rules.push((rule, trace));

@@ -6,19 +6,26 @@
 //!
 //! The module knows nothing of Queue-it and nothing of HTTP hosts.
 
+use std::collections::HashMap;
+
 use bumpalo::Bump;
 
 use crate::language::Expression;
 use crate::request::Subject;
 
+mod bits;
 mod code;
 mod compile;
 mod evaluate;
 mod explain;
 mod function;
+mod index;
 mod lists;
+mod literal;
+mod memory;
 mod needs;
 mod sets;
+mod substring;
 #[cfg(test)]
 mod tests;
 mod wildcard;
@@ -26,6 +33,8 @@ mod wildcard;
 use code::{Code, Node};
 use compile::Compiler;
 use evaluate::Evaluation;
+use index::Index;
+use memory::Memory;
 
 pub use explain::{Explanation, Trace};
 pub use lists::{Hostname, List, ListKind, Lists};
@@ -79,15 +88,28 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Program {
     code: Code,
+    memory: Memory,
     entries: Vec<CompiledEntry>,
+    /// For finding the first entry; without one, entries are tried one after the other.
+    index: Option<Index>,
     rules: Vec<Rule>,
+    bypasses: Vec<Bypass>,
     needs: Needs,
 }
 
 #[derive(Debug)]
 struct CompiledEntry {
     when: Rule,
-    bypass: Vec<usize>,
+    /// Index into [`Program::bypasses`]. Entries with the same rules share it.
+    bypass: usize,
+}
+
+/// Bypass rules of one or more entries, in order.
+#[derive(Debug)]
+struct Bypass {
+    /// Indexes into [`Program::rules`].
+    rules: Box<[usize]>,
+    index: Option<Index>,
 }
 
 /// An expression and what it was compiled to.
@@ -118,19 +140,16 @@ impl Scratch {
 }
 
 impl Program {
-    /// Compiles a site.
+    /// Compiles a site. Where there are many entries or many rules they are indexed, so that the cost of a request
+    /// hardly depends on how many there are.
     pub fn compile(site: &Site) -> Program {
-        let mut compiler = Compiler::new(&site.lists);
-        let mut compile =
-            |expression: &Expression| Rule { expression: expression.clone(), node: compiler.expression(expression) };
-        let entries = site.entries.iter().map(|entry| CompiledEntry {
-            when: compile(&entry.when),
-            bypass: entry.bypass.iter().copied().filter(|&rule| rule < site.rules.len()).collect(),
-        });
-        let entries = entries.collect();
-        let rules = site.rules.iter().map(compile).collect();
-        let code = compiler.finish();
-        Program { needs: Needs::of(&code), code, entries, rules }
+        Program::with_indexes(site, Index::new)
+    }
+
+    /// Compiles a site without indexes: entries and rules are evaluated one after the other. It says the same as
+    /// [`Program::compile`]'s, which is held against it.
+    pub fn compile_plain(site: &Site) -> Program {
+        Program::with_indexes(site, |_, _| None)
     }
 
     /// Compiles one expression, for [`Program::matches`].
@@ -139,14 +158,43 @@ impl Program {
         Program::compile(&Site { entries: vec![entry], rules: Vec::new(), lists: lists.clone() })
     }
 
+    fn with_indexes(site: &Site, new_index: impl Fn(&Code, &[&Node]) -> Option<Index>) -> Program {
+        let mut compiler = Compiler::new(&site.lists);
+        let mut compile =
+            |expression: &Expression| Rule { expression: expression.clone(), node: compiler.expression(expression) };
+        let whens: Vec<Rule> = site.entries.iter().map(|entry| compile(&entry.when)).collect();
+        let rules: Vec<Rule> = site.rules.iter().map(compile).collect();
+        let code = compiler.finish();
+        let mut bypasses = Bypasses::default();
+        let numbers = site.entries.iter().map(|entry| bypasses.number(&entry.bypass, rules.len()));
+        let entries = whens.into_iter().zip(numbers).map(|(when, bypass)| CompiledEntry { when, bypass });
+        let entries: Vec<CompiledEntry> = entries.collect();
+        let index = new_index(&code, &entries.iter().map(|entry| &entry.when.node).collect::<Vec<_>>());
+        let bypasses = bypasses.all.into_iter().map(|of| {
+            let index = new_index(&code, &of.iter().map(|&rule| &rules[rule].node).collect::<Vec<_>>());
+            Bypass { rules: of, index }
+        });
+        let bypasses: Vec<Bypass> = bypasses.collect();
+        let indexes = index.iter().chain(bypasses.iter().filter_map(|bypass| bypass.index.as_ref()));
+        let conditions = entries.iter().map(|entry| &entry.when.node).chain(rules.iter().map(|rule| &rule.node));
+        let memory = Memory::new(&code, conditions, indexes.flat_map(Index::sources));
+        Program { needs: Needs::of(&code), code, memory, entries, index, rules, bypasses }
+    }
+
     /// Decides about one request. Entries and rules are tried in order; temporaries are built in `arena`.
     pub fn evaluate<S: Subject>(&self, subject: &S, arena: &Bump) -> Verdict {
-        self.decide(&Evaluation::new(&self.code, subject, arena))
+        let evaluation = Evaluation::new(&self.code, &self.memory, subject, arena);
+        let Some(entry) = self.first_entry(&evaluation) else { return Verdict::Nothing };
+        match self.first_rule(&self.bypasses[self.entries[entry].bypass], &evaluation) {
+            Some(rule) => Verdict::Bypassed { entry, rule },
+            None => Verdict::Matched { entry },
+        }
     }
 
     /// Whether any entry matches; for a program of one expression: whether it is true.
+    #[inline]
     pub fn matches<S: Subject>(&self, subject: &S, arena: &Bump) -> bool {
-        self.evaluate(subject, arena) != Verdict::Nothing
+        self.first_entry(&Evaluation::new(&self.code, &self.memory, subject, arena)).is_some()
     }
 
     /// What a host must supply.
@@ -154,14 +202,42 @@ impl Program {
         &self.needs
     }
 
-    fn decide<'a, S: Subject>(&'a self, evaluation: &Evaluation<'a, S>) -> Verdict {
-        let Some(entry) = self.entries.iter().position(|entry| evaluation.truth(&entry.when.node)) else {
-            return Verdict::Nothing;
-        };
-        let is_true = |rule: &usize| evaluation.truth(&self.rules[*rule].node);
-        match self.entries[entry].bypass.iter().copied().find(is_true) {
-            Some(rule) => Verdict::Bypassed { entry, rule },
-            None => Verdict::Matched { entry },
+    #[inline]
+    fn first_entry<'a, S: Subject>(&'a self, evaluation: &Evaluation<'a, S>) -> Option<usize> {
+        match &self.index {
+            Some(index) => index.first(evaluation, |entry| &self.entries[entry].when.node),
+            None => self.entries.iter().position(|entry| evaluation.truth(&entry.when.node)),
         }
+    }
+
+    fn first_rule<'a, S: Subject>(&'a self, bypass: &'a Bypass, evaluation: &Evaluation<'a, S>) -> Option<usize> {
+        let condition = |position: usize| &self.rules[bypass.rules[position]].node;
+        let first = match &bypass.index {
+            Some(index) => index.first(evaluation, condition),
+            None => (0..bypass.rules.len()).find(|&position| evaluation.truth(condition(position))),
+        };
+        first.map(|position| bypass.rules[position])
+    }
+
+    fn bypass_of(&self, entry: &CompiledEntry) -> impl Iterator<Item = usize> {
+        self.bypasses[entry.bypass].rules.iter().copied()
+    }
+}
+
+/// Lists of rules, each once.
+#[derive(Default)]
+struct Bypasses {
+    all: Vec<Box<[usize]>>,
+    known: HashMap<Box<[usize]>, usize>,
+}
+
+impl Bypasses {
+    /// The number of a list; rules that are not there are left out of it.
+    fn number(&mut self, rules: &[usize], count: usize) -> usize {
+        let rules: Box<[usize]> = rules.iter().copied().filter(|&rule| rule < count).collect();
+        *self.known.entry(rules).or_insert_with_key(|rules| {
+            self.all.push(rules.clone());
+            self.all.len() - 1
+        })
     }
 }

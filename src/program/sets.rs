@@ -1,16 +1,51 @@
-//! Sets as programs hold them: sorted, without overlaps, searched in logarithmic time.
+//! Sets as programs hold them.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+
+use rustc_hash::FxBuildHasher;
 
 use super::lists::Hostname;
 use crate::language::expression::IpRange;
 
 /// Inclusive ranges in ascending order, none touching another.
-#[derive(Debug, Default)]
-pub struct Ranges<T>(Box<[(T, T)]>);
+///
+/// A directory cuts the space between the first and the last of them into about as many steps of one size as there
+/// are ranges, and knows where the ranges of each step begin, so that a search looks at a few of them only.
+#[derive(Debug)]
+pub struct Ranges<T> {
+    bounds: Box<[(T, T)]>,
+    shift: u32,
+    /// For each step, how many ranges begin before it; and how many there are.
+    directory: Box<[u32]>,
+}
 
-impl<T: Ord + Copy> Ranges<T> {
+/// What ranges are of.
+pub trait Point: Copy + Ord {
+    /// How many steps of `1 << shift` it is above `base`, which is not above it.
+    fn steps_above(self, base: Self, shift: u32) -> u64;
+}
+
+impl Point for u32 {
+    fn steps_above(self, base: Self, shift: u32) -> u64 {
+        u64::from((self - base) >> shift)
+    }
+}
+
+impl Point for u128 {
+    fn steps_above(self, base: Self, shift: u32) -> u64 {
+        u64::try_from((self - base) >> shift).unwrap_or(u64::MAX)
+    }
+}
+
+impl Point for i64 {
+    fn steps_above(self, base: Self, shift: u32) -> u64 {
+        self.abs_diff(base).checked_shr(shift).unwrap_or(0)
+    }
+}
+
+impl<T: Point> Ranges<T> {
     /// Sorts and merges ranges; empty ones (first above last) are left out.
     fn merge(ranges: impl Iterator<Item = (T, T)>) -> Self {
         let mut sorted: Vec<(T, T)> = ranges.filter(|(first, last)| first <= last).collect();
@@ -22,12 +57,49 @@ impl<T: Ord + Copy> Ranges<T> {
             }
             overlaps
         });
-        Ranges(sorted.into())
+        Ranges::of_sorted(sorted.into())
+    }
+
+    /// Of ranges that are in ascending order and apart from one another.
+    pub fn of_sorted(bounds: Box<[(T, T)]>) -> Self {
+        let [(base, _), .., (last, _)] = *bounds else {
+            return Ranges { bounds, shift: 0, directory: Box::default() };
+        };
+        let steps = |shift| last.steps_above(base, shift).saturating_add(1);
+        let shift = (0..u128::BITS).find(|&shift| steps(shift) <= bounds.len() as u64).unwrap_or(0);
+        let mut directory = vec![0; steps(shift) as usize + 1];
+        for (first, _) in &bounds {
+            directory[first.steps_above(base, shift) as usize + 1] += 1;
+        }
+        for step in 1..directory.len() {
+            directory[step] += directory[step - 1];
+        }
+        Ranges { bounds, shift, directory: directory.into() }
+    }
+
+    /// The ranges, in order.
+    pub fn bounds(&self) -> &[(T, T)] {
+        &self.bounds
+    }
+
+    /// Which range holds `value`.
+    #[inline]
+    pub fn find(&self, value: T) -> Option<usize> {
+        let base = self.bounds.first().filter(|(first, _)| *first <= value)?.0;
+        let (from, to) = match self.directory.len() {
+            0 => (0, self.bounds.len()),
+            places => {
+                let step = value.steps_above(base, self.shift).min(places as u64 - 2) as usize;
+                (self.directory[step] as usize, self.directory[step + 1] as usize)
+            }
+        };
+        let begun = from + self.bounds[from..to].partition_point(|&(first, _)| first <= value);
+        let last_begun = begun.checked_sub(1)?;
+        (value <= self.bounds[last_begun].1).then_some(last_begun)
     }
 
     fn contains(&self, value: T) -> bool {
-        let after = self.0.partition_point(|&(first, _)| first <= value);
-        after > 0 && value <= self.0[after - 1].1
+        self.find(value).is_some()
     }
 }
 
@@ -48,8 +120,8 @@ impl Ranges<i64> {
 /// Addresses of both families, which never mix.
 #[derive(Debug)]
 pub struct IpSet {
-    v4: Ranges<u32>,
-    v6: Ranges<u128>,
+    pub v4: Ranges<u32>,
+    pub v6: Ranges<u128>,
 }
 
 impl IpSet {
@@ -75,26 +147,30 @@ impl IpSet {
 
 /// Byte strings.
 #[derive(Debug)]
-pub struct ByteSet(Box<[Box<[u8]>]>);
+pub struct ByteSet(HashSet<Box<[u8]>, FxBuildHasher>);
 
 impl ByteSet {
     pub fn new<'b>(strings: impl Iterator<Item = &'b [u8]>) -> Self {
-        let mut sorted: Vec<Box<[u8]>> = strings.map(Box::from).collect();
-        sorted.sort_unstable();
-        sorted.dedup();
-        ByteSet(sorted.into())
+        ByteSet(strings.map(Box::from).collect())
     }
 
     pub fn has(&self, string: &[u8]) -> bool {
-        self.0.binary_search_by(|known| known.as_ref().cmp(string)).is_ok()
+        self.0.contains(string)
+    }
+
+    /// Every string, in no order.
+    pub fn strings(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(AsRef::as_ref)
     }
 }
 
 /// Host names, compared byte by byte, and names below others.
 #[derive(Debug)]
 pub struct HostnameSet {
-    exact: ByteSet,
-    parents: ByteSet,
+    /// Names that are in the set.
+    pub exact: ByteSet,
+    /// Names below which every name is.
+    pub parents: ByteSet,
 }
 
 impl HostnameSet {
@@ -140,6 +216,20 @@ mod tests {
         }
         assert!(!Ranges::of_ints(&[]).has(0));
         assert!(Ranges::of_ints(&[1..=100, 2..=3]).has(50));
+        assert!(Ranges::of_ints(&[7..=7]).has(7) && !Ranges::of_ints(&[7..=7]).has(8));
+    }
+
+    #[test]
+    fn every_range_is_found_wherever_it_lies() {
+        let crowded = (0..1000).map(|number| (number * 3, number * 3 + 1));
+        let far = [(1 << 20, 1 << 21), (u32::MAX - 1, u32::MAX)];
+        let bounds: Vec<(u32, u32)> = crowded.chain(far).collect();
+        let set = Ranges::of_sorted(bounds.clone().into());
+        for (index, &(first, last)) in bounds.iter().enumerate() {
+            assert_eq!((set.find(first), set.find(last)), (Some(index), Some(index)));
+            assert_eq!(set.find(last.wrapping_add(1)).is_some(), last == u32::MAX);
+        }
+        assert_eq!(set.find(u32::MAX - 2), None);
     }
 
     #[test]

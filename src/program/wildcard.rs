@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bumpalo::Bump;
-use memchr::memmem::Finder;
 
+use super::substring::Substring;
 use crate::language::expression::Wildcard;
 use crate::request::lower;
 
@@ -19,7 +19,7 @@ pub struct WildcardPattern {
 /// What follows the first star.
 #[derive(Debug)]
 struct AfterStar {
-    middle: Box<[Finder<'static>]>,
+    middle: Box<[Substring]>,
     last: Box<[u8]>,
 }
 
@@ -30,10 +30,24 @@ impl WildcardPattern {
         let mut segments = segments(&pattern).into_iter();
         let first = segments.next().unwrap_or_default().into();
         let rest = segments.next_back().map(|last| AfterStar {
-            middle: segments.map(|segment| Finder::new(&segment).into_owned()).collect(),
+            middle: segments.map(|segment| Substring::new(&segment)).collect(),
             last: last.into(),
         });
         WildcardPattern { strict: wildcard.strict, first, rest }
+    }
+
+    /// Whether letters of either case differ.
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// The longest text that every match holds, in lower case unless the pattern is strict.
+    pub fn longest_segment(&self) -> &[u8] {
+        let after = self
+            .rest
+            .iter()
+            .flat_map(|rest| rest.middle.iter().map(Substring::text).chain(std::iter::once(rest.last.as_ref())));
+        after.chain(std::iter::once(self.first.as_ref())).max_by_key(|segment| segment.len()).unwrap_or_default()
     }
 
     /// Whether the whole of `value` matches.
@@ -54,7 +68,7 @@ impl WildcardPattern {
         for segment in &rest.middle {
             let Some(found) = segment.find(&value[at..end]) else { return false };
             on_star(at..at + found);
-            at += found + segment.needle().len();
+            at += found + segment.text().len();
         }
         on_star(at..end);
         true

@@ -25,6 +25,13 @@ pub trait Subject {
     fn entry<'a>(&'a self, field: FieldId, key: &[u8], arena: &'a Bump) -> Option<Value<'a>> {
         self.field(field, arena)?.get(key)
     }
+
+    /// Tells `each` the keys that the map `field` has; one may come more than once.
+    fn keys<'a>(&'a self, field: FieldId, arena: &'a Bump, each: &mut dyn FnMut(&[u8])) {
+        if let Some(Value::Map(entries)) = self.field(field, arena) {
+            entries.iter().for_each(|(key, _)| each(key));
+        }
+    }
 }
 
 /// Facts about a connection that are not in the HTTP request itself: geography, TLS, bots. Supplied by the host.
@@ -285,6 +292,27 @@ impl Subject for RequestView<'_> {
                 cookies::raw_cookie(self.cookie_header(), key).map_or(b"", |raw| self.trigger_cookie(raw)),
             )),
             field => self.standard(field)?.get(key),
+        }
+    }
+
+    fn keys<'a>(&'a self, field: FieldId, _: &'a Bump, each: &mut dyn FnMut(&[u8])) {
+        match field.standard() {
+            Some(Field::HttpRequestHeaders | Field::TriggerHeaders) => {
+                self.lower_case_headers().for_each(|(name, _)| each(name));
+            }
+            Some(Field::HttpRequestCookies) => self.cookies().for_each(|(name, _)| each(name)),
+            Some(Field::TriggerCookies) => {
+                cookies::queueit_cookies(self.cookie_header()).for_each(|(name, _)| each(name));
+            }
+            Some(Field::HttpRequestUriArgs | Field::RawHttpRequestUriArgs) => {
+                self.arguments().for_each(|(name, _)| each(name));
+            }
+            Some(field) => {
+                if let Some(Value::Map(entries)) = self.standard(field) {
+                    entries.iter().for_each(|(key, _)| each(key));
+                }
+            }
+            None => {}
         }
     }
 }
