@@ -1,28 +1,32 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
+# Tests that need more than Rust.
+ALL_TESTS = browser-tests,instruction-counts
+
 .PHONY: test tools lint tests fuzz bench
 
 test: tools lint tests
 	@echo "everything passed"
 
-# Chromium and its driver are the only things beyond Rust that the tests need.
+# Chromium, its driver and valgrind are the only things beyond Rust that the tests need.
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
-	@if ! command -v chromedriver >/dev/null || ! command -v chromium >/dev/null; then \
+	@if ! { command -v chromedriver && command -v chromium && command -v valgrind; } >/dev/null; then \
 		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
-		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium chromium-driver valgrind; \
 	fi
 
 # With clippy's eyes also on the pure core; and what is only for native hosts must not reach a wasm build.
 lint:
 	cargo fmt --check
-	cargo clippy --locked --all-targets --features browser-tests -- -D warnings
+	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --target wasm32-unknown-unknown --edges normal --prefix none | grep -E '^(tokio|hyper|clap|maxminddb|notify|ureq|socket2) '
 
-# Unit, language, conformance, property, allocation, command-line and proxy tests, and the demo in a real browser.
+# Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, and the
+# instructions of hot paths.
 tests:
-	cargo test --locked --features browser-tests
+	cargo test --locked --features $(ALL_TESTS)
 
 # Needs `cargo install cargo-fuzz`; SECONDS for each target.
 FUZZ_SECONDS ?= 300

@@ -3,12 +3,14 @@
 use super::{Workload, visit, visitor, with_header};
 
 /// Every workload of this kind by name; no rule of them is true.
-pub const WORKLOADS: [(&str, fn() -> Workload); 4] = [
+pub const WORKLOADS: [Named; 4] = [
     ("every predicate true", every_predicate),
     ("regex worst case", regex),
     ("64 KB header, 1,000 substrings", long_header),
     ("1,000 nested networks", nested_networks),
 ];
+
+type Named = (&'static str, fn() -> Workload);
 
 /// The rules of each, but for the regular expressions.
 const COUNT: usize = 1_000;

@@ -141,9 +141,9 @@ pub fn request_for(number: usize) -> OwnedRequest {
         1 => visit(&format!("https://shop.example.com/shop-{n}")),
         2 => visit(&format!("https://room-{n}.example/tickets/2026")),
         3 => with_header(visitor(), "Cookie", format!("theme=dark; campaign=c{n}")),
-        4 if n % 4 == 0 => with_header(visitor(), "User-Agent", format!("{} crawler-{n};", super::AGENT)),
+        4 if n.is_multiple_of(4) => with_header(visitor(), "User-Agent", format!("{} crawler-{n};", super::AGENT)),
         4 => visitor().header("X-Campaign", format!("b{n}")),
-        _ if n % 2 == 0 => visit(&format!("https://shop.example.com/drop-{n}/seats")),
+        _ if n % 4 == 1 => visit(&format!("https://shop.example.com/drop-{n}/seats")),
         _ => visitor().header("x-app", format!("app-{n}")),
     }
 }

@@ -54,7 +54,7 @@ pub fn request_for(number: usize) -> OwnedRequest {
             .client_ip(IpAddr::V4(Ipv4Addr::from_bits(network(number).to_bits() | 7))),
         3 => with_header(visitor(), "User-Agent", format!("{} agent-{number}; +https", super::AGENT))
             .fact(Field::IpSrcCountry, countries(number)[0]),
-        _ if number % 2 == 0 => visit(&format!("https://h{number}.example/tickets?area=b&q={number}&row=12")),
+        _ if number.is_multiple_of(2) => visit(&format!("https://h{number}.example/tickets?area=b&q={number}&row=12")),
         _ => visit(&format!("https://h{number}.example/tickets?area=b")).fact(Field::IpSrcAsnum, number as i64),
     }
 }
