@@ -12,6 +12,31 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     (memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1)
 }
 
+/// Tells the lines of ascending byte offsets without counting from the start each time.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    /// What has been counted, and the line it ends in.
+    counted: usize,
+    line: usize,
+}
+
+impl<'t> Lines<'t> {
+    pub fn of(text: &'t str) -> Self {
+        Lines { text, counted: 0, line: 1 }
+    }
+
+    /// The line (1-based) of a byte offset.
+    pub fn line(&mut self, offset: usize) -> usize {
+        if offset < self.counted {
+            *self = Lines::of(self.text);
+        }
+        let passed = self.text.as_bytes().get(self.counted..offset).unwrap_or_default();
+        self.line += memchr::memchr_iter(b'\n', passed).count();
+        self.counted = offset;
+        self.line
+    }
+}
+
 /// The byte offset of a line and column (both 1-based) as parsers report them; never beyond the text.
 pub(super) fn offset(text: &str, line: usize, column: usize) -> usize {
     let mut starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
@@ -46,6 +71,10 @@ mod tests {
         for (at, _) in text.char_indices() {
             let (line, column) = position(text, at);
             assert_eq!(offset(text, line, column), at);
+        }
+        let mut lines = Lines::of(text);
+        for at in [0, 3, 3, 8, 1, 9] {
+            assert_eq!(lines.line(at), position(text, at).0, "{at}");
         }
         assert_eq!(position(text, 999), (4, 2));
         assert_eq!(offset(text, 99, 99), text.len());

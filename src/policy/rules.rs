@@ -7,6 +7,7 @@ use super::document::{Node, Value, parse_json};
 use super::fields::Fields;
 use super::finding::{File, Kind, Problem};
 use super::integration::{Action, Integration};
+use super::place::Lines;
 use crate::language::Expression;
 
 /// A bypass rule; drafts are kept, and never in force.
@@ -123,10 +124,18 @@ pub(super) fn read(file: File, room: &str, already: usize, checker: &Checker) ->
         _ => &root,
     };
     let rules = rules.as_array().unwrap_or(std::slice::from_ref(rules)).iter().zip(already + 1..);
-    rules.filter_map(|(rule, number)| read_rule(file, rule, room, number, checker)).collect()
+    let mut lines = Lines::of(file.text);
+    rules.filter_map(|(rule, number)| read_rule(file, rule, room, number, &mut lines, checker)).collect()
 }
 
-fn read_rule(file: File, node: &Node, room: &str, number: usize, checker: &Checker) -> Option<Checked> {
+fn read_rule(
+    file: File,
+    node: &Node,
+    room: &str,
+    number: usize,
+    lines: &mut Lines,
+    checker: &Checker,
+) -> Option<Checked> {
     let mut fields = Fields::new(file, node, format!("rule {number} of room {room}"))?;
     let id = fields.text("id").unwrap_or_else(|| format!("{room}/{number}"));
     let description = fields.text("description").unwrap_or_default();
@@ -146,7 +155,7 @@ fn read_rule(file: File, node: &Node, room: &str, number: usize, checker: &Check
     let text = text?;
     let expression = checker.expression(origin, &text)?;
     warn_of_constant(origin, &text, &expression, enabled);
-    let (line, _) = super::place::position(file.text, origin.node.at);
+    let line = lines.line(origin.node.at);
     let (room, file) = (room.to_owned(), file.path.to_owned());
     Some((BypassRule { id, room, description, expression: expression.to_string(), enabled, file, line }, expression))
 }
