@@ -84,6 +84,40 @@ proptest! {
     }
 }
 
+proptest! {
+    // Each case is a set of rules and 32 requests.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: ProptestConfig::default().cases / 8,
+        ..ProptestConfig::default()
+    })]
+
+    /// So many conditions that they are indexed.
+    #[test]
+    fn indexed_and_plain_programs_and_the_reference_agree(
+        texts in vec(seldom(), 40..80),
+        bypass in vec(0_usize..80, 0..60),
+        tables in vec(subject(), 24),
+        requests in vec(request(), 8),
+    ) {
+        let expressions: Vec<Expression> = texts.iter().filter_map(|text| parsed(text)).collect();
+        let whens = expressions.iter().take(expressions.len() / 2).cloned();
+        let always = parsed("true").expect("a condition");
+        let site = Site {
+            entries: whens.chain([always]).map(|when| Entry { when, bypass: bypass.clone() }).collect(),
+            rules: expressions.clone(),
+            lists: lists(),
+        };
+        let (program, plain) = (Program::compile(&site), Program::compile_plain(&site));
+        for table in &tables {
+            agree(&program, &plain, &site, table)?;
+        }
+        for request in &requests {
+            request.with_view(|view| agree(&program, &plain, &site, view))?;
+        }
+    }
+}
+
 /// The same with standard fields instead of those of the tests, because only these have a name in canonical text;
 /// `None` where there is no standard field of the type.
 fn in_standard_fields(text: &str) -> Option<String> {
@@ -97,10 +131,26 @@ fn in_standard_fields(text: &str) -> Option<String> {
     (!text.contains("test.")).then_some(text)
 }
 
-/// The first entry and its first rule that the reference evaluator finds true, against the program's verdict.
+/// The program and its explanation say what the reference evaluator says.
 fn check<S: Subject>(program: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
+    let expected = expected(site, subject);
+    prop_assert_eq!(program.evaluate(subject, &Bump::new()), expected);
+    prop_assert_eq!(program.explain(subject).verdict, expected);
+    Ok(())
+}
+
+/// A program with indexes and one without say what the reference evaluator says.
+fn agree<S: Subject>(indexed: &Program, plain: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
+    let expected = expected(site, subject);
+    prop_assert_eq!(indexed.evaluate(subject, &Bump::new()), expected);
+    prop_assert_eq!(plain.evaluate(subject, &Bump::new()), expected);
+    Ok(())
+}
+
+/// The first entry and its first rule that the reference evaluator finds true.
+fn expected<S: Subject>(site: &Site, subject: &S) -> Verdict {
     let is_true = |expression: &Expression| oracle::evaluate(expression, subject, &site.lists);
-    let expected = match site.entries.iter().position(|entry| is_true(&entry.when)) {
+    match site.entries.iter().position(|entry| is_true(&entry.when)) {
         None => Verdict::Nothing,
         Some(entry) => {
             let rules = site.entries[entry].bypass.iter().copied().filter(|&rule| rule < site.rules.len());
@@ -109,10 +159,7 @@ fn check<S: Subject>(program: &Program, site: &Site, subject: &S) -> Result<(), 
                 Some(rule) => Verdict::Bypassed { entry, rule },
             }
         }
-    };
-    prop_assert_eq!(program.evaluate(subject, &Bump::new()), expected);
-    prop_assert_eq!(program.explain(subject).verdict, expected);
-    Ok(())
+    }
 }
 
 /// Whatever is generated is well typed; it may only be beyond a limit.
@@ -436,4 +483,41 @@ fn condition() -> BoxedStrategy<String> {
         ]
     });
     nested.boxed()
+}
+
+/// An expression that is seldom true, so that some conditions of many are, and not only the first.
+fn seldom() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => (filed(), condition()).prop_map(|(filed, condition)| format!("{filed} and {condition}")),
+        1 => (filed(), filed(), condition()).prop_map(|(one, other, last)| format!("({one} or {other}) and {last}")),
+        1 => vec(condition(), 4).prop_map(|parts| format!("({})", parts.join(") and ("))),
+    ]
+}
+
+/// A test that an index has a table for.
+fn filed() -> impl Strategy<Value = String> {
+    let texts = one_of(&[
+        "http.host",
+        "http.user_agent",
+        "test.str",
+        "lower(test.str)",
+        "http.request.uri.path",
+        "http.request.headers[\"x\"][0]",
+        "http.request.headers[\"a\"][0]",
+        "http.request.headers[\"b\"][0]",
+        "http.request.headers[\"x-a\"][0]",
+        "http.request.cookies[\"a\"][0]",
+        "test.map.str[\"a\"]",
+    ]);
+    let parts =
+        one_of(&["matches \"^a.*b\"", "matches \"(a|/a)/?b\"", "wildcard \"*/A*\"", "matches \"a$\"", "in $hosts"]);
+    prop_oneof![
+        (texts, prop_oneof![bytes_test(), parts]).prop_map(|(left, test)| format!("{left} {test}")),
+        (one_of(&["starts_with", "ends_with"]), bytes(), literal())
+            .prop_map(|(function, source, affix)| format!("{function}({source}, {affix})")),
+        (one_of(&["test.int", "ip.src.asnum", "test.ints[0]"]), int_test())
+            .prop_map(|(left, test)| format!("{left} {test}")),
+        (one_of(&["ip.src", "test.ip"]), ip_test()).prop_map(|(left, test)| format!("{left} {test}")),
+        (each_bytes(), bytes_test()).prop_map(|(left, test)| format!("any({left} {test})")),
+    ]
 }

@@ -34,6 +34,8 @@ message, help)")]
 pub struct Eval {
     /// The expression; `-` reads it from standard input
     expression: String,
+    /// The absolute URL, as the visitor asks for it
+    url: String,
     #[command(flatten)]
     request: RequestOptions,
     /// A list that the expression names: a file with one member on each line, or the members; may be given several times
@@ -65,7 +67,7 @@ impl Eval {
         let text = input::argument(&self.expression)?;
         let expression = parse(&text)?;
         let warnings = language::lint(&expression).into_iter().map(|found| WarningReport::new(&found, &text)).collect();
-        let request = self.request.request()?;
+        let request = self.request.request(&self.url)?;
         let lists = lists(&self.lists)?;
         let trace = evaluate(&expression, &lists, &request)?;
         let result = trace.result.unwrap_or(false);

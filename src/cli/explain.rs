@@ -7,6 +7,7 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, printable, styled};
+use super::plan::PlanReport;
 use super::request::{RequestOptions, RequestReport, with_incoming};
 use super::trace::TraceReport;
 use super::{policy, show};
@@ -31,13 +32,22 @@ Examples:
   velvetrope explain policy/ https://tickets.example/shop --ip 192.0.2.7 --country DE
   velvetrope explain policy/ https://tickets.example/shop -X POST -H 'user-agent: curl'
   velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z
+  velvetrope explain policy/ --plan
 
 JSON: request, integrations and rules that were tried (each with its trace: text, result, saw, parts),
 integrations_in_all, verdict (kind: nothing, matched or bypassed; integration, room, rule),
-decision (label, reason, status, redirect, cookies, request_headers, response_headers), notes")]
+decision (label, reason, status, redirect, cookies, request_headers, response_headers), notes;
+with --plan: integrations, bypasses (each with approach: in order or indexed; conditions: what, filed, under)")]
 pub struct Explain {
     /// A folder with a velvetrope.toml, or that file
     policy: PathBuf,
+    /// The absolute URL, as the visitor asks for it
+    #[arg(required_unless_present = "plan")]
+    url: Option<String>,
+    /// Instead of a request, show how the program finds what applies: where each condition is filed, and which are
+    /// always evaluated
+    #[arg(long, conflicts_with = "url")]
+    plan: bool,
     #[command(flatten)]
     request: RequestOptions,
 }
@@ -45,7 +55,8 @@ pub struct Explain {
 impl Explain {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
         let policy = policy::load(&self.policy)?;
-        let request = self.request.request()?;
+        let Some(url) = &self.url else { return Answer::of(&PlanReport::of(&policy), format, Exit::Fine) };
+        let request = self.request.request(url)?;
         let secrets = policy::secrets(&policy)?;
         let mut notes = Vec::new();
         if secrets.is_none() && brings_proof(&request) {

@@ -12,6 +12,7 @@ mod explain;
 mod fmt;
 mod input;
 mod output;
+mod plan;
 mod policy;
 mod request;
 mod schema;

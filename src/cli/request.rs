@@ -15,8 +15,6 @@ use crate::request::{Facts, Field, FieldInfo, OwnedRequest, OwnedValue, Type, wi
 /// The request, and what its host would know of it.
 #[derive(clap::Args)]
 pub struct RequestOptions {
-    /// The absolute URL, as the visitor asks for it
-    url: String,
     /// The method
     #[arg(short = 'X', long, default_value = "GET")]
     method: String,
@@ -44,9 +42,9 @@ pub struct RequestOptions {
 }
 
 impl RequestOptions {
-    /// The request that was described.
-    pub fn request(self) -> Result<OwnedRequest, Failure> {
-        let mut request = request(&self.method, &self.url, &self.headers)?;
+    /// The request for `url` that was described.
+    pub fn request(self, url: &str) -> Result<OwnedRequest, Failure> {
+        let mut request = request(&self.method, url, &self.headers)?;
         request.client_ip = self.ip;
         request.received_ms = self.at.unwrap_or_else(time::now);
         request.body = self.body;

@@ -24,6 +24,7 @@ mod lists;
 mod literal;
 mod memory;
 mod needs;
+mod plan;
 mod sets;
 mod substring;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use memory::Memory;
 pub use explain::{Explanation, Trace};
 pub use lists::{Hostname, List, ListKind, Lists};
 pub use needs::Needs;
+pub use plan::{Approach, BypassPlan, Filing, Plan};
 
 /// What a program is compiled from.
 #[derive(Clone, Debug, Default)]

@@ -73,6 +73,11 @@ impl Index {
         (search.best < self.conditions).then_some(search.best)
     }
 
+    /// Whether a condition is always evaluated.
+    pub fn is_unfiled(&self, position: usize) -> bool {
+        self.unfiled.binary_search(&(position as u32)).is_ok()
+    }
+
     /// The sources of which an evaluation will ask for the values, each once more than the conditions do.
     pub fn sources(&self) -> impl Iterator<Item = SourceId> {
         let maps = self.maps.iter().flat_map(|map| &map.probes);
