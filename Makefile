@@ -1,9 +1,9 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
-# Tests that need more than Rust.
-ALL_TESTS = browser-tests,instruction-counts
+# What tests need more than Rust for, and what is off by default.
+ALL_TESTS = browser-tests,instruction-counts,count-allocations
 
-.PHONY: test tools lint tests fuzz bench
+.PHONY: test tools lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
@@ -35,3 +35,7 @@ fuzz:
 
 bench:
 	cargo bench
+
+# The same work by other engines; a package of its own.
+peers:
+	cd benches/peers && cargo bench
