@@ -2,7 +2,19 @@
 
 #[cfg(feature = "cli")]
 fn main() -> std::process::ExitCode {
-    velvetrope::cli::main()
+    velvetrope::cli::main(allocations())
+}
+
+/// What counts allocations replaces the allocator of the whole program, and is paid for at each of them: only those who
+/// want to know build it in.
+#[cfg(all(feature = "cli", feature = "count-allocations"))]
+fn allocations() -> Option<velvetrope::cli::AllocationCounter> {
+    Some(|work| allocation_counter::measure(work).count_total)
+}
+
+#[cfg(all(feature = "cli", not(feature = "count-allocations")))]
+fn allocations() -> Option<velvetrope::cli::AllocationCounter> {
+    None
 }
 
 #[cfg(not(feature = "cli"))]

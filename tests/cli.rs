@@ -108,9 +108,9 @@ mod usage {
     #[test]
     fn help_names_every_command_and_the_exit_codes() {
         let ran = run(["--help"]).ends_with(0);
-        for command in
-            ["check", "explain", "eval", "fmt", "test", "show", "token", "serve", "demo", "schema", "completions"]
-        {
+        let commands =
+            "check explain eval fmt test show bench token serve demo schema completions".split_ascii_whitespace();
+        for command in commands {
             assert!(ran.out.contains(&format!("\n  {command} ")), "{command} is not in\n{}", ran.out);
             let help = run([command, "--help"]).ends_with(0);
             assert!(help.out.contains("Usage: velvetrope"), "{}", help.out);
@@ -524,10 +524,74 @@ mod test {
         }
         let typing = "[[case]]\nurl = \"http://a.example/\"\nexpect = { decison = \"pass\" }";
         assert!(run_with_input(typing, ["test", TICKETING, "-"]).ends_with(2).err.contains("decison"));
+        let indifferent = run_with_input(r#"{"url": "http://a.example/"}"#, ["test", TICKETING, "-"]).ends_with(2);
+        assert!(indifferent.err.contains("expects nothing"), "{}", indifferent.err);
         run(["test", TICKETING, "src"]).ends_with(2);
         let policy = copy_of(TICKETING);
         std::fs::remove_file(policy.path().join("cases.toml")).unwrap();
         run([OsStr::new("test"), policy.path().as_os_str()]).ends_with(2);
+    }
+}
+
+mod bench {
+    use super::*;
+
+    fn decisions(report: &Value) -> Vec<&str> {
+        let requests = report["requests"].as_array().expect("there are requests").iter();
+        requests.map(|request| request["decision"].as_str().expect("each is decided")).collect()
+    }
+
+    #[test]
+    fn a_policy_is_measured_with_its_cases() {
+        let report = run(["bench", TICKETING, "--decisions", "50", "--format", "json"]).ends_with(0).json();
+        assert!(report["origin"].as_str().unwrap().ends_with("cases.toml"));
+        assert!(report["decisions"].as_u64().unwrap() >= 50);
+        assert!(report["decisions_per_second"].as_f64().unwrap() > 0.0);
+        let times = ["p50", "p90", "p99", "p99_9", "max"].map(|name| report["time_ns"][name].as_u64().unwrap());
+        assert!(times.is_sorted(), "{times:?}");
+        assert_eq!(report["allocations_per_decision"].is_null(), cfg!(not(feature = "count-allocations")));
+        let wanted = ["pass", "queue", "token", "error", "session", "bypass", "cancel", "ignore"];
+        let found = decisions(&report);
+        assert!(wanted.iter().all(|label| found.contains(label)), "{found:?}");
+        let expensive = report["most_expensive"].as_array().unwrap();
+        let costs: Vec<_> = expensive.iter().map(|rule| rule["median_ns"].as_u64().unwrap()).collect();
+        assert!(costs.len() == 5 && costs.is_sorted_by(|a, b| a >= b), "{costs:?}");
+        assert!(report["rules"].as_u64().unwrap() > 5);
+    }
+
+    #[test]
+    fn without_cases_requests_are_made_up() {
+        let policy = copy_of(TICKETING);
+        std::fs::remove_file(policy.path().join("cases.toml")).unwrap();
+        let bench = [OsStr::new("bench"), policy.path().as_os_str(), OsStr::new("--decisions"), OsStr::new("1")];
+        let json = [OsStr::new("--format"), OsStr::new("json")];
+        let report = run(bench.iter().chain(&json)).ends_with(0).json();
+        assert!(report["origin"].as_str().unwrap().starts_with("made up"));
+        let found = decisions(&report);
+        for label in ["pass", "bypass", "queue", "token", "session"] {
+            assert!(found.contains(&label), "{label} is not among {found:?}");
+        }
+        let text = run(bench).ends_with(0).out;
+        for part in ["Decisions ", "Time ", "Allocations ", "\nRequests\n", "  queue ", "integration 3 Shop"] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn requests_need_not_expect_anything() {
+        let requests = "{\"url\": \"http://127.0.0.1:8080/\"}\n{\"url\": \"http://127.0.0.1:8080/shop\"}";
+        let bench = ["bench", TICKETING, "-", "--decisions", "1", "--format", "json"];
+        let report = run_with_input(requests, bench).ends_with(0).json();
+        assert_eq!(decisions(&report), ["pass", "queue"]);
+        assert_eq!(report["origin"], "standard input");
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        run(["bench", TICKETING, "--decisions", "0"]).ends_with(2);
+        run(["bench", BROKEN]).ends_with(2);
+        run(["bench", TICKETING, "no-such-file.toml"]).ends_with(2);
+        run_with_input("", ["bench", TICKETING, "-"]).ends_with(2);
     }
 }
 

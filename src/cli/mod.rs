@@ -3,6 +3,7 @@
 //! One file for each. A command turns its arguments into a report that prints itself as text or as JSON; what it
 //! reports is computed by the library. Nothing is written before a command is done, except by those that serve.
 
+mod bench;
 mod check;
 mod completions;
 #[cfg(feature = "proxy")]
@@ -62,6 +63,7 @@ enum Command {
     Fmt(fmt::Fmt),
     Test(test::Test),
     Show(show::Show),
+    Bench(bench::Bench),
     #[command(subcommand)]
     Token(token::Token),
     #[cfg(feature = "proxy")]
@@ -72,14 +74,18 @@ enum Command {
     Completions(completions::Completions),
 }
 
+/// Does some work on this thread, and says how often it asked the heap for memory. Only a program can count that, by
+/// the allocator it chooses; see `src/main.rs`.
+pub type AllocationCounter = fn(work: &mut dyn FnMut()) -> u64;
+
 /// Runs the command line of this process.
-pub fn main() -> ExitCode {
-    run(std::env::args_os())
+pub fn main(counter: Option<AllocationCounter>) -> ExitCode {
+    run(std::env::args_os(), counter)
 }
 
-fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+fn run(arguments: impl IntoIterator<Item = OsString>, counter: Option<AllocationCounter>) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => finish(arguments.command.run(arguments.format)),
+        Ok(arguments) => finish(arguments.command.run(arguments.format, counter)),
         Err(refusal) => {
             // A closed pipe is no reason to complain of `--help | head`.
             let _ = refusal.print();
@@ -89,7 +95,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 impl Command {
-    fn run(self, format: Format) -> Result<Answer, Failure> {
+    fn run(self, format: Format, counter: Option<AllocationCounter>) -> Result<Answer, Failure> {
         match self {
             Command::Check(command) => command.run(format),
             Command::Explain(command) => command.run(format),
@@ -97,6 +103,7 @@ impl Command {
             Command::Fmt(command) => command.run(format),
             Command::Test(command) => command.run(format),
             Command::Show(command) => command.run(format),
+            Command::Bench(command) => command.run(format, counter),
             Command::Token(command) => command.run(format),
             #[cfg(feature = "proxy")]
             Command::Serve(command) => command.run(format),

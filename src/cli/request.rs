@@ -90,18 +90,30 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
 
 /// Lends a request as a host would hand it on that knows these facts.
 pub fn with_incoming<T>(request: &OwnedRequest, facts: &dyn Facts, look: impl FnOnce(&Incoming<'_>) -> T) -> T {
-    let headers: Vec<(&str, &[u8])> =
-        request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-    look(&Incoming {
+    look(&incoming(request, &headers(request), facts))
+}
+
+/// The headers of a request as a host hands them on.
+pub fn headers(request: &OwnedRequest) -> Vec<(&str, &[u8])> {
+    request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
+}
+
+/// A request with its headers, as a host would hand it on that knows these facts.
+pub fn incoming<'r>(
+    request: &'r OwnedRequest,
+    headers: &'r [(&'r str, &'r [u8])],
+    facts: &'r dyn Facts,
+) -> Incoming<'r> {
+    Incoming {
         method: &request.method,
         url: &request.url,
         version: &request.version,
-        headers: &headers,
+        headers,
         client_ip: request.client_ip,
         body: &request.body,
         now_ms: request.received_ms,
         facts,
-    })
+    }
 }
 
 fn host_of(url: &str) -> Result<&str, Failure> {

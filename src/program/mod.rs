@@ -199,6 +199,19 @@ impl Program {
         self.first_entry(&Evaluation::new(&self.code, &self.memory, subject, arena)).is_some()
     }
 
+    /// Whether an entry's condition is true, evaluated by itself; for telling what it costs. `None` if there is no such
+    /// entry.
+    pub fn entry_is_true<S: Subject>(&self, entry: usize, subject: &S, arena: &Bump) -> Option<bool> {
+        let entry = self.entries.get(entry)?;
+        Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(&entry.when.node))
+    }
+
+    /// Whether a rule is true, evaluated by itself; for telling what it costs. `None` if there is no such rule.
+    pub fn rule_is_true<S: Subject>(&self, rule: usize, subject: &S, arena: &Bump) -> Option<bool> {
+        let rule = self.rules.get(rule)?;
+        Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(&rule.node))
+    }
+
     /// What a host must supply.
     pub fn needs(&self) -> &Needs {
         &self.needs

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::cli::explain::ExplainReport;
 use crate::cli::output::Failure;
-use crate::cli::{input, request, time};
+use crate::cli::{input, policy, request, time};
 use crate::request::{Field, OwnedRequest};
 use crate::session::cookie::{NAME_PREFIX, NewSession};
 use crate::session::encoding::{Enc, encode_uri_component};
@@ -81,7 +81,7 @@ pub struct Case {
     body: String,
     token: Option<NewToken>,
     session: Option<OldSession>,
-    pub expect: Expectation,
+    pub expect: Option<Expectation>,
 }
 
 fn get() -> String {
@@ -163,10 +163,21 @@ pub struct Expectation {
     request_headers: BTreeMap<String, String>,
 }
 
-/// Reads a file of cases: JSON Lines if it begins with `{`, else TOML.
+/// The files of cases beside a policy.
+pub fn beside(policy: &Path) -> Vec<PathBuf> {
+    let folder = policy::folder(policy);
+    let known = ["cases.toml", "cases.jsonl"].iter().map(|name| folder.join(name));
+    known.filter(|file| file.exists()).collect()
+}
+
+/// Reads a file of cases.
 pub fn read(path: &Path) -> Result<Vec<Case>, Failure> {
-    let (name, text) = (input::name(path), input::text(path)?);
-    let cases = if text.trim_start().starts_with('{') { json_lines(&name, &text) } else { toml(&name, &text) };
+    parse(&input::name(path), &input::text(path)?)
+}
+
+/// Reads cases from text: JSON Lines if it begins with `{`, else TOML.
+pub fn parse(name: &str, text: &str) -> Result<Vec<Case>, Failure> {
+    let cases = if text.trim_start().starts_with('{') { json_lines(name, text) } else { toml(name, text) };
     let cases = cases?;
     if cases.is_empty() {
         return Err(

@@ -1,6 +1,6 @@
 //! `test`: requests and what is expected to happen to them, kept beside a policy.
 
-mod cases;
+pub mod cases;
 mod junit;
 
 use std::fmt::{self, Display};
@@ -86,10 +86,9 @@ impl Test {
         if !self.cases.is_empty() {
             return Ok(self.cases.clone());
         }
-        let folder = policy::folder(&self.policy);
-        let found: Vec<_> = ["cases.toml", "cases.jsonl"].iter().map(|name| folder.join(name)).collect();
-        let found: Vec<_> = found.into_iter().filter(|file| file.exists()).collect();
+        let found = cases::beside(&self.policy);
         if found.is_empty() {
+            let folder = policy::folder(&self.policy);
             return Err(Failure::new(format!("there is neither cases.toml nor cases.jsonl in {}", folder.display()))
                 .help("`velvetrope test --help` shows what to write into one"));
         }
@@ -118,6 +117,10 @@ impl<'p> Run<'p> {
     fn case(&mut self, case: Case) -> Result<(), Failure> {
         let secrets = throw_away();
         let request = case.request(&secrets)?;
+        let Some(expected) = &case.expect else {
+            return Err(Failure::new(format!("{}, line {}: the case expects nothing", case.file, case.line))
+                .help("say what, such as `expect = { decision = \"pass\" }`"));
+        };
         let explanation = ExplainReport::of(self.policy, &secrets, &request, &request.facts);
         let tick = |matched: &mut Vec<bool>, index: Option<usize>| {
             if let Some(known) = index.and_then(|index| matched.get_mut(index)) {
@@ -126,7 +129,7 @@ impl<'p> Run<'p> {
         };
         tick(&mut self.integrations_matched, explanation.matched_integration());
         tick(&mut self.rules_matched, explanation.matched_rule());
-        let failures = case.expect.failures(&explanation);
+        let failures = expected.failures(&explanation);
         let passed = failures.is_empty();
         let explanation = (!passed).then_some(explanation);
         let name = case.name();
@@ -152,7 +155,8 @@ impl<'p> Run<'p> {
     }
 }
 
-fn title(rule: &BypassRule) -> String {
+/// What to call a rule.
+pub fn title(rule: &BypassRule) -> String {
     let about = if rule.description.is_empty() { String::new() } else { format!(" ({})", rule.description) };
     match rule.room.as_str() {
         "*" => format!("{}{about} of every room", rule.id),
