@@ -255,7 +255,7 @@ fn repetition_without_end_is_refused_on_a_small_stack() {
                 start.chars().cycle().take(language::MAX_CHARACTERS - end.len()).collect::<String>() + end;
             let shown = format!("{start:?} … {end:?}");
             let parse = move || language::parse(&text, Scheme::standard()).is_err();
-            let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(parse).expect("a thread");
+            let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(parse).expect("a thread");
             assert!(thread.join().expect("no overflow"), "{shown}");
         }
     }

@@ -167,13 +167,13 @@ fn hint(found: &str, rest: &str) -> Option<String> {
 /// What would have been right, in words; `None` where the grammar cannot tell.
 fn expected(refusal: &pest::error::Error<Rule>) -> Option<&'static str> {
     const WORDS: [(&[Rule], &str); 7] = [
-        (&[Rule::eq, Rule::ordering, Rule::containing, Rule::membership], "an operator"),
+        (&[Rule::word, Rule::symbol, Rule::ordering, Rule::containing, Rule::membership], "an operator"),
         (&[Rule::negation, Rule::group, Rule::quantified, Rule::comparison, Rule::expression], "a condition"),
-        (&[Rule::quoted, Rule::raw, Rule::bare, Rule::regex, Rule::operand, Rule::call, Rule::field], "a value"),
+        (&[Rule::quoted, Rule::raw, Rule::bare, Rule::regex, Rule::operand, Rule::name], "a value"),
         (&[Rule::set, Rule::list], "a set `{…}` or a list `$name`"),
         (&[Rule::argument], "an argument"),
         (&[Rule::each, Rule::int], "an index"),
-        (&[Rule::and, Rule::or, Rule::xor], "`and`, `or`, `xor` or the end"),
+        (&[Rule::connective], "`and`, `or`, `xor` or the end"),
     ];
     let ErrorVariant::ParsingError { positives, .. } = &refusal.variant else {
         return None;

@@ -17,14 +17,12 @@ struct Given {
 }
 
 impl Checker<'_> {
-    pub(super) fn call(&mut self, node: Node<'_>) -> Option<(Call, Type)> {
-        let span = self.span(&node);
-        let mut children = inner(node);
-        let name = children.next()?;
-        let written: Vec<Node<'_>> = children.collect();
+    pub(super) fn call(&mut self, name: &Node<'_>, arguments: Node<'_>) -> Option<(Call, Type)> {
+        let span = self.span(name).start..self.span(&arguments).end;
+        let written: Vec<Node<'_>> = inner(arguments).collect();
         let usable = |function: &Function| self.scheme.is_of_triggers() || !function.is_of_triggers();
         let Some(function) = Function::by_name(name.as_str()).filter(usable) else {
-            let mut diagnostic = unknown_function(name.as_str(), self.span(&name), self.scheme);
+            let mut diagnostic = unknown_function(name.as_str(), self.span(name), self.scheme);
             if let ([left, right], true) = (&written[..], suggest::ALL_OPERATORS.contains(&name.as_str())) {
                 let corrected = format!("{} {} {}", left.as_str().trim(), name.as_str(), right.as_str().trim());
                 diagnostic.help = Some(format!("write `{corrected}`"));
@@ -144,7 +142,7 @@ impl Checker<'_> {
                 return self.literal_argument(function, parameter, first, value, span);
             }
             Rule::constant => Given {
-                argument: Argument::Literal(Literal::Bool(is_yes(value))),
+                argument: Argument::Literal(Literal::Bool(is_yes(&value))),
                 value_type: Type::Bool,
                 each: false,
                 span,

@@ -43,12 +43,12 @@ impl Checker<'_> {
     fn ordering(&mut self, left: &Left<'_>, node: Node<'_>) -> Option<Test> {
         let mut children = inner(node);
         let (operator, value) = (children.next()?, children.next()?);
-        let relation = match operator.as_rule() {
-            Rule::eq => Relation::Eq,
-            Rule::ne => Relation::Ne,
-            Rule::lt => Relation::Lt,
-            Rule::le => Relation::Le,
-            Rule::gt => Relation::Gt,
+        let relation = match operator.as_str() {
+            "eq" | "==" => Relation::Eq,
+            "ne" | "!=" => Relation::Ne,
+            "lt" | "<" => Relation::Lt,
+            "le" | "<=" => Relation::Le,
+            "gt" | ">" => Relation::Gt,
             _ => Relation::Ge,
         };
         let operator = self.word(&operator);
@@ -103,7 +103,7 @@ impl Checker<'_> {
     /// A right side whose left side is unknown: only what is wrong by itself is told.
     fn stray(&mut self, value: Node<'_>) {
         match value.as_rule() {
-            Rule::operand if inner(value.clone()).next().is_some_and(|base| base.as_rule() == Rule::call) => {
+            Rule::operand if inner(value.clone()).any(|part| part.as_rule() == Rule::arguments) => {
                 self.operand(value);
             }
             Rule::quoted => {
@@ -119,8 +119,7 @@ impl Checker<'_> {
     /// `path eq raw.path`
     fn right_operand(&mut self, left: &Left<'_>, value: Node<'_>, of: &Type) -> Option<Operand> {
         let name = value.as_str();
-        let base = inner(value.clone()).next()?;
-        let is_name = base.as_rule() == Rule::field && base.as_str() == name;
+        let is_name = inner(value.clone()).nth(1).is_none();
         let is_word = is_name && self.scheme.field(name).is_none() && Function::by_name(name).is_none();
         if is_word && !(name.contains('.') && suggest::field(name, self.scheme).is_some()) {
             return self.not_a_value(&value, of);

@@ -72,9 +72,7 @@ impl Checker<'_> {
         let mut previous = None;
         for child in inner(node) {
             match child.as_rule() {
-                Rule::and => connectives.push(Connective::And),
-                Rule::or => connectives.push(Connective::Or),
-                Rule::xor => connectives.push(Connective::Xor),
+                Rule::connective => connectives.push(connective(&child)),
                 Rule::wrong_comment => self.comment(&child),
                 _ => {
                     parts.push(self.condition(child.clone(), previous.as_ref()));
@@ -111,7 +109,7 @@ impl Checker<'_> {
             }
             Rule::group => self.expression(inner(node).next()?),
             Rule::quantified => self.quantified(node),
-            Rule::constant => Some(Checked { condition: Condition::Constant(is_yes(node)), many: false }),
+            Rule::constant => Some(Checked { condition: Condition::Constant(is_yes(&node)), many: false }),
             Rule::comparison => self.comparison(node),
             _ => {
                 self.value_as_condition(&node, previous);
@@ -211,7 +209,7 @@ impl Checker<'_> {
         let mut previous = inner(argument.clone()).next().filter(|value| value.as_rule() == Rule::comparison);
         for part in inner(chain) {
             match part.as_rule() {
-                Rule::and | Rule::or | Rule::xor => corrected += &format!(" {} ", part.as_str().trim()),
+                Rule::connective => corrected += &format!(" {} ", part.as_str().trim()),
                 Rule::wrong_condition => {
                     let repeated = previous.as_ref().and_then(|previous| self.repeated(previous, part.as_str()));
                     corrected += repeated.as_deref().unwrap_or(part.as_str());
@@ -274,15 +272,15 @@ impl Checker<'_> {
     /// A field or call with its indexes.
     fn operand(&mut self, node: Node<'_>) -> Option<Operand> {
         let span = self.span(&node);
-        let mut children = inner(node);
-        let base = children.next()?;
-        let (base, mut value_type) = match base.as_rule() {
-            Rule::call => {
-                let (call, result) = self.call(base)?;
+        let mut children = inner(node).peekable();
+        let name = children.next()?;
+        let (base, mut value_type) = match children.next_if(|next| next.as_rule() == Rule::arguments) {
+            Some(arguments) => {
+                let (call, result) = self.call(&name, arguments)?;
                 (Base::Call(call), result)
             }
-            _ => {
-                let (field, of) = self.field(&base)?;
+            None => {
+                let (field, of) = self.field(&name)?;
                 (Base::Field(field), of)
             }
         };
@@ -424,8 +422,16 @@ fn truth(operand: Operand) -> Checked {
     Checked { many: operand.each || whole_array, condition: Condition::Truth(operand) }
 }
 
-fn is_yes(constant: Node<'_>) -> bool {
-    inner(constant).next().is_some_and(|word| word.as_rule() == Rule::yes)
+fn is_yes(constant: &Node<'_>) -> bool {
+    constant.as_str().starts_with('t')
+}
+
+fn connective(node: &Node<'_>) -> Connective {
+    match node.as_str().as_bytes().first() {
+        Some(b'a' | b'&') => Connective::And,
+        Some(b'o' | b'|') => Connective::Or,
+        _ => Connective::Xor,
+    }
 }
 
 /// What stands inside a node, the end of the input left out.
