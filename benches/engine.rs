@@ -11,7 +11,7 @@ use bumpalo::Bump;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
 use velvetrope::policy::Policy;
-use velvetrope::program::{Program, Scratch};
+use velvetrope::program::{Program, Scratch, Site};
 
 #[path = "../tests/workload/mod.rs"]
 mod workload;
@@ -30,6 +30,8 @@ criterion_group!(
 );
 criterion_main!(benches);
 
+type Group<'c> = BenchmarkGroup<'c, WallTime>;
+
 /// One simple rule, building the view included.
 fn requests(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fresh request");
@@ -40,7 +42,7 @@ fn requests(criterion: &mut Criterion) {
 fn single_operators(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("operator");
     for operator in operators::OPERATORS {
-        let prepared = Prepared::lazy(|| operators::workload(operator));
+        let prepared = Prepared::lazy(|| operators::workload(operator), Program::compile);
         group.bench_function(operator.0, |bencher| {
             let received = Received::new(&prepared.workload.request);
             let (arena, mut scratch) = (Bump::new(), Scratch::default());
@@ -60,6 +62,11 @@ fn mixed_rules(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mixed rules, one true");
     COUNTS.iter().for_each(|&count| evaluate(&mut group, count, || mixed::one_true(count)));
     group.finish();
+    let mut group = criterion.benchmark_group("few mixed rules, none true");
+    for count in [1, 2, 3, 5, 10, 20, 50] {
+        beside_plain(&mut group, count, || mixed::none_true(count));
+    }
+    group.finish();
     let mut group = criterion.benchmark_group("mixed rules, one of 1,000 true");
     let kinds = ["ends_with", "path", "network and host", "agent and country", "host and query"];
     for (number, kind) in (500..).zip(kinds) {
@@ -77,19 +84,19 @@ fn queueit(criterion: &mut Criterion) {
     COUNTS.iter().for_each(|&count| evaluate(&mut group, count, || integrations::one_true(count)));
 }
 
-/// Rules that no index can file.
+/// Rules that no index can file, beside the plain evaluator.
 fn unfilable_rules(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("unfilable rules");
     for count in [10, 100, 1_000] {
-        evaluate(&mut group, count, || unfilable::workload(count));
+        beside_plain(&mut group, count, || unfilable::workload(count));
     }
 }
 
-/// What was made to be slow.
+/// What was made to be slow, beside the plain evaluator.
 fn hostile_requests(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hostile");
     for (name, workload) in hostile::WORKLOADS {
-        evaluate(&mut group, name, workload);
+        beside_plain(&mut group, name, workload);
     }
 }
 
@@ -131,18 +138,29 @@ struct Prepared {
 
 impl Prepared {
     /// Made when it is first needed: a group that is not run costs nothing.
-    fn lazy(workload: impl FnOnce() -> Workload) -> LazyCell<Prepared, impl FnOnce() -> Prepared> {
-        LazyCell::new(|| {
+    fn lazy(workload: impl FnOnce() -> Workload, compile: Compile) -> LazyCell<Prepared, impl FnOnce() -> Prepared> {
+        LazyCell::new(move || {
             let workload = workload();
-            let program = Program::compile(&workload.site);
+            let program = compile(&workload.site);
             Prepared { workload, program }
         })
     }
 }
 
-fn evaluate(group: &mut BenchmarkGroup<WallTime>, name: impl Display, workload: impl FnOnce() -> Workload) {
-    let prepared = Prepared::lazy(workload);
-    group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+type Compile = fn(&Site) -> Program;
+
+fn evaluate(group: &mut Group, name: impl Display, workload: impl FnOnce() -> Workload) {
+    evaluate_as(group, BenchmarkId::from_parameter(name), workload, Program::compile);
+}
+
+fn beside_plain(group: &mut Group, name: impl Display, workload: impl Fn() -> Workload) {
+    evaluate_as(group, BenchmarkId::new("compiled", &name), &workload, Program::compile);
+    evaluate_as(group, BenchmarkId::new("plain", &name), &workload, Program::compile_plain);
+}
+
+fn evaluate_as(group: &mut Group, id: BenchmarkId, workload: impl FnOnce() -> Workload, compile: Compile) {
+    let prepared = Prepared::lazy(workload, compile);
+    group.bench_function(id, |bencher| {
         let Prepared { workload, program } = &*prepared;
         let received = Received::new(&workload.request);
         let mut scratch = Scratch::default();
