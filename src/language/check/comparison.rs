@@ -17,8 +17,8 @@ struct Left<'a> {
 }
 
 /// An operator as it is written.
-struct Word {
-    text: String,
+struct Word<'t> {
+    text: &'t str,
     span: Span,
 }
 
@@ -63,7 +63,7 @@ impl Checker<'_> {
     }
 
     /// The type of the left side if the operator takes it; otherwise says why not.
-    fn accepts(&mut self, left: &Left<'_>, operator: &Word, value: &Node<'_>, types: &[Type]) -> Option<Type> {
+    fn accepts(&mut self, left: &Left<'_>, operator: &Word<'_>, value: &Node<'_>, types: &[Type]) -> Option<Type> {
         let Some(operand) = left.operand else {
             self.stray(value.clone());
             return None;
@@ -72,7 +72,7 @@ impl Checker<'_> {
             return Some(operand.value_type.clone());
         }
         self.stray(value.clone());
-        let (span, written) = (operator.span.clone(), operator.text.as_str());
+        let (span, written) = (operator.span.clone(), operator.text);
         match &operand.value_type {
             Type::Bool => {
                 let wants_false = written.starts_with(['n', '!']) ^ (value.as_str().trim() == "false");
@@ -418,23 +418,23 @@ impl Checker<'_> {
         None
     }
 
-    fn word(&self, operator: &Node<'_>) -> Word {
-        Word { text: operator.as_str().trim().to_owned(), span: self.span(operator) }
+    fn word<'t>(&self, operator: &Node<'t>) -> Word<'t> {
+        Word { text: operator.as_str().trim(), span: self.span(operator) }
     }
 
     /// The operator of a test that names it only by its kind: what stands before the value.
-    fn word_before(&self, test: &Node<'_>, value: &Node<'_>) -> Word {
+    fn word_before<'t>(&self, test: &Node<'t>, value: &Node<'_>) -> Word<'t> {
         let length = value.as_span().start() - test.as_span().start();
-        let text = test.as_str().get(..length).unwrap_or_default().trim().to_owned();
+        let text = test.as_str().get(..length).unwrap_or_default().trim();
         let start = self.span(test).start;
         Word { span: start..start + text.len(), text }
     }
 
     /// What is on the right of contains, matches or wildcard, and is no literal for it.
-    fn not_text<T>(&mut self, left: &Left<'_>, operator: &Word, value: &Node<'_>) -> Option<T> {
+    fn not_text<T>(&mut self, left: &Left<'_>, operator: &Word<'_>, value: &Node<'_>) -> Option<T> {
         match value.as_rule() {
             Rule::wrong_quotes => self.quotes(value),
-            Rule::wrong_round => self.round(left, &operator.text, value, false),
+            Rule::wrong_round => self.round(left, operator.text, value, false),
             Rule::set => {
                 let message = format!("`{}` takes one text, not a set", operator.text);
                 let help = format!("repeat it: `{0} {1} \"…\" or {0} {1} \"…\"`", left.text, operator.text);

@@ -43,22 +43,25 @@ impl Checker<'_> {
     }
 
     fn quoted(&mut self, node: Node<'_>) -> Option<Box<[u8]>> {
-        let mut bytes = Some(Vec::new());
+        let mut bytes = Vec::with_capacity(node.as_str().len().saturating_sub(2));
+        let mut is_sound = true;
         for piece in inner(node) {
-            let value = match piece.as_rule() {
-                Rule::plain => Some(piece.as_str().as_bytes().to_vec()),
-                Rule::escape => escaped(piece.clone()).map(|byte| vec![byte]),
-                _ => None,
-            };
-            if value.is_none() {
-                self.escape(&piece);
+            match piece.as_rule() {
+                Rule::plain => bytes.extend_from_slice(piece.as_str().as_bytes()),
+                Rule::escape => match escaped(piece.clone()) {
+                    Some(byte) => bytes.push(byte),
+                    None => {
+                        self.escape(&piece);
+                        is_sound = false;
+                    }
+                },
+                _ => {
+                    self.escape(&piece);
+                    is_sound = false;
+                }
             }
-            bytes = bytes.zip(value).map(|(mut bytes, value)| {
-                bytes.extend(value);
-                bytes
-            });
         }
-        bytes.map(Vec::into_boxed_slice)
+        is_sound.then(|| bytes.into_boxed_slice())
     }
 
     fn escape(&mut self, piece: &Node<'_>) {
@@ -138,7 +141,7 @@ impl Checker<'_> {
         let mut strings = Vec::new();
         let mut sound = true;
         let mut comma = None;
-        let (set_text, set_span) = (node.as_str().to_owned(), self.span(&node));
+        let (set_text, set_span) = (node.as_str(), self.span(&node));
         for item in inner(node) {
             let read = match (item.as_rule(), of) {
                 (Rule::wrong_comma, _) => {
@@ -160,7 +163,7 @@ impl Checker<'_> {
             sound &= read.is_some();
         }
         if let Some(comma) = comma {
-            let help = without_commas(&set_text).filter(|_| sound).map(|corrected| format!("write `{corrected}`"));
+            let help = without_commas(set_text).filter(|_| sound).map(|corrected| format!("write `{corrected}`"));
             let help = help.or_else(|| Some("delete the commas".to_owned()));
             let span = if sound { set_span } else { comma };
             self.error(Code::SetComma, span, "the members of a set are separated by spaces", help);
@@ -184,6 +187,9 @@ impl Checker<'_> {
 
     /// Numbers and ranges that may touch, `1-2`.
     fn ints(&mut self, item: &Node<'_>) -> Option<Vec<std::ops::RangeInclusive<i64>>> {
+        if let Some(number) = int(item.as_str()) {
+            return Some(vec![number..=number]);
+        }
         let Some(run) = matched(Rule::int_run, item.as_str()) else {
             return self.unquoted(item, &[Type::Int]);
         };
@@ -203,14 +209,10 @@ impl Checker<'_> {
 
     /// An address, a network, or `first..last`.
     fn address_range(&mut self, item: &Node<'_>) -> Option<IpRange> {
-        let Some(part) = matched(Rule::address_run, item.as_str()).and_then(|mut run| run.next()) else {
-            return self.not_a_network(item);
+        let Some((first, last)) = item.as_str().split_once("..") else {
+            return self.network(item);
         };
-        if part.as_rule() == Rule::network {
-            return self.network(item, part);
-        }
-        let bounds: Option<Vec<IpAddr>> = inner(part).map(|bound| bound.as_str().parse().ok()).collect();
-        let Some([first, last]) = bounds.as_deref() else {
+        let (Ok(first), Ok(last)) = (first.parse::<IpAddr>(), last.parse::<IpAddr>()) else {
             return self.not_a_network(item);
         };
         if first.is_ipv4() != last.is_ipv4() {
@@ -218,11 +220,11 @@ impl Checker<'_> {
             return None;
         }
         self.ascending(item, first <= last, || format!("write `{last}..{first}`"))?;
-        Some(IpRange { first: *first, last: *last })
+        Some(IpRange { first, last })
     }
 
-    fn network(&mut self, item: &Node<'_>, network: Node<'_>) -> Option<IpRange> {
-        match network_range(network.as_str()) {
+    fn network(&mut self, item: &Node<'_>) -> Option<IpRange> {
+        match network_range(item.as_str()) {
             Some(Ok(range)) => Some(range),
             Some(Err(corrected)) => {
                 let message = "the bits after the network's prefix must be zero";
@@ -271,14 +273,8 @@ pub(super) fn contents<'t>(node: &Node<'t>) -> &'t str {
 /// A literal without quotes as a value of type `of`.
 pub(super) fn bare(text: &str, of: &Type) -> Option<Literal> {
     match of {
-        Type::Int => {
-            let digits = matched(Rule::single_int, text)?.next()?;
-            int(digits.as_str()).map(Literal::Int)
-        }
-        Type::Ip => {
-            let address = matched(Rule::single_address, text)?.next()?;
-            address.as_str().parse().ok().map(Literal::Ip)
-        }
+        Type::Int => int(text).map(Literal::Int),
+        Type::Ip => text.parse().ok().map(Literal::Ip),
         Type::Bytes => {
             let bytes = matched(Rule::single_bytes, text)?.next()?;
             Some(Literal::Bytes(hex_bytes(bytes.as_str())))
@@ -289,9 +285,13 @@ pub(super) fn bare(text: &str, of: &Type) -> Option<Literal> {
 
 /// A number: decimal, `0x…`, or octal with a leading zero (but decimal after a minus).
 pub(super) fn int(text: &str) -> Option<i64> {
+    let unsigned = |digits: &str, radix| match digits.as_bytes().first()? {
+        b'-' | b'+' => None,
+        _ => i64::from_str_radix(digits, radix).ok(),
+    };
     match (text.strip_prefix("0x"), text.strip_prefix('0')) {
-        (Some(digits), _) => i64::from_str_radix(digits, 16).ok(),
-        (None, Some(digits)) if !digits.is_empty() => i64::from_str_radix(digits, 8).ok(),
+        (Some(digits), _) => unsigned(digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => unsigned(digits, 8),
         _ => text.parse().ok(),
     }
 }

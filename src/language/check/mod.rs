@@ -69,30 +69,33 @@ impl Checker<'_> {
     fn expression(&mut self, node: Node<'_>) -> Option<Checked> {
         let mut parts = Vec::new();
         let mut connectives = Vec::new();
+        let mut many = None;
+        let (mut is_sound, mut is_mixed) = (true, false);
         let mut previous = None;
         for child in inner(node) {
             match child.as_rule() {
                 Rule::connective => connectives.push(connective(&child)),
                 Rule::wrong_comment => self.comment(&child),
                 _ => {
-                    parts.push(self.condition(child.clone(), previous.as_ref()));
+                    match self.condition(child.clone(), previous.as_ref()) {
+                        Some(part) => {
+                            is_mixed |= *many.get_or_insert(part.many) != part.many;
+                            parts.push(part.condition);
+                        }
+                        None => is_sound = false,
+                    }
                     previous = Some(child);
                 }
             }
         }
-        let parts: Vec<(Checked, Connective)> = parts
-            .into_iter()
-            .zip(connectives.into_iter().map(Some).chain([None]))
-            .map(|(part, connective)| Some((part?, connective.unwrap_or(Connective::Or))))
-            .collect::<Option<_>>()?;
-        let many = parts.first()?.0.many;
-        if parts.iter().any(|(part, _)| part.many != many) {
+        if is_mixed && is_sound {
             let span = self.whole(&previous);
             self.mixed(span);
+        }
+        if is_mixed || !is_sound {
             return None;
         }
-        let parts = parts.into_iter().map(|(part, connective)| (part.condition, connective)).collect();
-        Some(Checked { condition: bind(parts, &[Connective::Or, Connective::Xor, Connective::And]), many })
+        Some(Checked { condition: bind(&mut parts.into_iter(), &connectives)?, many: many? })
     }
 
     fn mixed(&mut self, span: Span) {
@@ -390,25 +393,20 @@ impl Checker<'_> {
     }
 }
 
-/// Joins conditions, each with the connective that follows it, by binding strength (the weakest first).
-fn bind(parts: Vec<(Condition, Connective)>, weakest_first: &[Connective]) -> Condition {
-    let Some((&connective, stronger)) = weakest_first.split_first() else {
-        let only = parts.into_iter().next();
-        return only.map_or(Condition::Constant(false), |(condition, _)| condition);
+/// Joins conditions with the connectives between them, the weakest outermost.
+fn bind(parts: &mut std::vec::IntoIter<Condition>, connectives: &[Connective]) -> Option<Condition> {
+    let weakest = |connective: &&Connective| match connective {
+        Connective::Or => 0,
+        Connective::Xor => 1,
+        Connective::And => 2,
     };
-    let mut chain = Vec::new();
-    let mut run = Vec::new();
-    let last = parts.len().saturating_sub(1);
-    for (place, (condition, next)) in parts.into_iter().enumerate() {
-        run.push((condition, next));
-        if place == last || next == connective {
-            chain.push(bind(std::mem::take(&mut run), stronger));
-        }
+    let Some(&outermost) = connectives.iter().min_by_key(weakest) else { return parts.next() };
+    let length = connectives.iter().filter(|&&connective| connective == outermost).count() + 1;
+    let mut chain = Vec::with_capacity(length);
+    for run in connectives.split(|&connective| connective == outermost) {
+        chain.push(bind(parts, run)?);
     }
-    if chain.len() == 1 {
-        return chain.remove(0);
-    }
-    Condition::Chain(connective, chain)
+    Some(Condition::Chain(outermost, chain))
 }
 
 /// A value of type Bool or Array<Bool> as a condition.
