@@ -1,5 +1,7 @@
 //! Once warm, an evaluation leaves the heap alone, but for the exceptions that `Program` names.
 
+use std::sync::Arc;
+
 use velvetrope::connector::edge::handle;
 use velvetrope::language::{Scheme, parse};
 use velvetrope::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
@@ -101,10 +103,10 @@ fn site() -> Site {
         |text: &&str| parse(text, scheme).unwrap_or_else(|errors| panic!("{}", errors[0].render(text, "rule", 1)));
     Site {
         entries: vec![
-            Entry { when: compile(&TRIGGER), bypass: Vec::new() },
-            Entry { when: compile(&"ssl"), bypass: (0..RULES.len()).collect() },
+            Entry { when: compile(&TRIGGER).into(), bypass: Vec::new() },
+            Entry { when: compile(&"ssl").into(), bypass: (0..RULES.len()).collect() },
         ],
-        rules: RULES.iter().map(compile).collect(),
+        rules: RULES.iter().map(compile).map(Arc::new).collect(),
         lists: Lists::from([
             ("office".to_owned(), List::Ip(Vec::new())),
             ("hosts".to_owned(), List::Hostname(vec![Hostname::Below { suffix: "none".to_owned(), apex: true }])),

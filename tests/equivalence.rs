@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bumpalo::Bump;
 use proptest::collection::{btree_map, vec};
@@ -54,7 +54,7 @@ proptest! {
         tables in vec(subject(), 3),
         request in request(),
     ) {
-        let expressions: Vec<Expression> = texts.iter().filter_map(|text| parsed(text)).collect();
+        let expressions: Vec<Arc<Expression>> = texts.iter().filter_map(|text| parsed(text)).map(Arc::new).collect();
         let entries = expressions.iter().zip(&bypass);
         let site = Site {
             entries: entries.map(|(when, bypass)| Entry { when: when.clone(), bypass: bypass.clone() }).collect(),
@@ -100,9 +100,9 @@ proptest! {
         tables in vec(subject(), 24),
         requests in vec(request(), 8),
     ) {
-        let expressions: Vec<Expression> = texts.iter().filter_map(|text| parsed(text)).collect();
+        let expressions: Vec<Arc<Expression>> = texts.iter().filter_map(|text| parsed(text)).map(Arc::new).collect();
         let whens = expressions.iter().take(expressions.len() / 2).cloned();
-        let always = parsed("true").expect("a condition");
+        let always = Arc::new(parsed("true").expect("a condition"));
         let site = Site {
             entries: whens.chain([always]).map(|when| Entry { when, bypass: bypass.clone() }).collect(),
             rules: expressions.clone(),
@@ -135,7 +135,7 @@ fn in_standard_fields(text: &str) -> Option<String> {
 fn check<S: Subject>(program: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
     let expected = expected(site, subject);
     prop_assert_eq!(program.evaluate(subject, &Bump::new()), expected);
-    prop_assert_eq!(program.explain(subject).verdict, expected);
+    prop_assert_eq!(program.explain(subject).map(|explained| explained.verdict), Some(expected));
     Ok(())
 }
 

@@ -174,14 +174,15 @@ fn compile(folder: &Path) -> (Option<Policy>, Vec<Finding>) {
 /// What came of the sources.
 fn describe(policy: &Policy) -> String {
     let mut text = String::new();
-    for integration in &policy.integrations.all {
-        let Integration { action, event_id, queue_domain, when, .. } = integration;
+    for (index, integration) in policy.integrations.all.iter().enumerate() {
+        let Integration { action, event_id, queue_domain, .. } = integration;
+        let when = policy.program.entry(index).expect("a policy that was not loaded");
         let (title, room) = (integration.title(), event_id.as_deref().unwrap_or("-"));
         let domain = queue_domain.as_deref().unwrap_or("-");
         let _ = writeln!(text, "{title}: {action:?}, room {room} at {domain}, when {when}");
-        for (_, rule) in policy.rules_of(integration) {
+        for (index, rule) in policy.rules_of(integration) {
             let draft = if rule.enabled { "" } else { "draft " };
-            let _ = writeln!(text, "  {draft}{}: {}", rule.id, rule.expression);
+            let _ = writeln!(text, "  {draft}{}: {}", rule.id, policy.program.rule(index).expect("one of its rules"));
         }
     }
     for (name, list) in &policy.lists {

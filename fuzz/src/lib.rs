@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use bumpalo::Bump;
 use velvetrope::connector::edge::{Identity, push};
 use velvetrope::language::{self, Scheme};
-use velvetrope::policy::Integrations;
+use velvetrope::policy::Published;
 use velvetrope::program::{Entry, Lists, Program, Site};
 use velvetrope::request::{Field, NoFacts, RequestParts, RequestView, Subject};
 use velvetrope::session::cookie::{Session, Validation};
@@ -88,11 +88,9 @@ pub fn cookie(bytes: &[u8]) {
 /// A published configuration is refused, or compiles and decides.
 pub fn integration(bytes: &[u8]) {
     let text = text(bytes);
-    let Ok(integrations) = Integrations::parse(&text, true) else { return };
-    let mut site = Site::default();
-    for integration in &integrations.all {
-        site.entries.push(Entry { when: integration.when.clone(), bypass: Vec::new() });
-    }
+    let Ok(published) = Published::parse(&text, true) else { return };
+    let entries = published.all.into_iter().map(|(_, when)| Entry { when, bypass: Vec::new() }).collect();
+    let site = Site { entries, ..Site::default() };
     let program = Program::compile(&site);
     let headers = [("User-Agent", bytes), ("Cookie", bytes)];
     let arena = Bump::new();
@@ -103,7 +101,7 @@ pub fn integration(bytes: &[u8]) {
 pub fn push(bytes: &[u8]) {
     let secrets = Secrets::new("secret", None);
     let identity = Identity::of_host("fuzz");
-    let compiles = |text: &str| Integrations::parse(text, true).map(|_| ()).map_err(|error| error.to_string());
+    let compiles = |text: &str| Published::parse(text, true).map(|_| ()).map_err(|error| error.to_string());
     assert_eq!(push::accept(bytes, &secrets, &identity, compiles).accepted, None, "nobody can guess a signature");
 
     let info: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

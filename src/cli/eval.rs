@@ -105,7 +105,8 @@ fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> R
     let program = Program::single(expression, lists);
     let request = request.clone().pure_url(edge::without_token(&request.url));
     let explanation = request.with_view(|view| program.explain(view));
-    let trace = explanation.entries.into_iter().next().map(|(_, trace)| TraceReport::from(trace));
+    let trace = explanation.and_then(|explained| explained.entries.into_iter().next());
+    let trace = trace.map(|(_, trace)| TraceReport::from(trace));
     trace.ok_or_else(|| Failure::new("the expression was not evaluated"))
 }
 

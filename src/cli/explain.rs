@@ -55,7 +55,7 @@ pub struct Explain {
 impl Explain {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
         let policy = policy::load(&self.policy)?;
-        let Some(url) = &self.url else { return Answer::of(&PlanReport::of(&policy), format, Exit::Fine) };
+        let Some(url) = &self.url else { return Answer::of(&PlanReport::of(&policy)?, format, Exit::Fine) };
         let request = self.request.request(url)?;
         let secrets = policy::secrets(&policy)?;
         let mut notes = Vec::new();
@@ -69,7 +69,7 @@ impl Explain {
         });
         let secrets = secrets.unwrap_or_else(throw_away);
         let facts = HostFacts { given: &request.facts, geo: geo.of(request.client_ip) };
-        let mut report = ExplainReport::of(&policy, &secrets, &request, &facts);
+        let mut report = ExplainReport::of(&policy, &secrets, &request, &facts)?;
         report.notes = notes;
         Answer::of(&report, format, Exit::Fine)
     }
@@ -169,13 +169,19 @@ pub struct DecisionReport {
 
 impl ExplainReport {
     /// Explains one request. `secrets` judge its token and its session, `facts` are what the host knows.
-    pub fn of(policy: &Policy, secrets: &Secrets, request: &OwnedRequest, facts: &dyn Facts) -> ExplainReport {
+    pub fn of(
+        policy: &Policy,
+        secrets: &Secrets,
+        request: &OwnedRequest,
+        facts: &dyn Facts,
+    ) -> Result<ExplainReport, Failure> {
         let identity = Identity::of_host(&policy.settings.target.to_string());
         let site = Site { policy, secrets, identity: &identity };
         with_incoming(request, facts, |incoming| {
             let (arena, pure_url) = (Bump::new(), edge::without_token(incoming.url));
-            let Explanation { verdict, entries, rules } = policy.program.explain(&incoming.view(&pure_url, &arena));
-            ExplainReport {
+            let explained = policy.program.explain(&incoming.view(&pure_url, &arena));
+            let Explanation { verdict, entries, rules } = explained.ok_or_else(policy::no_texts)?;
+            Ok(ExplainReport {
                 request: RequestReport::from(request),
                 integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
                 integrations_in_all: policy.integrations.all.len(),
@@ -183,7 +189,7 @@ impl ExplainReport {
                 verdict: VerdictReport::of(policy, verdict),
                 decision: DecisionReport::of(site, incoming),
                 notes: Vec::new(),
-            }
+            })
         })
     }
 

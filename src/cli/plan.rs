@@ -4,7 +4,8 @@ use std::fmt::{self, Display};
 
 use serde::Serialize;
 
-use super::output::{FAINT, STRONG, count, printable, styled};
+use super::output::{FAINT, Failure, STRONG, count, printable, styled};
+use super::policy;
 use crate::policy::Policy;
 use crate::program::{Approach, BypassPlan, Filing};
 
@@ -46,14 +47,14 @@ pub struct BypassReport {
 }
 
 impl PlanReport {
-    pub fn of(policy: &Policy) -> PlanReport {
-        let plan = policy.program.plan();
+    pub fn of(policy: &Policy) -> Result<PlanReport, Failure> {
+        let plan = policy.program.plan().ok_or_else(policy::no_texts)?;
         let titles = policy.integrations.all.iter().map(|integration| integration.title().to_owned());
         let bypasses = plan.bypasses.into_iter().filter(|bypass| !bypass.rules.is_empty());
-        PlanReport {
+        Ok(PlanReport {
             integrations: ListReport::of(plan.entries, titles),
             bypasses: bypasses.map(|bypass| BypassReport::of(policy, bypass)).collect(),
-        }
+        })
     }
 }
 

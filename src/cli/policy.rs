@@ -30,6 +30,12 @@ pub fn load(path: &Path) -> Result<Policy, Failure> {
     })
 }
 
+/// Why a policy that was loaded cannot be explained.
+pub fn no_texts() -> Failure {
+    let help = "name the policy that it was compiled from";
+    Failure::new("a compiled policy holds no texts to explain").help(help)
+}
+
 /// Reads the texts of a policy; from standard input the integration JSON.
 fn read(path: &Path) -> Result<PolicyFiles, Failure> {
     if !input::is_stdin(path) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
 use super::policy;
-use crate::policy::{Action, BypassRule, Integration, ListSummary, Policy};
+use crate::policy::{Action, BypassRule, ListSummary, Policy};
 use crate::program::ListKind;
 
 /// Print a whole policy as text
@@ -44,7 +44,7 @@ struct IntegrationReport {
     name: String,
     action: &'static str,
     room: Option<String>,
-    when: String,
+    when: Option<String>,
     rules: Vec<RuleReport>,
 }
 
@@ -55,7 +55,7 @@ pub struct RuleReport {
     pub room: String,
     pub description: String,
     pub enabled: bool,
-    pub expression: String,
+    pub expression: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -74,26 +74,29 @@ impl Show {
 impl ShowReport {
     fn of(policy: &Policy) -> ShowReport {
         let all = &policy.integrations.all;
-        let is_other = |rule: &&BypassRule| !all.iter().any(|integration| rule.is_for(integration));
+        let is_other = |(_, rule): &(usize, &BypassRule)| !all.iter().any(|integration| rule.is_for(integration));
+        let others = policy.rules.iter().enumerate().filter(is_other);
         ShowReport {
             customer_id: policy.settings.customer_id.clone(),
             version: policy.integrations.version.clone(),
             target: policy.settings.target.to_string(),
-            integrations: all.iter().map(|integration| IntegrationReport::of(policy, integration)).collect(),
-            other_rules: policy.rules.iter().filter(is_other).map(RuleReport::from).collect(),
+            integrations: (0..all.len()).map(|index| IntegrationReport::of(policy, index)).collect(),
+            other_rules: others.map(|(index, rule)| RuleReport::of(policy, index, rule)).collect(),
             lists: policy.lists.iter().map(|(name, list)| (name.clone(), ListReport::from(list))).collect(),
         }
     }
 }
 
 impl IntegrationReport {
-    fn of(policy: &Policy, integration: &Integration) -> IntegrationReport {
+    fn of(policy: &Policy, index: usize) -> IntegrationReport {
+        let integration = &policy.integrations.all[index];
+        let rules = policy.rules_of(integration).map(|(index, rule)| RuleReport::of(policy, index, rule));
         IntegrationReport {
             name: integration.title().to_owned(),
             action: action(integration.action),
             room: integration.event_id.clone(),
-            when: integration.when.to_string(),
-            rules: policy.rules_of(integration).map(|(_, rule)| RuleReport::from(rule)).collect(),
+            when: policy.program.entry(index).map(ToString::to_string),
+            rules: rules.collect(),
         }
     }
 }
@@ -109,14 +112,14 @@ impl From<&ListSummary> for ListReport {
     }
 }
 
-impl From<&BypassRule> for RuleReport {
-    fn from(rule: &BypassRule) -> RuleReport {
+impl RuleReport {
+    fn of(policy: &Policy, index: usize, rule: &BypassRule) -> RuleReport {
         RuleReport {
             id: rule.id.clone(),
             room: rule.room.clone(),
             description: rule.description.clone(),
             enabled: rule.enabled,
-            expression: rule.expression.clone(),
+            expression: policy.program.rule(index).map(ToString::to_string),
         }
     }
 }
@@ -159,7 +162,9 @@ impl Display for IntegrationReport {
             Some(room) => writeln!(f, ", room {room}")?,
             None => writeln!(f)?,
         }
-        writeln!(f, "     {}  {}", styled(FAINT, "when  "), self.when)?;
+        if let Some(when) = &self.when {
+            writeln!(f, "     {}  {when}", styled(FAINT, "when  "))?;
+        }
         self.rules.iter().try_for_each(|rule| rule.fmt(f))
     }
 }
@@ -170,6 +175,6 @@ impl Display for RuleReport {
         let scope = if self.room == "*" { "  (every room)" } else { "" };
         let draft = if self.enabled { "" } else { "  (draft, not in force)" };
         writeln!(f, "     {}  {}{about}{scope}{draft}", styled(FAINT, "bypass"), self.id)?;
-        writeln!(f, "               {}", self.expression)
+        self.expression.iter().try_for_each(|expression| writeln!(f, "               {expression}"))
     }
 }

@@ -192,14 +192,14 @@ mod tests {
 
     use super::*;
     use crate::connector::{Reason, decide};
-    use crate::policy::Integrations;
+    use crate::policy::Published;
     use crate::session::Secrets;
 
     #[test]
     fn a_host_answers_and_asks_again() {
         let text = r#"{"Version": 1, "Integrations": [{"ActionType": "Queue", "EventId": "e", "Triggers": [],
             "QueueDomain": "q.example", "CookieValidityMinute": 5}]}"#;
-        let integrations = Integrations::parse(text, false).expect("a good configuration");
+        let published = Published::parse(text, false).expect("a good configuration");
         let (arena, secrets) = (Bump::new(), Secrets::new("k", None));
         let direct_pass = DirectPassSettings { disabled: false, proxy_key: "p", timeout_ms: Some(9e9) };
         let visit = Visit {
@@ -216,7 +216,7 @@ mod tests {
             services: Services { verify_queue_id: true, enqueue_token: true, direct_pass: Some(direct_pass) },
             arena: &arena,
         };
-        let configuration = Configuration::InForce { version: "1", matched: integrations.all.first() };
+        let configuration = Configuration::InForce { version: "1", matched: Some(&published.all[0].0) };
         let mut answers = Answers::default();
 
         let Step::Ask(Question::DirectPass(call)) = decide(&visit, configuration, &answers) else { panic!("no call") };

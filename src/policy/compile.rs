@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use super::check::Checker;
 use super::document::{Member, Node, parse_json, parse_toml};
 use super::finding::{File, Kind, Problem, Report, did_you_mean};
-use super::integration::{ConfigError, Integrations};
-use super::rooms::Placed;
+use super::integration::{ConfigError, Published};
+use super::rooms::Rooms;
 use super::rules::Checked;
 use super::settings::Settings;
 use super::{Finding, Policy, Room, Sources, lists, review, rooms, rules, settings};
@@ -51,21 +51,21 @@ impl<'a> Compiler<'a> {
         let mut settings = self.settings()?;
         settings.target = target.unwrap_or(settings.target);
         let lists = self.lists(&settings);
-        let integrations = self.integrations(&settings);
+        let published = self.published(&settings);
         let checker = Checker { settings: &settings, lists: &lists };
-        let placed = self.rooms(&settings, &checker);
+        let rooms = self.rooms(&settings, &checker);
         if settings.integration.is_none() && settings.rooms.is_none() && !self.report.has_errors() {
             let problem = Problem::error(Kind::MissingKey, "the policy protects nothing");
             let help = "name the published configuration: `integration = \"integration.json\"`, or a file of `rooms`";
             self.report.add(SETTINGS_FILE, problem.help(help));
         }
         // Where a file of rooms cannot be read, or has yet to arrive, nobody knows which rooms there are.
-        let published = integrations.as_ref().filter(|all| !all.version.is_empty());
-        let known = published.zip(placed.as_ref()).map(|(all, placed)| KnownRooms::new(all, &placed.rooms));
+        let arrived = published.as_ref().filter(|published| !published.version.is_empty());
+        let known = arrived.zip(rooms.as_ref()).map(|(published, rooms)| KnownRooms::new(published, &rooms.rooms));
         let rules = self.rules(&settings, known.as_ref(), &checker);
-        let (mut integrations, placed) = (integrations?, placed?);
-        integrations.all.extend(placed.integrations);
-        (!self.report.has_errors()).then(|| Policy::assemble(settings, integrations, rules, placed.rooms, lists))
+        let (mut published, rooms) = (published?, rooms?);
+        published.all.extend(rooms.integrations);
+        (!self.report.has_errors()).then(|| Policy::assemble(settings, published, rules, rooms.rooms, lists))
     }
 
     fn settings(&self) -> Option<Settings> {
@@ -101,32 +101,32 @@ impl<'a> Compiler<'a> {
     }
 
     /// `None` if they cannot be read.
-    fn integrations(&self, settings: &Settings) -> Option<Integrations> {
-        let none = |version: &str| Some(Integrations { version: version.to_owned(), all: Vec::new() });
+    fn published(&self, settings: &Settings) -> Option<Published> {
+        let none = |version: &str| Some(Published { version: version.to_owned(), all: Vec::new() });
         let Some(path) = &settings.integration else { return none("1") };
         let will_arrive = settings.delivery.push || settings.delivery.pull;
         if will_arrive && !self.sources.contains_key(path) {
             return none("");
         }
         let file = self.file(path)?;
-        self.published(file, settings).inspect_err(|error| review::refusal(file, error)).ok()
+        self.parse(file, settings).inspect_err(|error| review::refusal(file, error)).ok()
     }
 
-    fn published(&self, file: File, settings: &Settings) -> Result<Integrations, ConfigError> {
+    fn parse(&self, file: File, settings: &Settings) -> Result<Published, ConfigError> {
         // Parsed once more than needed, so that the place of a syntax error is worked out in one place only.
-        let integrations = Integrations::parse(file.text, settings.normalize_urls)?;
+        let published = Published::parse(file.text, settings.normalize_urls)?;
         if let Ok(root) = parse_json(file.text) {
-            review::review(file, &root, &integrations);
+            review::review(file, &root, &published);
             review::customer(file, &root, &settings.customer_id);
         }
-        Ok(integrations)
+        Ok(published)
     }
 
     /// `None` if they cannot be read.
-    fn rooms(&self, settings: &Settings, checker: &Checker) -> Option<Placed> {
+    fn rooms(&self, settings: &Settings, checker: &Checker) -> Option<Rooms> {
         match &settings.rooms {
             Some(path) => rooms::read(self.file(path)?, checker),
-            None => Some(Placed::default()),
+            None => Some(Rooms::default()),
         }
     }
 
@@ -226,9 +226,9 @@ struct KnownRooms<'a> {
 }
 
 impl<'a> KnownRooms<'a> {
-    fn new(integrations: &'a Integrations, rooms: &'a [Room]) -> Self {
-        let published = integrations.all.iter().filter_map(|integration| integration.event_id.as_deref());
-        let mut ids: BTreeMap<_, _> = published.map(|id| (id.to_lowercase(), id)).collect();
+    fn new(published: &'a Published, rooms: &'a [Room]) -> Self {
+        let ids = published.all.iter().filter_map(|(integration, _)| integration.event_id.as_deref());
+        let mut ids: BTreeMap<_, _> = ids.map(|id| (id.to_lowercase(), id)).collect();
         for room in rooms {
             let names = [Some(room.name.as_str()), room.id.as_deref(), Some(room.event_id())];
             ids.extend(names.into_iter().flatten().map(|name| (name.to_lowercase(), room.event_id())));

@@ -1,5 +1,7 @@
 //! The integration JSON as Queue-it publishes it (protocol, section 1).
 
+use std::sync::Arc;
+
 use super::document::{self, Node, SyntaxError, Value};
 use super::{place, trigger};
 use crate::language::Expression;
@@ -12,6 +14,18 @@ pub struct Integrations {
     /// In order of evaluation.
     pub all: Vec<Integration>,
 }
+
+/// A configuration as it was read.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// As [`Integrations::version`].
+    pub version: String,
+    /// In order of evaluation: what each integration does, and when.
+    pub all: Vec<Placed>,
+}
+
+/// An integration and when it applies: its triggers, lowered, or the place of its room.
+pub type Placed = (Integration, Arc<Expression>);
 
 /// Why a configuration is refused as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,8 +127,6 @@ pub struct Integration {
     pub queue_id_usage_limit: Number,
     /// `IsNormalizationEnabled`.
     pub normalization: bool,
-    /// The triggers, lowered.
-    pub when: Expression,
 }
 
 impl Integration {
@@ -124,25 +136,25 @@ impl Integration {
     }
 }
 
-impl Integrations {
+impl Published {
     /// Reads a published configuration; `normalizer` says whether the host offers URL normalisation to integrations
     /// that ask for it.
-    pub fn parse(text: &str, normalizer: bool) -> Result<Integrations, ConfigError> {
+    pub fn parse(text: &str, normalizer: bool) -> Result<Published, ConfigError> {
         let root = document::parse_json(text).map_err(|SyntaxError { at, message }| {
             let (line, column) = place::position(text, at);
             ConfigError::Syntax { line, column, message }
         })?;
-        Integrations::of(&root, normalizer)
+        Published::of(&root, normalizer)
     }
 
-    pub(super) fn of(root: &Node, normalizer: bool) -> Result<Integrations, ConfigError> {
+    pub(super) fn of(root: &Node, normalizer: bool) -> Result<Published, ConfigError> {
         let version = root.get("Version").filter(|version| version.is_truthy()).ok_or(ConfigError::Empty)?;
         let version = scalar(version, "Version")?.unwrap_or_default();
         let mut all = Vec::new();
         for (index, node) in array(root.get("Integrations"), "Integrations")?.iter().enumerate() {
             all.push(Reader::new(node, index)?.integration(normalizer)?);
         }
-        Ok(Integrations { version, all })
+        Ok(Published { version, all })
     }
 }
 
@@ -192,11 +204,11 @@ impl<'n, 't> Reader<'n, 't> {
         }
     }
 
-    fn integration(&self, normalizer: bool) -> Result<Integration, ConfigError> {
+    fn integration(&self, normalizer: bool) -> Result<Placed, ConfigError> {
         let normalization = self.flag("IsNormalizationEnabled");
         let place = self.place_of("Triggers");
         let triggers = self.node.get("Triggers").ok_or_else(|| ConfigError::missing(self.node, &place))?;
-        Ok(Integration {
+        let integration = Integration {
             name: self.name()?,
             action: self.action(),
             event_id: self.text("EventId")?,
@@ -215,8 +227,9 @@ impl<'n, 't> Reader<'n, 't> {
             verify_queue_id: self.flag("VerifyQueueIdEnabled"),
             queue_id_usage_limit: self.number("QueueIdUsageLimit")?,
             normalization,
-            when: trigger::lower(triggers, &place, normalization && normalizer)?,
-        })
+        };
+        let when = trigger::lower(triggers, &place, normalization && normalizer)?;
+        Ok((integration, Arc::new(when)))
     }
 
     fn name(&self) -> Result<Option<String>, ConfigError> {

@@ -28,7 +28,9 @@ mod trigger;
 
 pub use compile::{SETTINGS_FILE, files_named_by, settings_of};
 pub use finding::Finding;
-pub use integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic, number_text};
+pub use integration::{
+    Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, number_text,
+};
 pub use lists::{ListSummary, list_of};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
@@ -61,8 +63,8 @@ pub struct Policy {
 
 impl Policy {
     /// A policy without rooms, rules and lists of its own.
-    pub fn of_integrations(settings: Settings, integrations: Integrations) -> Policy {
-        Policy::assemble(settings, integrations, Vec::new(), Vec::new(), Lists::new())
+    pub fn of_integrations(settings: Settings, published: Published) -> Policy {
+        Policy::assemble(settings, published, Vec::new(), Vec::new(), Lists::new())
     }
 
     /// Whether the integration JSON that `delivery` promises has yet to arrive.
@@ -85,18 +87,17 @@ impl Policy {
 
     fn assemble(
         settings: Settings,
-        integrations: Integrations,
+        published: Published,
         rules: Vec<rules::Checked>,
         rooms: Vec<Room>,
         lists: Lists,
     ) -> Policy {
         let summaries = lists.iter().map(|(name, list)| (name.clone(), ListSummary::from(list))).collect();
         let (rules, conditions): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
-        let entries = integrations
-            .all
-            .iter()
-            .map(|integration| Entry { when: integration.when.clone(), bypass: bypass(&rules, integration) });
-        let program = Program::compile(&Site { entries: entries.collect(), rules: conditions, lists });
+        let (all, whens): (Vec<_>, Vec<_>) = published.all.into_iter().unzip();
+        let entries = all.iter().zip(whens).map(|(of, when)| Entry { when, bypass: bypass(&rules, of) }).collect();
+        let program = Program::compile(&Site { entries, rules: conditions, lists });
+        let integrations = Integrations { version: published.version, all };
         Policy { settings, integrations, rules, rooms, lists: summaries, program }
     }
 }

@@ -4,7 +4,7 @@
 use super::check::constant;
 use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean, nearest};
-use super::integration::{Action, ConfigError, Integration, Integrations, Number, RedirectLogic};
+use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
 
 const INTEGRATION_KEYS: &[&str] = &[
@@ -62,17 +62,18 @@ pub(super) fn refusal(file: File, error: &ConfigError) {
 }
 
 /// Reports what is wrong with each integration of a configuration that is accepted.
-pub(super) fn review(file: File, root: &Node, integrations: &Integrations) {
+pub(super) fn review(file: File, root: &Node, published: &Published) {
     let nodes = root.get("Integrations").and_then(Node::as_array).unwrap_or_default();
     let mut catch_all = None;
-    for ((node, integration), number) in nodes.iter().zip(&integrations.all).zip(1..) {
+    for ((node, (integration, when)), number) in nodes.iter().zip(&published.all).zip(1..) {
         let subject = format!("integration {number} ({})", integration.title());
         let reviewer = Reviewer { file, node, integration, subject };
         reviewer.review();
+        reviewer.triggers(constant(&when.root));
         if let Some(earlier) = catch_all {
             let message = format!("it is never reached: integration {earlier} matches every request");
             reviewer.add(node, Problem::warning(Kind::Constant, message));
-        } else if constant(&integration.when.root) == Some(true) {
+        } else if constant(&when.root) == Some(true) {
             catch_all = Some(number);
         }
     }
@@ -111,7 +112,6 @@ impl Reviewer<'_> {
             self.verification();
             self.redirect();
         }
-        self.triggers();
     }
 
     fn room(&self) {
@@ -179,7 +179,8 @@ impl Reviewer<'_> {
         }
     }
 
-    fn triggers(&self) {
+    /// `truth` is what they come to, if that is the same for every request.
+    fn triggers(&self, truth: Option<bool>) {
         let Some(node) = self.node.get("Triggers") else { return };
         for trigger in node.as_array().unwrap_or_default() {
             self.keys(trigger, TRIGGER_KEYS);
@@ -188,7 +189,7 @@ impl Reviewer<'_> {
                 self.part(part);
             });
         }
-        if constant(&self.integration.when.root) == Some(false) {
+        if truth == Some(false) {
             let message = "the integration never matches: no trigger of it can be true";
             self.add(node, Problem::warning(Kind::Constant, message));
         }

@@ -2,6 +2,7 @@
 //! by an expression of the operator's own. Either way they become integrations that queue.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 
@@ -9,7 +10,7 @@ use super::check::{Checker, Origin};
 use super::document::{Node, Value, parse_json};
 use super::fields::Fields;
 use super::finding::{File, Kind, Problem};
-use super::integration::{Action, Integration, Number, RedirectLogic};
+use super::integration::{Action, Integration, Number, Placed, RedirectLogic};
 use super::settings::is_host;
 use crate::language::Expression;
 
@@ -158,13 +159,13 @@ pub(super) enum RoomsFile {
 /// Rooms, and the integrations they become: those placed by an expression in the order of the file, then those placed
 /// by path, the longest first.
 #[derive(Default)]
-pub(super) struct Placed {
+pub(super) struct Rooms {
     pub rooms: Vec<Room>,
-    pub integrations: Vec<Integration>,
+    pub integrations: Vec<Placed>,
 }
 
 /// Reads a file of rooms; `None` if it is no JSON.
-pub(super) fn read(file: File, checker: &Checker) -> Option<Placed> {
+pub(super) fn read(file: File, checker: &Checker) -> Option<Rooms> {
     let root = match parse_json(file.text) {
         Ok(root) => root,
         Err(error) => {
@@ -183,7 +184,7 @@ pub(super) fn read(file: File, checker: &Checker) -> Option<Placed> {
     reader.placements.sort_by_key(|placement| std::cmp::Reverse(placement.specificity));
     let customer = &checker.settings.customer_id;
     let integrations = reader.placements.into_iter().map(|placement| placement.integration(customer)).collect();
-    Some(Placed { rooms, integrations })
+    Some(Rooms { rooms, integrations })
 }
 
 /// One place of one room.
@@ -286,11 +287,11 @@ impl Reader<'_> {
 }
 
 impl Placement {
-    fn integration(self, customer: &str) -> Integration {
+    fn integration(self, customer: &str) -> Placed {
         let Placement { room, when, .. } = self;
         let event_id = room.event_id().to_owned();
         let Room { velvetrope, .. } = room;
-        Integration {
+        let integration = Integration {
             name: Some(room.name),
             action: Action::Queue,
             event_id: Some(event_id),
@@ -309,8 +310,8 @@ impl Placement {
             verify_queue_id: false,
             queue_id_usage_limit: Number::Missing,
             normalization: false,
-            when,
-        }
+        };
+        (integration, Arc::new(when))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bypass rules, in the shapes of the waiting-room API (API, section 2).
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 
 use super::check::{Checker, Origin, constant};
@@ -19,8 +21,6 @@ pub struct BypassRule {
     pub room: String,
     /// What the operator calls it.
     pub description: String,
-    /// Its expression as canonical text.
-    pub expression: String,
     /// Whether it is in force.
     pub enabled: bool,
     /// The file it stands in.
@@ -30,7 +30,7 @@ pub struct BypassRule {
 }
 
 /// A rule and its checked expression.
-pub(super) type Checked = (BypassRule, Expression);
+pub(super) type Checked = (BypassRule, Arc<Expression>);
 
 impl BypassRule {
     /// Whether it lets visitors walk past an integration's room. Where nobody waits there is nothing to walk past.
@@ -157,7 +157,7 @@ fn read_rule(
     warn_of_constant(origin, &text, &expression, enabled);
     let line = lines.line(origin.node.at);
     let (room, file) = (room.to_owned(), file.path.to_owned());
-    Some((BypassRule { id, room, description, expression: expression.to_string(), enabled, file, line }, expression))
+    Some((BypassRule { id, room, description, enabled, file, line }, Arc::new(expression)))
 }
 
 /// `enabled`, or Terraform's `status`, which must not contradict it.

@@ -255,11 +255,11 @@ fn compare(left: Operand, test: Test) -> Condition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Integrations;
+    use crate::policy::Published;
 
     fn lowered(triggers: &str) -> Result<Condition, ConfigError> {
         let text = format!(r#"{{"Version": 1, "Integrations": [{{"Triggers": {triggers}}}]}}"#);
-        Integrations::parse(&text, false).map(|mut all| all.all.remove(0).when.root)
+        Published::parse(&text, false).map(|published| published.all[0].1.root.clone())
     }
 
     fn part(json: &str) -> Condition {
@@ -342,7 +342,7 @@ mod tests {
                 {{"ValidatorType": "UrlValidator", "UrlPart": "PageUrl", "Operator": "Contains", "ValueToCompare": "a"}}
                 ]}}]}}]}}"#
             );
-            let when = Integrations::parse(&text, offers).unwrap().all[0].when.to_string();
+            let when = Published::parse(&text, offers).unwrap().all[0].1.to_string();
             let field = if asks && offers { "trigger.normalized.page_url" } else { "trigger.page_url" };
             assert_eq!(when, format!("{field} contains \"a\""));
         }

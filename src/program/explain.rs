@@ -5,7 +5,8 @@ use bumpalo::Bump;
 use super::code::{self, Node, Predicate, Source, SourceId};
 use super::evaluate::Evaluation;
 use super::memory::Memory;
-use super::{Program, Rule, Verdict};
+use super::{Expressions, Program, Verdict};
+use crate::language::Expression;
 use crate::language::expression::{Argument, Base, Condition, Connective, Index, Operand};
 use crate::request::{Subject, Value, is_secret_entry, is_secret_field, without_secrets};
 
@@ -37,25 +38,32 @@ pub struct Trace {
 
 impl Program {
     /// Evaluates what decides about one request, in the order of [`Program::evaluate`], and tells what each part saw.
-    pub fn explain<S: Subject>(&self, subject: &S) -> Explanation {
+    /// `None` for a program that was loaded: it no longer knows what it was compiled from.
+    pub fn explain<S: Subject>(&self, subject: &S) -> Option<Explanation> {
+        let expressions = self.expressions.as_ref()?;
         let arena = Bump::new();
         let memory = Memory::of_everything(&self.code);
         let tracer = Tracer { evaluation: Evaluation::new(&self.code, &memory, subject, &arena) };
         let mut explanation = Explanation { verdict: Verdict::Nothing, entries: Vec::new(), rules: Vec::new() };
-        explanation.verdict = self.trace_entries(&tracer, &mut explanation);
-        explanation
+        explanation.verdict = self.trace_entries(expressions, &tracer, &mut explanation);
+        Some(explanation)
     }
 
-    fn trace_entries<'a, S: Subject>(&'a self, tracer: &Tracer<'a, S>, explanation: &mut Explanation) -> Verdict {
-        for (entry, compiled) in self.entries.iter().enumerate() {
-            let trace = tracer.rule(&compiled.when);
+    fn trace_entries<'a, S: Subject>(
+        &'a self,
+        expressions: &Expressions,
+        tracer: &Tracer<'a, S>,
+        explanation: &mut Explanation,
+    ) -> Verdict {
+        for (entry, (compiled, expression)) in self.entries.iter().zip(&expressions.entries).enumerate() {
+            let trace = tracer.expression(expression, &compiled.when);
             let matched = trace.result == Some(true);
             explanation.entries.push((entry, trace));
             if !matched {
                 continue;
             }
             for rule in self.bypass_of(compiled) {
-                let trace = tracer.rule(&self.rules[rule]);
+                let trace = tracer.expression(&expressions.rules[rule], &self.rules[rule]);
                 let bypasses = trace.result == Some(true);
                 explanation.rules.push((rule, trace));
                 if bypasses {
@@ -81,8 +89,8 @@ enum Evaluate {
 }
 
 impl<'a, S: Subject> Tracer<'a, S> {
-    fn rule(&self, rule: &'a Rule) -> Trace {
-        self.trace(&rule.expression.root, &rule.node, Evaluate::Once)
+    fn expression(&self, expression: &Expression, node: &'a Node) -> Trace {
+        self.trace(&expression.root, node, Evaluate::Once)
     }
 
     fn trace(&self, condition: &Condition, node: &'a Node, how: Evaluate) -> Trace {

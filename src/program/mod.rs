@@ -7,6 +7,7 @@
 //! The module knows nothing of Queue-it and nothing of HTTP hosts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bumpalo::Bump;
 
@@ -48,7 +49,7 @@ pub struct Site {
     /// Conditions in order; the first that is true is the one that matched.
     pub entries: Vec<Entry>,
     /// Bypass rules, referred to by index.
-    pub rules: Vec<Expression>,
+    pub rules: Vec<Arc<Expression>>,
     /// The lists that expressions name. A name that is not here matches nothing.
     pub lists: Lists,
 }
@@ -57,7 +58,7 @@ pub struct Site {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// When it applies.
-    pub when: Expression,
+    pub when: Arc<Expression>,
     /// Indexes into [`Site::rules`], in order: the first that is true lets the request bypass this entry's room. An
     /// index that is not there counts for nothing.
     pub bypass: Vec<usize>,
@@ -94,14 +95,16 @@ pub struct Program {
     entries: Vec<CompiledEntry>,
     /// For finding the first entry; without one, entries are tried one after the other.
     index: Option<Index>,
-    rules: Vec<Rule>,
+    rules: Vec<Node>,
     bypasses: Vec<Bypass>,
     needs: Needs,
+    /// A program that was saved and loaded has none.
+    expressions: Option<Expressions>,
 }
 
 #[derive(Debug)]
 struct CompiledEntry {
-    when: Rule,
+    when: Node,
     /// Index into [`Program::bypasses`]. Entries with the same rules share it.
     bypass: usize,
 }
@@ -114,11 +117,11 @@ struct Bypass {
     index: Option<Index>,
 }
 
-/// An expression and what it was compiled to.
+/// What a program was compiled from, for people.
 #[derive(Debug)]
-struct Rule {
-    expression: Expression,
-    node: Node,
+struct Expressions {
+    entries: Vec<Arc<Expression>>,
+    rules: Vec<Arc<Expression>>,
 }
 
 /// Memory that requests reuse, one after the other; one for each thread.
@@ -156,31 +159,34 @@ impl Program {
 
     /// Compiles one expression, for [`Program::matches`].
     pub fn single(expression: &Expression, lists: &Lists) -> Program {
-        let entry = Entry { when: expression.clone(), bypass: Vec::new() };
+        let entry = Entry { when: Arc::new(expression.clone()), bypass: Vec::new() };
         Program::compile(&Site { entries: vec![entry], rules: Vec::new(), lists: lists.clone() })
     }
 
     fn with_indexes(site: &Site, new_index: impl Fn(&Code, &[&Node]) -> Option<Index>) -> Program {
         let mut compiler = Compiler::new(&site.lists);
-        let mut compile =
-            |expression: &Expression| Rule { expression: expression.clone(), node: compiler.expression(expression) };
-        let whens: Vec<Rule> = site.entries.iter().map(|entry| compile(&entry.when)).collect();
-        let rules: Vec<Rule> = site.rules.iter().map(compile).collect();
+        let whens: Vec<Node> = site.entries.iter().map(|entry| compiler.expression(&entry.when)).collect();
+        let rules: Vec<Node> = site.rules.iter().map(|rule| compiler.expression(rule)).collect();
         let code = compiler.finish();
         let mut bypasses = Bypasses::default();
         let numbers = site.entries.iter().map(|entry| bypasses.number(&entry.bypass, rules.len()));
         let entries = whens.into_iter().zip(numbers).map(|(when, bypass)| CompiledEntry { when, bypass });
         let entries: Vec<CompiledEntry> = entries.collect();
-        let index = new_index(&code, &entries.iter().map(|entry| &entry.when.node).collect::<Vec<_>>());
+        let index = new_index(&code, &entries.iter().map(|entry| &entry.when).collect::<Vec<_>>());
         let bypasses = bypasses.all.into_iter().map(|of| {
-            let index = new_index(&code, &of.iter().map(|&rule| &rules[rule].node).collect::<Vec<_>>());
+            let index = new_index(&code, &of.iter().map(|&rule| &rules[rule]).collect::<Vec<_>>());
             Bypass { rules: of, index }
         });
         let bypasses: Vec<Bypass> = bypasses.collect();
         let indexes = index.iter().chain(bypasses.iter().filter_map(|bypass| bypass.index.as_ref()));
-        let conditions = entries.iter().map(|entry| &entry.when.node).chain(rules.iter().map(|rule| &rule.node));
+        let conditions = entries.iter().map(|entry| &entry.when).chain(&rules);
         let memory = Memory::new(&code, conditions, indexes.flat_map(Index::sources));
-        Program { needs: Needs::of(&code), code, memory, entries, index, rules, bypasses }
+        let expressions = Expressions {
+            entries: site.entries.iter().map(|entry| Arc::clone(&entry.when)).collect(),
+            rules: site.rules.clone(),
+        };
+        let (needs, expressions) = (Needs::of(&code), Some(expressions));
+        Program { needs, code, memory, entries, index, rules, bypasses, expressions }
     }
 
     /// Decides about one request. Entries and rules are tried in order; temporaries are built in `arena`.
@@ -203,13 +209,23 @@ impl Program {
     /// entry.
     pub fn entry_is_true<S: Subject>(&self, entry: usize, subject: &S, arena: &Bump) -> Option<bool> {
         let entry = self.entries.get(entry)?;
-        Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(&entry.when.node))
+        Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(&entry.when))
     }
 
     /// Whether a rule is true, evaluated by itself; for telling what it costs. `None` if there is no such rule.
     pub fn rule_is_true<S: Subject>(&self, rule: usize, subject: &S, arena: &Bump) -> Option<bool> {
         let rule = self.rules.get(rule)?;
-        Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(&rule.node))
+        Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(rule))
+    }
+
+    /// When an entry applies, as it was written; `None` for a program that was loaded.
+    pub fn entry(&self, entry: usize) -> Option<&Expression> {
+        self.expressions.as_ref()?.entries.get(entry).map(Arc::as_ref)
+    }
+
+    /// A bypass rule as it was written; `None` for a program that was loaded.
+    pub fn rule(&self, rule: usize) -> Option<&Expression> {
+        self.expressions.as_ref()?.rules.get(rule).map(Arc::as_ref)
     }
 
     /// What a host must supply.
@@ -220,13 +236,13 @@ impl Program {
     #[inline]
     fn first_entry<'a, S: Subject>(&'a self, evaluation: &Evaluation<'a, S>) -> Option<usize> {
         match &self.index {
-            Some(index) => index.first(evaluation, |entry| &self.entries[entry].when.node),
-            None => self.entries.iter().position(|entry| evaluation.truth(&entry.when.node)),
+            Some(index) => index.first(evaluation, |entry| &self.entries[entry].when),
+            None => self.entries.iter().position(|entry| evaluation.truth(&entry.when)),
         }
     }
 
     fn first_rule<'a, S: Subject>(&'a self, bypass: &'a Bypass, evaluation: &Evaluation<'a, S>) -> Option<usize> {
-        let condition = |position: usize| &self.rules[bypass.rules[position]].node;
+        let condition = |position: usize| &self.rules[bypass.rules[position]];
         let first = match &bypass.index {
             Some(index) => index.first(evaluation, condition),
             None => (0..bypass.rules.len()).find(|&position| evaluation.truth(condition(position))),

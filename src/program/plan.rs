@@ -1,8 +1,9 @@
 //! How a program finds the first true condition of many, for people.
 
+use super::Program;
 use super::code::{Code, Node, Predicate, PredicateId};
 use super::index::{Filed, Index, file};
-use super::{Program, Rule};
+use crate::language::Expression;
 use crate::language::expression::Condition;
 
 /// How a program goes about its conditions.
@@ -46,39 +47,46 @@ pub enum Filing {
 }
 
 impl Program {
-    /// How this program goes about its conditions; it was decided when it was compiled.
-    pub fn plan(&self) -> Plan {
-        let whens: Vec<&Rule> = self.entries.iter().map(|entry| &entry.when).collect();
+    /// How this program goes about its conditions; it was decided when it was compiled. `None` for a program that was
+    /// loaded: it no longer knows what it was compiled from.
+    pub fn plan(&self) -> Option<Plan> {
+        let expressions = self.expressions.as_ref()?;
+        let whens = self.entries.iter().zip(&expressions.entries);
+        let whens: Vec<Written> = whens.map(|(entry, expression)| (&**expression, &entry.when)).collect();
         let bypasses = self.bypasses.iter().enumerate().map(|(number, bypass)| {
             let entries = self.entries.iter().enumerate().filter(|(_, entry)| entry.bypass == number);
-            let rules: Vec<&Rule> = bypass.rules.iter().map(|&rule| &self.rules[rule]).collect();
+            let rules = bypass.rules.iter().map(|&rule| (&*expressions.rules[rule], &self.rules[rule]));
             BypassPlan {
                 entries: entries.map(|(entry, _)| entry).collect(),
                 rules: bypass.rules.to_vec(),
-                approach: self.approach(bypass.index.as_ref(), &rules),
+                approach: self.approach(bypass.index.as_ref(), &rules.collect::<Vec<_>>()),
             }
         });
-        Plan { entries: self.approach(self.index.as_ref(), &whens), bypasses: bypasses.collect() }
+        Some(Plan { bypasses: bypasses.collect(), entries: self.approach(self.index.as_ref(), &whens) })
     }
 
-    fn approach(&self, index: Option<&Index>, rules: &[&Rule]) -> Approach {
+    fn approach(&self, index: Option<&Index>, conditions: &[Written]) -> Approach {
         let Some(index) = index else { return Approach::InOrder };
-        let nodes: Vec<&Node> = rules.iter().map(|rule| &rule.node).collect();
-        let filed = file(&self.code, &nodes).into_iter().zip(rules).enumerate();
-        Approach::Indexed(filed.map(|(position, (filed, rule))| self.filing(index, position, filed, rule)).collect())
+        let nodes: Vec<&Node> = conditions.iter().map(|(_, node)| *node).collect();
+        let filed = file(&self.code, &nodes).into_iter().zip(conditions).enumerate();
+        let filings = filed.map(|(position, (filed, condition))| self.filing(index, position, filed, condition));
+        Approach::Indexed(filings.collect())
     }
 
-    fn filing(&self, index: &Index, position: usize, filed: Filed, rule: &Rule) -> Filing {
+    fn filing(&self, index: &Index, position: usize, filed: Filed, (expression, node): &Written) -> Filing {
         match filed {
             Filed::Under(predicates) if predicates.is_empty() => Filing::Never,
             Filed::Under(predicates) if !index.is_unfiled(position) => {
-                let text = |id: &PredicateId| text_of(*id, &rule.expression.root, &rule.node, &self.code);
+                let text = |id: &PredicateId| text_of(*id, &expression.root, node, &self.code);
                 Filing::Under(predicates.iter().filter_map(text).collect())
             }
             _ => Filing::Always,
         }
     }
 }
+
+/// An expression and what it was compiled to.
+type Written<'a> = (&'a Expression, &'a Node);
 
 /// The part of a condition, which has the shape of its node, that a predicate was made from.
 fn text_of(id: PredicateId, condition: &Condition, node: &Node, code: &Code) -> Option<String> {

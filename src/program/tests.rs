@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::language::expression::{
     Base, Comparison, Condition, Connective, Index, Literal, Operand, Quantifier, Relation, Right, Test,
@@ -42,14 +44,14 @@ fn eq(field: Field, text: &str) -> Condition {
 }
 
 fn entry(when: Condition, bypass: &[usize]) -> Entry {
-    Entry { when: Expression { root: when }, bypass: bypass.to_vec() }
+    Entry { when: Expression { root: when }.into(), bypass: bypass.to_vec() }
 }
 
 const HOST: Field = Field::HttpHost;
 const PATH: Field = Field::HttpRequestUriPath;
 
 fn site() -> Site {
-    let rule = |path| Expression { root: eq(PATH, path) };
+    let rule = |path| Arc::new(Expression { root: eq(PATH, path) });
     Site {
         entries: vec![
             entry(eq(HOST, "a"), &[1, 0]),
@@ -74,7 +76,7 @@ fn the_first_entry_and_its_first_rule_decide() {
     ] {
         let table = Table::with(&[(HOST, host), (PATH, path)]);
         assert_eq!(program.evaluate(&table, scratch.start()), expected, "{host}{path}");
-        assert_eq!(program.explain(&table).verdict, expected, "{host}{path}");
+        assert_eq!(program.explain(&table).map(|explained| explained.verdict), Some(expected), "{host}{path}");
     }
 }
 
@@ -124,7 +126,7 @@ fn a_trace_tells_what_was_seen_and_what_was_not_needed() {
     );
     let program = Program::single(&Expression { root }, &Lists::new());
     let request = OwnedRequest::new("http://h/a").header("cookie", "a=1").header("x-a", "1").header("X-A", "2");
-    let explanation = request.with_view(|view| program.explain(view));
+    let explanation = request.with_view(|view| program.explain(view)).expect("a program that was not loaded");
     let (_, trace) = &explanation.entries[0];
     let results: Vec<_> = trace.parts.iter().map(|part| part.result).collect();
     assert_eq!(results, [Some(false), Some(false), Some(true), None]);

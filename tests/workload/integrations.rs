@@ -2,7 +2,7 @@
 //! matched against the normalised URL.
 
 use serde_json::{Value, json};
-use velvetrope::policy::Integrations;
+use velvetrope::policy::Published;
 use velvetrope::program::{Entry, Lists, Site, Verdict};
 use velvetrope::request::OwnedRequest;
 
@@ -35,8 +35,8 @@ pub fn site(count: usize) -> Site {
 
 /// The triggers of a configuration that was published as `text`.
 pub fn site_of(text: &str) -> Site {
-    let integrations = Integrations::parse(text, true).unwrap_or_else(|error| panic!("{error}"));
-    let entries = integrations.all.into_iter().map(|found| Entry { when: found.when, bypass: Vec::new() });
+    let published = Published::parse(text, true).unwrap_or_else(|error| panic!("{error}"));
+    let entries = published.all.into_iter().map(|(_, when)| Entry { when, bypass: Vec::new() });
     Site { entries: entries.collect(), rules: Vec::new(), lists: Lists::new() }
 }
 

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each user needs a part of it")]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bumpalo::Bump;
 use velvetrope::language::{Expression, Scheme, parse};
@@ -43,8 +44,8 @@ impl Workload {
 
 /// A site whose one entry applies to every request, with these bypass rules.
 pub fn site(rules: &[Expression]) -> Site {
-    let entry = Entry { when: expression("ssl"), bypass: (0..rules.len()).collect() };
-    Site { entries: vec![entry], rules: rules.to_vec(), lists: Lists::new() }
+    let entry = Entry { when: expression("ssl").into(), bypass: (0..rules.len()).collect() };
+    Site { entries: vec![entry], rules: rules.iter().cloned().map(Arc::new).collect(), lists: Lists::new() }
 }
 
 pub fn expressions(texts: &[String]) -> Vec<Expression> {

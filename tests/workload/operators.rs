@@ -22,7 +22,7 @@ pub const OPERATORS: &[(&str, &str)] = &[
 pub fn workload(&(name, text): &(&str, &str)) -> Workload {
     let networks = || Lists::from([("networks".to_owned(), networks::list(&networks::networks(100_000)))]);
     let lists = if text.contains("$networks") { networks() } else { Lists::new() };
-    let entry = Entry { when: expression(text), bypass: Vec::new() };
+    let entry = Entry { when: expression(text).into(), bypass: Vec::new() };
     let site = Site { entries: vec![entry], rules: Vec::new(), lists };
     Workload { name: format!("operator/{name}"), site, request: visitor(), verdict: Verdict::Nothing }
 }

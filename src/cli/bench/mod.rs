@@ -78,7 +78,8 @@ struct RuleReport {
     /// `integration` or `rule`.
     kind: &'static str,
     name: String,
-    expression: String,
+    /// `None` for a compiled policy, which holds no texts.
+    expression: Option<String>,
     median_ns: u64,
 }
 
@@ -168,11 +169,12 @@ impl RuleReport {
             Condition::Integration(index) => {
                 let integration = &policy.integrations.all[index];
                 let name = format!("{} {}", index + 1, integration.title());
-                RuleReport { kind: "integration", name, expression: integration.when.to_string(), median_ns }
+                let expression = policy.program.entry(index).map(ToString::to_string);
+                RuleReport { kind: "integration", name, expression, median_ns }
             }
             Condition::Rule(index) => {
-                let rule = &policy.rules[index];
-                RuleReport { kind: "rule", name: title(rule), expression: rule.expression.clone(), median_ns }
+                let expression = policy.program.rule(index).map(ToString::to_string);
+                RuleReport { kind: "rule", name: title(&policy.rules[index]), expression, median_ns }
             }
         }
     }
@@ -211,7 +213,8 @@ impl Display for BenchReport {
 impl Display for RuleReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>9}  {} {}", shown(self.median_ns), self.kind, printable(&self.name))?;
-        writeln!(f, "           {}", styled(FAINT, shortened(&printable(&self.expression), 200)))
+        let mut expression = self.expression.iter().map(|expression| shortened(&printable(expression), 200));
+        expression.try_for_each(|expression| writeln!(f, "           {}", styled(FAINT, expression)))
     }
 }
 

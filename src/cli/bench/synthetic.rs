@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::output::Failure;
 use crate::cli::test::cases::{self, Case};
 use crate::language::expression::{Argument, Base, Call, Condition, Literal, Operand, Relation, Right, Set, Test};
-use crate::language::{self, Function, Scheme};
+use crate::language::{Expression, Function};
 use crate::policy::{Action, Integration, Policy};
 use crate::request::Field;
 
@@ -17,20 +17,21 @@ const MOST: usize = 4;
 /// A visit to the front page, to where integrations and rules look, and those of a visitor who returns with a token and
 /// of one who has a session.
 pub fn cases(policy: &Policy) -> Result<Vec<Case>, Failure> {
-    let integrations = spread(&policy.integrations.all);
-    let mut asked: Vec<_> = integrations.iter().map(|integration| Asked::of(&integration.when.root)).collect();
-    for rule in spread(&policy.rules) {
-        let queues = |integration: &&Integration| integration.action == Action::Queue && rule.is_for(integration);
-        let room = policy.integrations.all.iter().find(queues);
-        let room = room.map(|integration| Asked::of(&integration.when.root)).unwrap_or_default();
-        let expression = language::parse(&rule.expression, Scheme::standard());
-        asked.extend(expression.iter().map(|expression| Asked::of(&expression.root).within(&room)));
+    let all = &policy.integrations.all;
+    let integrations = spread(all.len());
+    let mut asked: Vec<_> = integrations.clone().map(|index| Asked::of(policy.program.entry(index))).collect();
+    for index in spread(policy.rules.len()) {
+        let rule = &policy.rules[index];
+        let queues = |integration: &Integration| integration.action == Action::Queue && rule.is_for(integration);
+        let room = all.iter().position(queues).and_then(|room| policy.program.entry(room));
+        asked.push(Asked::of(policy.program.rule(index)).within(&Asked::of(room)));
     }
     let known = asked.iter().find_map(|asked| asked.host.clone());
     let host = policy.settings.hosts.first().cloned().or(known).unwrap_or_else(|| "shop.example".to_owned());
     let mut lines = vec![json!({"url": format!("https://{host}/")})];
     lines.extend(asked.iter().map(|asked| json!({"url": asked.url(&host)})));
-    let queue = integrations.iter().zip(&asked).find(|(integration, _)| integration.action == Action::Queue);
+    let queue =
+        integrations.map(|index| &all[index]).zip(&asked).find(|(integration, _)| integration.action == Action::Queue);
     if let Some((room, asked)) = queue.and_then(|(integration, asked)| Some((integration.event_id.as_ref()?, asked))) {
         lines.push(json!({"url": asked.url(&host), "token": {"room": room, "queue_id": QUEUE_ID}}));
         lines.push(json!({"url": asked.url(&host), "session": {"room": room, "queue_id": QUEUE_ID}}));
@@ -43,9 +44,9 @@ pub fn cases(policy: &Policy) -> Result<Vec<Case>, Failure> {
 
 const QUEUE_ID: &str = "3a1b2c3d-0000-4000-8000-5e6f70819203";
 
-/// A few, from the first to the last.
-fn spread<T>(all: &[T]) -> Vec<&T> {
-    all.iter().step_by(all.len().div_ceil(MOST).max(1)).collect()
+/// A few indexes, from the first to the last.
+fn spread(count: usize) -> impl Iterator<Item = usize> + Clone {
+    (0..count).step_by(count.div_ceil(MOST).max(1))
 }
 
 /// What a condition wants of a URL.
@@ -58,9 +59,12 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(condition: &Condition) -> Asked {
+    /// Nothing, where nobody knows the expression any more.
+    fn of(expression: Option<&Expression>) -> Asked {
         let mut asked = Asked::default();
-        asked.look(condition);
+        if let Some(expression) = expression {
+            asked.look(&expression.root);
+        }
         asked
     }
 

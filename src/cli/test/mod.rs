@@ -121,7 +121,7 @@ impl<'p> Run<'p> {
             return Err(Failure::new(format!("{}, line {}: the case expects nothing", case.file, case.line))
                 .help("say what, such as `expect = { decision = \"pass\" }`"));
         };
-        let explanation = ExplainReport::of(self.policy, &secrets, &request, &request.facts);
+        let explanation = ExplainReport::of(self.policy, &secrets, &request, &request.facts)?;
         let tick = |matched: &mut Vec<bool>, index: Option<usize>| {
             if let Some(known) = index.and_then(|index| matched.get_mut(index)) {
                 *known = true;

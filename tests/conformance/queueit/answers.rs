@@ -1,7 +1,7 @@
 //! Answers of this project that deviate from those of the engine, worked out from the record.
 
 use serde_json::{Value, json};
-use velvetrope::policy::Integrations;
+use velvetrope::policy::Published;
 use velvetrope::session::Secret;
 use velvetrope::session::cookie::{self, NewSession, Session};
 
@@ -58,7 +58,7 @@ pub fn json_error_is_ours(expected: &mut Value, case: &Value) {
     if expected["error"]["kind"] != json!("SyntaxError") {
         return;
     }
-    let error = Integrations::parse(text(case, "integration_raw"), false).expect_err("an error, as recorded");
+    let error = Published::parse(text(case, "integration_raw"), false).expect_err("an error, as recorded");
     for cookie in expected["set_cookies"].as_array_mut().expect("cookies") {
         let told = text(cookie, "value").split("|Exception=").next().unwrap_or_default();
         cookie["value"] = json!(format!("{told}|Exception={error}"));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply};
-use velvetrope::policy::{ConfigError, Integrations, Policy, Settings};
+use velvetrope::policy::{ConfigError, Policy, Published, Settings};
 use velvetrope::program::Scratch;
 use velvetrope::request::NoFacts;
 use velvetrope::session::Secrets;
@@ -19,7 +19,7 @@ pub fn answer(case: &Value) -> Value {
     let secrets = Secrets::new(text(case, "secret"), None);
     let request = &case["request"];
     if edge::push::is_push(text(request, "url")) {
-        let compiles = |text: &str| Integrations::parse(text, false).map(|_| ()).map_err(|error| error.to_string());
+        let compiles = |text: &str| Published::parse(text, false).map(|_| ()).map_err(|error| error.to_string());
         let push = edge::push::accept(text(request, "body").as_bytes(), &secrets, &identity, compiles);
         let mut answer = describe(push.reply);
         if let Some(stored) = push.accepted {
@@ -57,11 +57,11 @@ fn handle(case: &Value, site: edge::Site<'_>) -> Reply {
 
 fn policy(case: &Value) -> Result<Policy, FailureClass> {
     let stored = case["stored_config"].as_str().ok_or(FailureClass::NoConfiguration)?;
-    let integrations = Integrations::parse(stored, false).map_err(|error| match error {
+    let published = Published::parse(stored, false).map_err(|error| match error {
         ConfigError::Empty => FailureClass::NoConfiguration,
         _ => FailureClass::InvalidConfiguration,
     })?;
-    Ok(Policy::of_integrations(Settings::new(text(case, "customer_id")), integrations))
+    Ok(Policy::of_integrations(Settings::new(text(case, "customer_id")), published))
 }
 
 fn describe(reply: Reply) -> Value {

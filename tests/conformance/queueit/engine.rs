@@ -8,7 +8,7 @@ use velvetrope::connector::{
     CancelConfig, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception, Extension,
     Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
 };
-use velvetrope::policy::{ConfigError, Integrations, Number};
+use velvetrope::policy::{ConfigError, Number, Published};
 use velvetrope::program::{Entry, Program, Site, Verdict};
 use velvetrope::request::{NoFacts, RequestParts, RequestView};
 use velvetrope::session::Secrets;
@@ -59,13 +59,13 @@ fn by_configuration(case: &Value, visit: &Visit<'_>, mocks: &Mocks<'_>) -> Answe
         Some(raw) => raw.to_owned(),
         None => case["integration"].to_string(),
     };
-    let integrations = Integrations::parse(&configuration, case["mocks"]["normalization"] == json!(true));
-    let matched = integrations.as_ref().ok().and_then(|integrations| matching(case, integrations));
-    let configuration = match &integrations {
+    let published = Published::parse(&configuration, case["mocks"]["normalization"] == json!(true));
+    let matched = published.as_ref().ok().and_then(|published| matching(case, published));
+    let configuration = match &published {
         Err(error) => Configuration::Refused(error),
-        Ok(integrations) => {
-            let matched = matched.map(|index| &integrations.all[index]);
-            Configuration::InForce { version: &integrations.version, matched }
+        Ok(published) => {
+            let matched = matched.map(|index| &published.all[index].0);
+            Configuration::InForce { version: &published.version, matched }
         }
     };
     let mut answer = describe(resolve(visit, configuration, mocks), visit);
@@ -77,8 +77,8 @@ fn by_configuration(case: &Value, visit: &Visit<'_>, mocks: &Mocks<'_>) -> Answe
     answer
 }
 
-fn matching(case: &Value, integrations: &Integrations) -> Option<usize> {
-    let entries = integrations.all.iter().map(|all| Entry { when: all.when.clone(), bypass: Vec::new() }).collect();
+fn matching(case: &Value, published: &Published) -> Option<usize> {
+    let entries = published.all.iter().map(|(_, when)| Entry { when: when.clone(), bypass: Vec::new() }).collect();
     let program = Program::compile(&Site { entries, ..Site::default() });
     let headers = headers(case);
     let arena = Bump::new();
