@@ -70,25 +70,17 @@ fn a_warm_evaluation_does_not_allocate() {
     assert_eq!(measured.count_total, 0, "{measured:?}");
 }
 
-/// What a whole decision asks of the heap by now; these figures may only fall.
 #[test]
-fn a_decision_allocates_little() {
+fn a_warm_decision_does_not_allocate() {
     let ticketing = ticketing::Ticketing::new();
     for case in ticketing.cases() {
-        let most = match case.label {
-            "bypass" => 4,
-            "pass" => 5,
-            "queue" => 12,
-            "session" => 24,
-            _ => 28,
-        };
         let headers = case.headers();
         let incoming = case.incoming(&headers);
         let mut scratch = Scratch::default();
         let mut decide = || assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, case.label);
-        decide();
+        (0..8).for_each(|_| decide());
         let measured = allocation_counter::measure(decide);
-        assert!(measured.count_total <= most, "{}: {measured:?}", case.label);
+        assert_eq!(measured.count_total, 0, "{}: {measured:?}", case.label);
     }
 }
 

@@ -102,11 +102,16 @@ pub fn push(bytes: &[u8]) {
     let secrets = Secrets::new("secret", None);
     let identity = Identity::of_host("fuzz");
     let compiles = |text: &str| Published::parse(text, true).map(|_| ()).map_err(|error| error.to_string());
-    assert_eq!(push::accept(bytes, &secrets, &identity, compiles).accepted, None, "nobody can guess a signature");
+    let arena = Bump::new();
+    assert_eq!(
+        push::accept(bytes, &secrets, &identity, &arena, compiles).accepted,
+        None,
+        "nobody can guess a signature"
+    );
 
     let info: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let hash = secrets.current().sign(&[&info]);
     let body = serde_json::json!({ "integrationInfo": info, "hash": hash.as_str() }).to_string();
-    let accepted = push::accept(body.as_bytes(), &secrets, &identity, compiles).accepted;
+    let accepted = push::accept(body.as_bytes(), &secrets, &identity, &arena, compiles).accepted;
     assert_eq!(accepted.is_some(), std::str::from_utf8(bytes).is_ok_and(|text| compiles(text).is_ok()));
 }

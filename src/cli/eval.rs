@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
+use bumpalo::Bump;
 use serde::Serialize;
 
 use super::input;
@@ -103,7 +104,8 @@ impl WarningReport {
 
 fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> Result<TraceReport, Failure> {
     let program = Program::single(expression, lists);
-    let request = request.clone().pure_url(edge::without_token(&request.url));
+    let arena = Bump::new();
+    let request = request.clone().pure_url(edge::without_token(&request.url, &arena));
     let explanation = request.with_view(|view| program.explain(view));
     let trace = explanation.and_then(|explained| explained.entries.into_iter().next());
     let trace = trace.map(|(_, trace)| TraceReport::from(trace));

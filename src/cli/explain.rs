@@ -12,7 +12,7 @@ use super::request::{RequestOptions, RequestReport, with_incoming};
 use super::trace::TraceReport;
 use super::{policy, show};
 use crate::connector::NoOutside;
-use crate::connector::edge::{self, Examined, Identity, Incoming, Outcome, Reply, Site};
+use crate::connector::edge::{self, Examined, Header, Identity, Incoming, Outcome, Reply, Site};
 use crate::host::geo::{GeoDatabases, GeoFacts};
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
@@ -78,7 +78,8 @@ impl Explain {
 /// Whether a request has something that only the right secret can judge.
 fn brings_proof(request: &OwnedRequest) -> bool {
     let is_proof = |name: &str| ["cookie", "x-queueittoken"].iter().any(|known| name.eq_ignore_ascii_case(known));
-    edge::without_token(&request.url) != request.url || request.headers.iter().any(|(name, _)| is_proof(name))
+    edge::without_token(&request.url, &Bump::new()) != request.url
+        || request.headers.iter().any(|(name, _)| is_proof(name))
 }
 
 /// What the operator says, and what the policy's databases say of the visitor's address.
@@ -178,9 +179,9 @@ impl ExplainReport {
         let identity = Identity::of_host(&policy.settings.target.to_string());
         let site = Site { policy, secrets, identity: &identity };
         with_incoming(request, facts, |incoming| {
-            let (arena, pure_url) = (Bump::new(), edge::without_token(incoming.url));
-            let explained = policy.program.explain(&incoming.view(&pure_url, &arena));
-            let Explanation { verdict, entries, rules } = explained.ok_or_else(policy::no_texts)?;
+            let arena = Bump::new();
+            let view = incoming.view(edge::without_token(incoming.url, &arena), &arena);
+            let Explanation { verdict, entries, rules } = policy.program.explain(&view).ok_or_else(policy::no_texts)?;
             Ok(ExplainReport {
                 request: RequestReport::from(request),
                 integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
@@ -259,24 +260,24 @@ impl DecisionReport {
         DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
     }
 
-    fn new(reply: Reply, reason: String) -> DecisionReport {
+    fn new(reply: Reply<'_>, reason: String) -> DecisionReport {
         let (status, request_headers, headers) = match reply.outcome {
             Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
-            Outcome::Answer { status, headers, .. } => (Some(status), Vec::new(), headers),
+            Outcome::Answer { status, headers, .. } => (Some(status), &[][..], headers),
         };
-        let shown = |headers: Vec<(&str, String)>| -> Vec<(String, String)> {
-            headers.into_iter().map(|(name, value)| (name.to_owned(), without_secrets(&value))).collect()
+        let shown = |headers: &[Header<'_>]| -> Vec<(String, String)> {
+            headers.iter().map(|(name, value)| ((*name).to_owned(), without_secrets(value))).collect()
         };
-        let (cookies, headers): (Vec<_>, Vec<_>) = headers.into_iter().partition(|(name, _)| *name == "set-cookie");
+        let (cookies, headers): (Vec<_>, Vec<_>) = headers.iter().partition(|(name, _)| *name == "set-cookie");
         let redirect = headers.iter().find(|(name, _)| ["location", "x-queueit-redirect"].contains(name));
         DecisionReport {
             label: reply.label,
             reason,
             status,
             redirect: redirect.map(|(_, url)| without_secrets(url)),
-            cookies: cookies.into_iter().map(|(_, cookie)| without_hash(&cookie)).collect(),
+            cookies: cookies.into_iter().map(|(_, cookie)| without_hash(cookie)).collect(),
             request_headers: shown(request_headers),
-            response_headers: shown(headers),
+            response_headers: shown(&headers),
         }
     }
 }

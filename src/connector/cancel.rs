@@ -69,7 +69,7 @@ pub(super) fn cancel<'v>(
     let sessions = sessions::whatever_age(visit, config.waiting_rooms);
     let decision = Decision {
         kind: Some(Kind::Cancel),
-        waiting_rooms: Some(config.waiting_rooms.to_vec()),
+        waiting_rooms: Some(config.waiting_rooms),
         ajax: Some(visit.is_ajax()),
         ..Decision::nothing()
     };

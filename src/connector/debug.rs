@@ -6,10 +6,10 @@ use super::cancel::CancelConfig;
 use super::decision::{Decision, Exception, Failure, Kind, Reason, Step, Stop};
 use super::outside::DirectPassSettings;
 use super::queue::QueueConfig;
+use super::sessions::with_cookies;
 use super::visit::Visit;
 use crate::policy::{ConfigError, Integration, Number, number_text};
 use crate::session::cookie::SetCookie;
-use crate::session::token::Token;
 
 /// How long a browser keeps the debug cookie, in seconds.
 const KEPT_FOR: i64 = 1200;
@@ -31,19 +31,19 @@ pub(super) fn run<'v>(
     };
     match flow(&mut debug) {
         Ok(mut decision) => {
-            decision.cookies.extend(debug.cookie(visit));
+            decision.cookies = debug.cookies(visit, decision.cookies);
             Step::Decided(decision)
         }
         Err(Stop::Ask(question)) => Step::Ask(question),
         Err(Stop::Failed(exception)) => {
             debug.set("Exception", &exception);
-            Step::Failed(Failure { exception, cookies: debug.cookie(visit).into_iter().collect() })
+            Step::Failed(Failure { exception, cookies: debug.cookies(visit, &[]) })
         }
     }
 }
 
 fn is_asked_for(visit: &Visit<'_>) -> Result<bool, &'static str> {
-    let token = Token::parse(visit.token);
+    let token = &visit.token;
     if !token.is_debug() {
         return Ok(false);
     }
@@ -136,7 +136,7 @@ impl<'v> Debug<'v> {
         }
         self.set("SdkVersion", self.sdk);
         self.set("TargetUrl", target);
-        self.set("QueueitToken", visit.token);
+        self.set("QueueitToken", visit.token.text);
         self.set("CancelConfig", config.map_or("NULL".into(), describe_cancel));
         self.of_request(visit);
         self.of_connection(visit);
@@ -148,7 +148,7 @@ impl<'v> Debug<'v> {
     }
 
     fn of_request(&mut self, visit: &Visit<'v>) {
-        self.set("QueueitToken", visit.token);
+        self.set("QueueitToken", visit.token.text);
         self.set("OriginalUrl", visit.url);
     }
 
@@ -158,7 +158,7 @@ impl<'v> Debug<'v> {
         }
         let now = jiff::Timestamp::from_second(visit.now()).unwrap_or(jiff::Timestamp::MAX);
         self.set("ServerUtcTime", now.strftime("%Y-%m-%dT%H:%M:%SZ"));
-        self.set("RequestIP", visit.client_ip);
+        self.set("RequestIP", visit.client_ip());
         for (name, header) in [
             ("RequestHttpHeader_Via", "via"),
             ("RequestHttpHeader_Forwarded", "forwarded"),
@@ -170,16 +170,19 @@ impl<'v> Debug<'v> {
         }
     }
 
-    fn cookie(self, visit: &Visit<'v>) -> Option<SetCookie<'v>> {
-        let pairs: Vec<String> = self.entries?.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Some(SetCookie {
-            name: "queueitdebug".into(),
-            value: pairs.join("|").into(),
+    /// The cookies of a decision, and the debug cookie if it was asked for.
+    fn cookies(self, visit: &Visit<'v>, decided: &'v [SetCookie<'v>]) -> &'v [SetCookie<'v>] {
+        let Some(entries) = self.entries else { return decided };
+        let pairs: Vec<String> = entries.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let debug = SetCookie {
+            name: "queueitdebug",
+            value: visit.arena.alloc_str(&pairs.join("|")),
             domain: None,
             expires: visit.now() + KEPT_FOR,
             http_only: false,
             secure: false,
-        })
+        };
+        with_cookies(visit, decided, &[debug])
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Failure<'v> {
     /// What went wrong.
     pub exception: Exception,
     /// Cookies to set all the same (debug mode).
-    pub cookies: Vec<SetCookie<'v>>,
+    pub cookies: &'v [SetCookie<'v>],
 }
 
 /// What can go wrong. The texts are those of the official engine, where it has one.
@@ -119,13 +119,13 @@ pub struct Decision<'v> {
     /// The integration's name.
     pub action_name: Option<&'v str>,
     /// Further rooms that are accepted (Queue), or all that are cancelled (Cancel).
-    pub waiting_rooms: Option<Vec<&'v str>>,
+    pub waiting_rooms: Option<&'v [&'v str]>,
     /// Whether a script asks; `None` where that was not looked at.
     pub ajax: Option<bool>,
     /// Where to send the visitor, without `kupver`; `None` to let the request pass.
     pub redirect: Option<&'v str>,
     /// Cookies to set, in order.
-    pub cookies: Vec<SetCookie<'v>>,
+    pub cookies: &'v [SetCookie<'v>],
 }
 
 impl<'v> Decision<'v> {
@@ -141,7 +141,7 @@ impl<'v> Decision<'v> {
             waiting_rooms: None,
             ajax: None,
             redirect: None,
-            cookies: Vec::new(),
+            cookies: &[],
         }
     }
 

@@ -14,12 +14,13 @@ use std::net::IpAddr;
 use bumpalo::Bump;
 
 use super::outside::{NoOutside, Outside, resolve};
-use super::visit::{Configuration, Visit, keep};
+use super::visit::{ClientIp, Configuration, Visit};
 use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, RequestParts, RequestView};
 pub use crate::session::Secrets;
+use crate::session::token::Token;
 
 pub mod pull;
 pub mod push;
@@ -93,39 +94,42 @@ impl<'r> Incoming<'r> {
     }
 }
 
-/// What the host shall do.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reply {
+/// What the host shall do. Its texts are borrowed from the request's arena, the policy and the identity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reply<'r> {
     /// Forward or answer.
-    pub outcome: Outcome,
+    pub outcome: Outcome<'r>,
     /// What the program said; `None` where it was not asked.
     pub verdict: Option<Verdict>,
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
-    pub failed: Option<String>,
+    pub failed: Option<&'r str>,
     /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `direct-pass`, `cancel`,
     /// `ignore`, `error`, `debug`, `push`, `failed-open`, `failed-closed`.
     pub label: &'static str,
 }
 
+/// A header to set: its name in lower case, and its value.
+pub type Header<'r> = (&'static str, &'r str);
+
 /// The two things a host can do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Outcome<'r> {
     /// Pass the request to the origin, with these headers added to the request (after any of the same name from the
     /// client is removed) and these added to the response. Set-Cookie comes once for each cookie.
     Forward {
         /// For the origin.
-        request_headers: Vec<(&'static str, String)>,
+        request_headers: &'r [Header<'r>],
         /// For the visitor.
-        response_headers: Vec<(&'static str, String)>,
+        response_headers: &'r [Header<'r>],
     },
     /// Answer without the origin.
     Answer {
         /// HTTP status.
         status: u16,
         /// In order.
-        headers: Vec<(&'static str, String)>,
+        headers: &'r [Header<'r>],
         /// Usually empty.
-        body: String,
+        body: &'r str,
     },
 }
 
@@ -142,14 +146,20 @@ pub struct Site<'p> {
 
 /// Decides about one request and says what the host shall do. For hosts without verify action, direct pass and
 /// enqueue tokens.
-pub fn handle(site: Site<'_>, incoming: &Incoming<'_>, scratch: &mut Scratch) -> Reply {
+pub fn handle<'r>(site: Site<'r>, incoming: &Incoming<'r>, scratch: &'r mut Scratch) -> Reply<'r> {
     handle_with(site, incoming, &NoOutside, scratch)
 }
 
 /// Decides about one request and says what the host shall do, asking `outside` where that is necessary.
-pub fn handle_with(site: Site<'_>, incoming: &Incoming<'_>, outside: &dyn Outside, scratch: &mut Scratch) -> Reply {
-    let examination = examine(site, incoming, outside, scratch.start());
-    response::reply(site, incoming, &examination)
+pub fn handle_with<'r>(
+    site: Site<'r>,
+    incoming: &Incoming<'r>,
+    outside: &'r dyn Outside,
+    scratch: &'r mut Scratch,
+) -> Reply<'r> {
+    let arena = scratch.start();
+    let examination = examine(site, incoming, outside, arena);
+    response::reply(site, incoming, &examination, arena)
 }
 
 /// What the program and the connector say of one request, before it becomes a response.
@@ -181,7 +191,7 @@ pub fn examine<'v>(
     outside: &'v dyn Outside,
     arena: &'v Bump,
 ) -> Examination<'v> {
-    let pure_url = keep(without_token(incoming.url), arena);
+    let pure_url = without_token(incoming.url, arena);
     let view = incoming.view(pure_url, arena);
     let verdict = site.policy.program.evaluate(&view, arena);
     let outcome = match verdict {
@@ -214,12 +224,9 @@ fn visit<'v>(
         sdk: &site.identity.sdk,
         url: incoming.url,
         pure_url,
-        token: keep(token_of(incoming.url, incoming.headers), arena),
+        token: Token::parse(token_of(incoming.url, incoming.headers, arena)),
         headers: incoming.headers,
-        client_ip: match incoming.client_ip {
-            Some(address) => bumpalo::format!(in arena, "{}", address).into_bump_str(),
-            None => "",
-        },
+        client_ip: incoming.client_ip.map_or(ClientIp::Unknown, ClientIp::Address),
         now_ms: incoming.now_ms,
         waiting_room_origin: site.policy.settings.waiting_room_origin.as_deref(),
         services: outside.services(),
@@ -253,8 +260,14 @@ impl FailureClass {
 }
 
 /// What the host shall do about a request that cannot be decided about. `why` is for logs.
-pub fn handle_failure(class: FailureClass, policy: &FailurePolicy, identity: &Identity, why: String) -> Reply {
-    response::failed(class, policy, identity, why, &[])
+pub fn handle_failure<'r>(
+    class: FailureClass,
+    policy: &FailurePolicy,
+    identity: &'r Identity,
+    why: &'r str,
+    scratch: &'r mut Scratch,
+) -> Reply<'r> {
+    response::failed(class, policy, identity, why, &[], scratch.start())
 }
 
 impl Reason {

@@ -6,7 +6,7 @@ use super::decision::{Decision, Exception, Failure};
 use super::outside::{Outside, until_decided};
 use super::queue::{self, QueueConfig};
 use super::sessions::{self, CookieSettings, Found};
-use super::visit::Visit;
+use super::visit::{ClientIp, Visit};
 use crate::session::cookie::{NewSession, SetCookie};
 
 /// Decides about a visitor who needs a session. `target` is where the waiting room shall send them in the end, "" to
@@ -78,7 +78,7 @@ pub fn extend<'v>(visit: &Visit<'v>, extension: &Extension<'v>) -> Result<Option
     if visit.secrets.current().is_empty() {
         return Err(Exception::Missing("secretKey"));
     }
-    let anywhere = Visit { client_ip: "", ..*visit };
+    let anywhere = Visit { client_ip: ClientIp::Unknown, ..*visit };
     let found = sessions::look_up(&anywhere, extension.event_id, Some(extension.cookie_validity_minute));
     let Found::Valid { room, session } = found else { return Ok(None) };
     let prolonged = NewSession {
@@ -93,5 +93,6 @@ pub fn extend<'v>(visit: &Visit<'v>, extension: &Extension<'v>) -> Result<Option
         http_only: extension.cookie_http_only,
         secure: extension.cookie_secure,
     };
-    Ok(Some(settings.session(visit, room, prolonged.sign(visit.secrets.current(), visit.now()))))
+    let value = prolonged.sign(visit.secrets.current(), visit.now(), visit.arena);
+    Ok(Some(settings.session(visit, room, value)))
 }

@@ -26,7 +26,7 @@ pub use outside::{
     resolve,
 };
 pub use queue::QueueConfig;
-pub use visit::{Configuration, Visit};
+pub use visit::{ClientIp, Configuration, Visit};
 
 use crate::policy::{Action, ConfigError, Integration, RedirectLogic};
 use debug::Debug;

@@ -191,9 +191,10 @@ mod tests {
     use bumpalo::Bump;
 
     use super::*;
-    use crate::connector::{Reason, decide};
+    use crate::connector::{ClientIp, Reason, decide};
     use crate::policy::Published;
     use crate::session::Secrets;
+    use crate::session::token::Token;
 
     #[test]
     fn a_host_answers_and_asks_again() {
@@ -208,9 +209,9 @@ mod tests {
             sdk: "s",
             url: "https://h/",
             pure_url: "https://h/",
-            token: "",
+            token: Token::parse(""),
             headers: &[],
-            client_ip: "",
+            client_ip: ClientIp::Unknown,
             now_ms: 0,
             waiting_room_origin: None,
             services: Services { verify_queue_id: true, enqueue_token: true, direct_pass: Some(direct_pass) },

@@ -7,10 +7,11 @@ use super::debug::Debug;
 use super::decision::{Decision, Exception, Kind, Reason, Stop};
 use super::outside::{Answers, DirectPassCall, DirectPassSettings, Question, QueueIdUse};
 use super::redirect;
-use super::sessions::{self, CookieSettings, Found};
+use super::sessions::{self, CookieSettings, Found, with_cookies};
 use super::visit::Visit;
 use crate::policy::{Integration, Number, number_text};
 use crate::session::cookie::{NewSession, Session, SetCookie};
+use crate::session::encoding::lower_case;
 use crate::session::token::{Token, TokenError};
 
 /// How a Queue action is set up.
@@ -138,27 +139,27 @@ pub(super) fn each_once<'v>(first: &'v str, more: &'v [String], arena: &'v Bump)
 impl<'v> Queue<'_, 'v> {
     fn decide(&self, debug: &mut Debug<'v>) -> Result<Decision<'v>, Stop<'v>> {
         let visit = self.visit;
-        let token = (!visit.token.is_empty()).then(|| Token::parse(visit.token));
+        let token = Some(&visit.token).filter(|token| !token.text.is_empty());
         let found = sessions::first_valid(visit, self.rooms, self.checked.validity_minutes);
-        let verdict = token.as_ref().map(|token| self.validate(token));
+        let verdict = token.map(|token| self.validate(token));
 
-        if !self.is_queue_id_allowed(&found, token.as_ref().filter(|_| verdict == Some(Ok(()))))? {
+        if !self.is_queue_id_allowed(&found, token.filter(|_| verdict == Some(Ok(()))))? {
             let cookies = match found {
                 Found::Valid { .. } => self.config.cookies().delete_present(visit, self.rooms),
-                _ => Vec::new(),
+                _ => &[],
             };
             return Ok(self.error("qidlimit", None, Reason::QueueIdRefused, cookies));
         }
         if let Found::Valid { room, session } = &found {
             return Ok(self.pass_with_session(room, session));
         }
-        if let (Some(token), Some(Ok(()))) = (&token, verdict) {
+        if let (Some(token), Some(Ok(()))) = (token, verdict) {
             return Ok(self.pass_with_token(token, Reason::TokenValid)?);
         }
 
         let cookies = self.config.cookies().delete_present(visit, self.rooms);
-        if let (Some(token), Some(Err(error))) = (&token, verdict)
-            && token.redirect_type.is_none_or(|kind| kind.to_lowercase() != "debug")
+        if let (Some(token), Some(Err(error))) = (token, verdict)
+            && token.redirect_type.is_none_or(|kind| lower_case(kind) != "debug")
         {
             let icr =
                 (error == TokenError::Ip).then(|| redirect::ip_reason(visit, token.hashed_ip.unwrap_or_default()));
@@ -171,14 +172,15 @@ impl<'v> Queue<'_, 'v> {
             return Ok(self.error("connector/sessionstate", Some(icr), Reason::SessionOfOtherIp, cookies));
         }
         if let Some(mut decision) = self.direct_pass(debug)? {
-            decision.cookies.splice(0..0, cookies);
+            decision.cookies = with_cookies(visit, cookies, decision.cookies);
             return Ok(decision);
         }
         self.send_to_queue(Reason::MustQueue(found.fault()), cookies)
     }
 
     fn validate(&self, token: &Token<'_>) -> Result<(), TokenError> {
-        token.validate(self.visit.secrets, self.rooms.iter().copied(), self.visit.client_ip, self.visit.now())
+        let client_ip = self.visit.client_ip_for(token.hashed_ip.unwrap_or_default());
+        token.validate(self.visit.secrets, self.rooms.iter().copied(), client_ip, self.visit.now())
     }
 
     /// Verify action (section 7): asked on every request that would pass.
@@ -202,27 +204,25 @@ impl<'v> Queue<'_, 'v> {
                 usage_limit: self.config.queue_id_usage_limit,
                 action_name: self.config.action_name,
                 url: self.visit.url,
-                client_ip: self.visit.client_ip,
+                client_ip: self.visit.client_ip(),
                 user_agent: self.visit.header("user-agent"),
             })))),
         }
     }
 
     fn pass_with_session(&self, room: &str, session: &Session<'v>) -> Decision<'v> {
-        let mut cookies = Vec::new();
-        if self.config.extend_cookie_validity && session.is_extendable() {
-            cookies.push(self.session_cookie(NewSession {
-                event_id: room,
-                queue_id: session.queue_id,
-                fixed_validity: "",
-                redirect_type: session.redirect_type,
-                hashed_ip: session.hashed_ip,
-            }));
-        }
+        let is_renewed = self.config.extend_cookie_validity && session.is_extendable();
+        let renewed = NewSession {
+            event_id: room,
+            queue_id: session.queue_id,
+            fixed_validity: "",
+            redirect_type: session.redirect_type,
+            hashed_ip: session.hashed_ip,
+        };
         Decision {
             queue_id: Some(session.queue_id),
             redirect_type: Some(session.redirect_type),
-            cookies,
+            cookies: if is_renewed { self.session_cookie(renewed) } else { &[] },
             ..self.decision(Reason::SessionValid)
         }
     }
@@ -240,7 +240,7 @@ impl<'v> Queue<'_, 'v> {
         Ok(Decision {
             queue_id: token.queue_id,
             redirect_type: Some(redirect_type),
-            cookies: vec![cookie],
+            cookies: cookie,
             ..self.decision(reason)
         })
     }
@@ -284,7 +284,7 @@ impl<'v> Queue<'_, 'v> {
             action_name: self.config.action_name,
             protected_url: self.visit.url,
             proxy_key: settings.proxy_key,
-            client_ip: self.visit.client_ip,
+            client_ip: self.visit.client_ip(),
             user_agent: self.visit.header("user-agent"),
             referer: self.visit.header("referer"),
             timeout_ms: settings.timeout_used(),
@@ -302,12 +302,12 @@ impl<'v> Queue<'_, 'v> {
         };
         Decision {
             redirect_type: Some("timeout"),
-            cookies: vec![self.session_cookie(session)],
+            cookies: self.session_cookie(session),
             ..self.decision(Reason::DirectPassFailed)
         }
     }
 
-    fn send_to_queue(&self, reason: Reason, cookies: Vec<SetCookie<'v>>) -> Result<Decision<'v>, Stop<'v>> {
+    fn send_to_queue(&self, reason: Reason, cookies: &'v [SetCookie<'v>]) -> Result<Decision<'v>, Stop<'v>> {
         let enqueue_token = match &self.answers.enqueue_token {
             _ if !self.visit.services.enqueue_token => None,
             None => return Err(Stop::Ask(Question::EnqueueToken { event_id: self.checked.event_id })),
@@ -317,7 +317,7 @@ impl<'v> Queue<'_, 'v> {
         Ok(Decision { redirect: Some(url), cookies, ..self.decision(reason) })
     }
 
-    fn error(&self, code: &str, icr: Option<&str>, reason: Reason, cookies: Vec<SetCookie<'v>>) -> Decision<'v> {
+    fn error(&self, code: &str, icr: Option<&str>, reason: Reason, cookies: &'v [SetCookie<'v>]) -> Decision<'v> {
         let url = self.place().error(code, icr.unwrap_or_default(), self.target);
         Decision { redirect: Some(url), cookies, ..self.decision(reason) }
     }
@@ -331,9 +331,14 @@ impl<'v> Queue<'_, 'v> {
         }
     }
 
-    fn session_cookie(&self, session: NewSession<'_>) -> SetCookie<'v> {
-        let value = session.sign(self.visit.secrets.current(), self.visit.now());
-        self.config.cookies().session(self.visit, session.event_id, value)
+    fn session_cookie(&self, session: NewSession<'_>) -> &'v [SetCookie<'v>] {
+        let value = session.sign(self.visit.secrets.current(), self.visit.now(), self.visit.arena);
+        let cookie = self.config.cookies().session(self.visit, session.event_id, value);
+        std::slice::from_ref(self.visit.arena.alloc(cookie))
+    }
+
+    fn involved_rooms(&self) -> &'v [&'v str] {
+        self.visit.arena.alloc_slice_fill_iter(self.config.involved_rooms.iter().map(String::as_str))
     }
 
     fn decision(&self, reason: Reason) -> Decision<'v> {
@@ -342,7 +347,7 @@ impl<'v> Queue<'_, 'v> {
             reason,
             event_id: Some(self.checked.event_id),
             action_name: self.config.action_name,
-            waiting_rooms: Some(self.config.involved_rooms.iter().map(String::as_str).collect()),
+            waiting_rooms: Some(self.involved_rooms()),
             ajax: Some(self.visit.is_ajax()),
             ..Decision::nothing()
         }

@@ -31,7 +31,7 @@ impl<'v> Place<'_, 'v> {
     pub fn error(&self, code: &str, icr: &str, target: &str) -> &'v str {
         self.url(format_args!("error/{code}/"), |url| {
             url.encoded("icr", icr)?;
-            url.raw("queueittoken", self.visit.token)?;
+            url.raw("queueittoken", self.visit.token.text)?;
             write!(url.text, "&ts={}", self.visit.now())?;
             url.encoded("t", target)
         })
@@ -131,7 +131,7 @@ impl Url<'_> {
 
     fn ip_reason(&mut self, visit: &Visit<'_>, hashed_ip: &str) -> fmt::Result {
         self.text.push_str("ip,cip:");
-        for unit in visit.client_ip.encode_utf16() {
+        for unit in visit.client_ip().encode_utf16() {
             write!(self.text, "{unit:02x}")?;
         }
         write!(self.text, ",hip:{hashed_ip}")

@@ -19,18 +19,18 @@ pub struct CookieSettings<'v> {
 
 impl<'v> CookieSettings<'v> {
     /// A session cookie for `room`.
-    pub fn session(&self, visit: &Visit<'v>, room: &str, value: String) -> SetCookie<'v> {
-        self.cookie(room, value, visit.now() + cookie::KEPT_FOR)
+    pub fn session(&self, visit: &Visit<'v>, room: &str, value: &'v str) -> SetCookie<'v> {
+        self.cookie(visit, room, value, visit.now() + cookie::KEPT_FOR)
     }
 
-    fn deletion(&self, room: &str) -> SetCookie<'v> {
-        self.cookie(room, String::new(), 0)
+    fn deletion(&self, visit: &Visit<'v>, room: &str) -> SetCookie<'v> {
+        self.cookie(visit, room, "", 0)
     }
 
-    fn cookie(&self, room: &str, value: String, expires: i64) -> SetCookie<'v> {
+    fn cookie(&self, visit: &Visit<'v>, room: &str, value: &'v str, expires: i64) -> SetCookie<'v> {
         SetCookie {
-            name: format!("{}{room}", cookie::NAME_PREFIX).into(),
-            value: value.into(),
+            name: cookie::name_of(room, visit.arena),
+            value,
             domain: self.domain,
             expires,
             http_only: self.http_only,
@@ -39,10 +39,16 @@ impl<'v> CookieSettings<'v> {
     }
 
     /// Deletes the cookies that are there, room by room. One that cannot be read stays.
-    pub fn delete_present(&self, visit: &Visit<'v>, rooms: &[&str]) -> Vec<SetCookie<'v>> {
+    pub fn delete_present(&self, visit: &Visit<'v>, rooms: &[&str]) -> &'v [SetCookie<'v>] {
         let is_present = |room: &&&str| matches!(read(visit, room), Ok(Some(_)));
-        rooms.iter().filter(is_present).map(|room| self.deletion(room)).collect()
+        let deletions = rooms.iter().filter(is_present).map(|room| self.deletion(visit, room));
+        ArenaVec::from_iter_in(deletions, visit.arena).into_bump_slice()
     }
+}
+
+/// Some cookies, and then some more.
+pub fn with_cookies<'v>(visit: &Visit<'v>, some: &[SetCookie<'v>], more: &[SetCookie<'v>]) -> &'v [SetCookie<'v>] {
+    ArenaVec::from_iter_in(some.iter().chain(more).copied(), visit.arena).into_bump_slice()
 }
 
 /// What became of the search for a valid session.
@@ -96,8 +102,8 @@ pub fn look_up<'v>(visit: &Visit<'v>, room: &'v str, validity_minutes: Option<f6
         Ok(Some(value)) => Session::parse(value),
         Err(fault) => return Found::Invalid { session: Session::default(), fault },
     };
-    let against =
-        Validation { secrets: visit.secrets, room, validity_minutes, client_ip: visit.client_ip, now: visit.now() };
+    let client_ip = visit.client_ip_for(session.hashed_ip);
+    let against = Validation { secrets: visit.secrets, room, validity_minutes, client_ip, now: visit.now() };
     match session.validate(&against) {
         Ok(()) => Found::Valid { room, session },
         Err(error) => Found::Invalid { session, fault: SessionFault::Invalid(error) },
@@ -120,7 +126,7 @@ impl Found<'_> {
 }
 
 fn read<'v>(visit: &Visit<'v>, room: &str) -> Result<Option<&'v str>, SessionFault> {
-    let name = bumpalo::format!(in visit.arena, "{}{room}", cookie::NAME_PREFIX);
-    let value = cookie::find(visit.headers, &name).map_err(|_| SessionFault::Unreadable)?;
-    Ok(value.filter(|value| !value.is_empty()).map(|value| visit.keep(value)))
+    let name = cookie::name_of(room, visit.arena);
+    let value = cookie::find(visit.headers, name, visit.arena).map_err(|_| SessionFault::Unreadable)?;
+    Ok(value.filter(|value| !value.is_empty()))
 }

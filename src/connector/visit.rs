@@ -1,6 +1,7 @@
 //! One visit, and what the site has to say about it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use bumpalo::Bump;
 
@@ -8,6 +9,7 @@ use super::outside::Services;
 use crate::policy::{ConfigError, Integration};
 use crate::session::Secrets;
 use crate::session::encoding::decode_uri_component;
+use crate::session::token::Token;
 
 /// Everything a decision depends on, besides the configuration.
 #[derive(Clone, Copy)]
@@ -22,12 +24,12 @@ pub struct Visit<'v> {
     pub url: &'v str,
     /// The same without the token.
     pub pure_url: &'v str,
-    /// The token, "" if there is none.
-    pub token: &'v str,
+    /// The token; its text is "" if there is none.
+    pub token: Token<'v>,
     /// Headers in order, as received.
     pub headers: &'v [(&'v str, &'v [u8])],
-    /// The visitor's address as text, "" if unknown.
-    pub client_ip: &'v str,
+    /// The visitor's address.
+    pub client_ip: ClientIp<'v>,
     /// Milliseconds since the Unix epoch.
     pub now_ms: i64,
     /// Scheme and authority of redirects instead of `https://QueueDomain`.
@@ -38,6 +40,17 @@ pub struct Visit<'v> {
     pub arena: &'v Bump,
 }
 
+/// A visitor's address. Few decisions look at it, so that its text is not written before one does.
+#[derive(Clone, Copy, Debug)]
+pub enum ClientIp<'v> {
+    /// It is not known.
+    Unknown,
+    /// An address.
+    Address(IpAddr),
+    /// An address as a platform writes it.
+    Text(&'v str),
+}
+
 impl<'v> Visit<'v> {
     /// Whole Unix seconds.
     pub fn now(&self) -> i64 {
@@ -46,8 +59,21 @@ impl<'v> Visit<'v> {
 
     /// The first header of this name, "" if there is none.
     pub fn header(&self, name: &str) -> &'v str {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map_or("", |(_, value)| self.keep(String::from_utf8_lossy(value)))
+        header(self.headers, name, self.arena)
+    }
+
+    /// The visitor's address as text, "" if unknown.
+    pub fn client_ip(&self) -> &'v str {
+        match self.client_ip {
+            ClientIp::Unknown => "",
+            ClientIp::Address(address) => bumpalo::format!(in self.arena, "{}", address).into_bump_str(),
+            ClientIp::Text(text) => text,
+        }
+    }
+
+    /// The visitor's address as text, where it matters: something may be bound to one, which `hashed_ip` tells.
+    pub(super) fn client_ip_for(&self, hashed_ip: &str) -> &'v str {
+        if hashed_ip.is_empty() { "" } else { self.client_ip() }
     }
 
     /// Whether a script asks in the background, telling which page it is on.
@@ -65,23 +91,19 @@ impl<'v> Visit<'v> {
     pub fn target_of(&self, target: &'v str) -> &'v str {
         match self.ajax_page() {
             "" => target,
-            page => decode_uri_component(page).map_or("", |page| self.keep(page)),
+            page => decode_uri_component(page, self.arena).unwrap_or_default(),
         }
     }
 
     fn ajax_page(&self) -> &'v str {
         self.header("x-queueit-ajaxpageurl")
     }
-
-    /// Moves text that is not borrowed from the visit into its arena.
-    pub fn keep(&self, text: Cow<'v, str>) -> &'v str {
-        keep(text, self.arena)
-    }
 }
 
-/// Moves text that is not borrowed into an arena.
-pub(super) fn keep<'v>(text: Cow<'v, str>, arena: &'v Bump) -> &'v str {
-    match text {
+/// The first header of this name, "" if there is none. Bytes that are not UTF-8 are replaced.
+pub(super) fn header<'v>(headers: &'v [(&'v str, &'v [u8])], name: &str, arena: &'v Bump) -> &'v str {
+    let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    match String::from_utf8_lossy(found.map_or(b"", |(_, value)| value)) {
         Cow::Borrowed(text) => text,
         Cow::Owned(text) => arena.alloc_str(&text),
     }

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use bumpalo::Bump;
+use bumpalo::collections::Vec as BumpVec;
+
 use super::ascii::hex_digit;
 use super::normalize::trim;
 
@@ -13,14 +16,21 @@ pub struct MalformedEscape;
 /// The decoded value of the cookie `name` as Queue-it's adapter reads it: the header is split on `;`, each piece on
 /// `=`; the first two parts, trimmed, are name and value (so a value ends at its first `=`); the last cookie of a name
 /// wins; its value is percent-decoded. `None` where there is no such cookie. Bytes that are not UTF-8 are replaced.
-pub fn cookie<'h>(header: &'h [u8], name: &str) -> Result<Option<Cow<'h, str>>, MalformedEscape> {
+pub fn cookie<'h>(header: &'h [u8], name: &str, arena: &'h Bump) -> Result<Option<&'h str>, MalformedEscape> {
     let Some(raw) = raw_cookie(header, name.as_bytes()) else { return Ok(None) };
-    if !raw.contains(&b'%') {
-        return Ok(Some(String::from_utf8_lossy(raw)));
+    if memchr::memchr(b'%', raw).is_none() {
+        return Ok(Some(text(raw, arena)));
     }
-    let mut decoded = Vec::with_capacity(raw.len());
+    let mut decoded = BumpVec::with_capacity_in(raw.len(), arena);
     decode_component(raw, &mut decoded)?;
-    Ok(Some(Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())))
+    Ok(Some(text(decoded.into_bump_slice(), arena)))
+}
+
+fn text<'h>(bytes: &'h [u8], arena: &'h Bump) -> &'h str {
+    match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => arena.alloc_str(&text),
+    }
 }
 
 /// The value of the cookie `name` as Queue-it's adapter finds it, not yet decoded.
@@ -96,8 +106,8 @@ fn trim_bytes(text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    fn read<'h>(header: &'h str, name: &str) -> Option<Cow<'h, str>> {
-        cookie(header.as_bytes(), name).expect("well formed")
+    fn read(header: &str, name: &str) -> Option<String> {
+        cookie(header.as_bytes(), name, &Bump::new()).expect("well formed").map(str::to_owned)
     }
 
     #[test]
@@ -116,7 +126,7 @@ mod tests {
     fn malformed_escapes_are_found_where_they_are_asked_for() {
         for value in ["%", "%4", "%zz", "%ff", "%C3", "%C3x", "%C3%28", "%ED%A0%80", "x%"] {
             let header = format!("good=1; bad={value}");
-            assert_eq!(cookie(header.as_bytes(), "bad"), Err(MalformedEscape), "{value}");
+            assert_eq!(cookie(header.as_bytes(), "bad", &Bump::new()), Err(MalformedEscape), "{value}");
             assert_eq!(read(&header, "good").as_deref(), Some("1"));
         }
         assert_eq!(read("bad=%; bad=ok", "bad").as_deref(), Some("ok"));
@@ -124,8 +134,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_do_no_harm() {
-        let value = cookie(b"a=\xff\x00b; \xfe=1", "a").expect("no escapes");
-        assert_eq!(value.as_deref(), Some("\u{fffd}\0b"));
+        let arena = Bump::new();
+        let value = cookie(b"a=\xff\x00b; \xfe=1", "a", &arena).expect("no escapes");
+        assert_eq!(value, Some("\u{fffd}\0b"));
     }
 
     #[test]

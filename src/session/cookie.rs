@@ -1,14 +1,21 @@
 //! The session cookie, which remembers that a visitor has been let in (protocol, section 3).
 
-use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use super::encoding::{encode_uri_component, lenient_integer};
+use bumpalo::Bump;
+use bumpalo::collections::String as ArenaString;
+use jiff::fmt::StdFmtWrite;
+use jiff::fmt::rfc2822::DateTimePrinter;
+
+use super::encoding::{concat, encode_uri_component, lenient_integer, lower_case};
 use super::{Secret, Secrets};
 use crate::request::cookies::{self, MalformedEscape};
 
 /// What the names of session cookies begin with; the waiting room's id follows.
 pub const NAME_PREFIX: &str = "QueueITAccepted-SDFrts345E-V3_";
+
+/// What a session usually needs, in bytes; a longer one grows.
+const USUAL_LENGTH: usize = 384;
 
 /// How long a browser keeps a session cookie, in seconds, whatever its validity.
 pub const KEPT_FOR: i64 = 86_400;
@@ -109,7 +116,7 @@ impl<'c> Session<'c> {
     /// sessions of a room whose id has upper-case letters; here they are recognised.
     fn is_signed_by(&self, secrets: &Secrets) -> bool {
         secrets.verify(&self.signed_parts(), self.hash) || {
-            let (event_id, redirect_type) = (self.event_id.to_lowercase(), self.redirect_type.to_lowercase());
+            let (event_id, redirect_type) = (lower_case(self.event_id), lower_case(self.redirect_type));
             let written = Session { event_id: &event_id, redirect_type: &redirect_type, ..*self };
             written.signed_parts() != self.signed_parts() && secrets.verify(&written.signed_parts(), self.hash)
         }
@@ -136,8 +143,7 @@ impl<'c> Session<'c> {
 }
 
 fn is_same_in_lower_case(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
-        || (!(one.is_ascii() && other.is_ascii()) && one.to_lowercase() == other.to_lowercase())
+    one.eq_ignore_ascii_case(other) || (!(one.is_ascii() && other.is_ascii()) && lower_case(one) == lower_case(other))
 }
 
 /// What a new session cookie shall say; "" leaves out what may be left out.
@@ -157,47 +163,54 @@ pub struct NewSession<'c> {
 
 impl NewSession<'_> {
     /// The cookie's value, before it is encoded.
-    pub fn sign(&self, secret: &Secret, now: i64) -> String {
+    pub fn sign<'a>(&self, secret: &Secret, now: i64, arena: &'a Bump) -> &'a str {
         let NewSession { event_id, queue_id, fixed_validity, redirect_type, hashed_ip } = *self;
-        let redirect_type = redirect_type.to_lowercase();
-        let issue_time = now.to_string();
+        let redirect_type = lower_case(redirect_type);
+        let issue_time = bumpalo::format!(in arena, "{}", now);
         let hash =
-            secret.sign(&[&event_id.to_lowercase(), queue_id, fixed_validity, &redirect_type, &issue_time, hashed_ip]);
-        let mut value = format!("EventId={event_id}");
+            secret.sign(&[&lower_case(event_id), queue_id, fixed_validity, &redirect_type, &issue_time, hashed_ip]);
+        let mut value = ArenaString::with_capacity_in(USUAL_LENGTH, arena);
+        value.push_str("EventId=");
+        value.push_str(event_id);
         let mut add = |name: &str, part: &str| {
-            // Writing to a String cannot fail.
-            let _ = write!(value, "&{name}={part}");
+            value.push_str(name);
+            value.push_str(part);
         };
         if !queue_id.is_empty() {
-            add("QueueId", queue_id);
+            add("&QueueId=", queue_id);
         }
         if !fixed_validity.is_empty() {
-            add("FixedValidityMins", fixed_validity);
+            add("&FixedValidityMins=", fixed_validity);
         }
-        add("RedirectType", &redirect_type);
-        add("IssueTime", &issue_time);
+        add("&RedirectType=", &redirect_type);
+        add("&IssueTime=", &issue_time);
         if !hashed_ip.is_empty() {
-            add("Hip", hashed_ip);
+            add("&Hip=", hashed_ip);
         }
-        add("Hash", hash.as_str());
-        value
+        add("&Hash=", hash.as_str());
+        value.into_bump_str()
     }
 }
 
 /// Finds a cookie among the Cookie headers of a request and decodes its value. The last one of the name wins.
-pub fn find<'h>(headers: &[(&str, &'h [u8])], name: &str) -> Result<Option<Cow<'h, str>>, MalformedEscape> {
+pub fn find<'h>(headers: &[(&str, &'h [u8])], name: &str, arena: &'h Bump) -> Result<Option<&'h str>, MalformedEscape> {
     let cookie_headers = headers.iter().rev().filter(|(header, _)| header.eq_ignore_ascii_case("cookie"));
-    let mut found = cookie_headers.map(|(_, header)| cookies::cookie(header, name));
+    let mut found = cookie_headers.map(|(_, header)| cookies::cookie(header, name, arena));
     found.find(|value| !matches!(value, Ok(None))).unwrap_or(Ok(None))
 }
 
+/// The name of the session cookie of a waiting room.
+pub fn name_of<'a>(room: &str, arena: &'a Bump) -> &'a str {
+    concat(&[NAME_PREFIX, room], arena)
+}
+
 /// A cookie to set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetCookie<'c> {
     /// Its name.
-    pub name: Cow<'c, str>,
+    pub name: &'c str,
     /// Its value, before it is encoded.
-    pub value: Cow<'c, str>,
+    pub value: &'c str,
     /// Its domain, passed through from the configuration.
     pub domain: Option<&'c str>,
     /// Unix second; 0 for a deletion.
@@ -208,42 +221,46 @@ pub struct SetCookie<'c> {
     pub secure: bool,
 }
 
-/// The value of a Set-Cookie header. What could end the cookie early or begin another header is left out of the parts
-/// that are not encoded.
-impl fmt::Display for SetCookie<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_harmless(f, &self.name)?;
-        write!(f, "={}; expires={};", encode_uri_component(&self.value), HttpDate(self.expires))?;
+impl SetCookie<'_> {
+    /// The value of a Set-Cookie header. What could end the cookie early or begin another header is left out of the
+    /// parts that are not encoded.
+    pub fn header<'a>(&self, arena: &'a Bump) -> &'a str {
+        let mut header = ArenaString::with_capacity_in(2 * self.value.len() + 256, arena);
+        // Writing into an arena cannot fail.
+        let _ = self.write_to(&mut header);
+        header.into_bump_str()
+    }
+
+    fn write_to(&self, out: &mut impl Write) -> fmt::Result {
+        write_harmless(out, self.name)?;
+        out.write_char('=')?;
+        encode_uri_component(self.value).try_for_each(|piece| out.write_str(piece))?;
+        out.write_str("; expires=")?;
+        write_http_date(out, self.expires)?;
+        out.write_char(';')?;
         if let Some(domain) = self.domain.filter(|domain| !domain.is_empty()) {
-            f.write_str(" domain=")?;
-            write_harmless(f, domain)?;
-            f.write_char(';')?;
+            out.write_str(" domain=")?;
+            write_harmless(out, domain)?;
+            out.write_char(';')?;
         }
         if self.http_only {
-            f.write_str(" HttpOnly;")?;
+            out.write_str(" HttpOnly;")?;
         }
         if self.secure {
-            f.write_str(" Secure;")?;
+            out.write_str(" Secure;")?;
         }
-        f.write_str(" path=/")
+        out.write_str(" path=/")
     }
 }
 
-fn write_harmless(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    text.split(|c: char| c == ';' || c.is_control()).try_for_each(|piece| f.write_str(piece))
+fn write_harmless(out: &mut impl Write, text: &str) -> fmt::Result {
+    text.split(|c: char| c == ';' || c.is_control()).try_for_each(|piece| out.write_str(piece))
 }
 
-/// A time as HTTP writes it (RFC 9110, section 5.6.7): `Thu, 01 Jan 1970 00:00:00 GMT`.
-pub struct HttpDate(
-    /// Unix second.
-    pub i64,
-);
-
-impl fmt::Display for HttpDate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = jiff::Timestamp::from_second(self.0).unwrap_or(jiff::Timestamp::MAX);
-        write!(f, "{}", time.strftime("%a, %d %b %Y %H:%M:%S GMT"))
-    }
+/// A Unix second as HTTP writes it (RFC 9110, section 5.6.7): `Thu, 01 Jan 1970 00:00:00 GMT`.
+fn write_http_date(out: &mut impl Write, second: i64) -> fmt::Result {
+    let time = jiff::Timestamp::from_second(second.max(0)).unwrap_or(jiff::Timestamp::MAX);
+    DateTimePrinter::new().print_timestamp_rfc9110(&time, StdFmtWrite(out)).map_err(|_| fmt::Error)
 }
 
 #[cfg(test)]
@@ -260,8 +277,9 @@ mod tests {
     #[test]
     fn our_own_sessions_are_recognised_in_any_case() {
         let secrets = Secrets::new("k", None);
-        let value = NEW.sign(secrets.current(), 1000);
-        let session = Session::parse(&value);
+        let arena = Bump::new();
+        let value = NEW.sign(secrets.current(), 1000, &arena);
+        let session = Session::parse(value);
         assert_eq!((session.event_id, session.redirect_type), ("Shop", "queue"));
         assert_eq!(session.validate(&validation(&secrets, 1060)), Ok(()));
         assert_eq!(session.validate(&validation(&secrets, 1061)), Err(SessionError::Expired));
@@ -277,8 +295,9 @@ mod tests {
     fn a_bound_session_is_for_one_address() {
         let secrets = Secrets::new("k", None);
         let hashed_ip = secrets.current().sign(&["192.0.2.1"]);
-        let value = NewSession { hashed_ip: hashed_ip.as_str(), ..NEW }.sign(secrets.current(), 1000);
-        let session = Session::parse(&value);
+        let value = NewSession { hashed_ip: hashed_ip.as_str(), ..NEW };
+        let arena = Bump::new();
+        let session = Session::parse(value.sign(secrets.current(), 1000, &arena));
         assert_eq!(session.validate(&validation(&secrets, 1000)), Ok(()));
         let elsewhere = Validation { client_ip: "192.0.2.2", ..validation(&secrets, 1000) };
         assert_eq!(session.validate(&elsewhere), Err(SessionError::IpBindingMismatch));
@@ -293,34 +312,36 @@ mod tests {
             ("X", b"a=9"),
             ("cookie", b"d=\xff;=e;;b=3; n%61me=1; m=%E0%A4%A"),
         ];
-        let found = |name| find(headers, name).map(|value| value.map(Cow::into_owned));
-        assert_eq!(found("a"), Ok(Some(" x".into())));
-        assert_eq!(found("b"), Ok(Some("3".into())));
+        let arena = Bump::new();
+        let found = |name| find(headers, name, &arena);
+        assert_eq!(found("a"), Ok(Some(" x")));
+        assert_eq!(found("b"), Ok(Some("3")));
         assert_eq!(found("c"), Ok(None));
-        assert_eq!(found("d"), Ok(Some("\u{fffd}".into())));
-        assert_eq!(found(""), Ok(Some("e".into())));
+        assert_eq!(found("d"), Ok(Some("\u{fffd}")));
+        assert_eq!(found(""), Ok(Some("e")));
         assert_eq!(found("name"), Ok(None));
         assert_eq!(found("m"), Err(MalformedEscape));
     }
 
     #[test]
     fn set_cookie_text() {
+        let arena = Bump::new();
         let cookie = SetCookie {
-            name: "n".into(),
-            value: "EventId=a&b".into(),
+            name: "n",
+            value: "EventId=a&b",
             domain: Some(".x.example"),
             expires: 1792398836,
             http_only: true,
             secure: true,
         };
         assert_eq!(
-            cookie.to_string(),
+            cookie.header(&arena),
             "n=EventId%3Da%26b; expires=Mon, 19 Oct 2026 08:33:56 GMT; domain=.x.example; HttpOnly; Secure; path=/"
         );
         let cookie = SetCookie { domain: Some(""), expires: 0, http_only: false, secure: false, ..cookie };
-        assert_eq!(cookie.to_string(), "n=EventId%3Da%26b; expires=Thu, 01 Jan 1970 00:00:00 GMT; path=/");
-        let cookie = SetCookie { domain: Some("a;\r\nSet-Cookie: x=y"), value: "\r\n;".into(), ..cookie };
-        assert!(!cookie.to_string().contains(['\r', '\n']));
-        assert!(cookie.to_string().contains(" domain=aSet-Cookie: x=y;"));
+        assert_eq!(cookie.header(&arena), "n=EventId%3Da%26b; expires=Thu, 01 Jan 1970 00:00:00 GMT; path=/");
+        let cookie = SetCookie { domain: Some("a;\r\nSet-Cookie: x=y"), value: "\r\n;", ..cookie };
+        assert!(!cookie.header(&arena).contains(['\r', '\n']));
+        assert!(cookie.header(&arena).contains(" domain=aSet-Cookie: x=y;"));
     }
 }

@@ -3,53 +3,63 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
+
 use crate::request::cookies::{MalformedEscape, decode_component};
 use crate::request::is_js_space;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
+/// All but letters, digits, `-`, `_`, `.` and `~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Prints text percent-encoded as the protocol's URLs have it (`ENC`): only letters, digits, `-`, `_`, `.` and `~`
 /// stay bare, and the escape of `*` is in lower case.
 pub struct Enc<'t>(pub &'t str);
 
-impl fmt::Display for Enc<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
-        let mut rest = self.0;
-        while let Some(stop) = rest.bytes().position(|byte| !is_bare(&byte)) {
-            f.write_str(&rest[..stop])?;
-            let escaped = rest[stop..].chars().next().map_or(0, char::len_utf8);
-            for byte in rest[stop..stop + escaped].bytes() {
-                f.write_str(if byte == b'*' { "%2a" } else { percent_encode_byte(byte) })?;
-            }
-            rest = &rest[stop + escaped..];
-        }
-        f.write_str(rest)
+impl Enc<'_> {
+    /// Writes the encoded text, piece by piece.
+    pub fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
+        utf8_percent_encode(self.0, RESERVED)
+            .try_for_each(|piece| out.write_str(if piece == "%2A" { "%2a" } else { piece }))
     }
 }
 
-/// Prints text as JavaScript's `encodeURIComponent` does: `!'()*` stay bare, too. For cookie values.
-pub fn encode_uri_component(text: &str) -> impl fmt::Display + '_ {
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~')
-        .remove(b'!')
-        .remove(b'\'')
-        .remove(b'(')
-        .remove(b')')
-        .remove(b'*');
-    utf8_percent_encode(text, KEPT)
+impl fmt::Display for Enc<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_to(f)
+    }
+}
+
+/// Text as JavaScript's `encodeURIComponent` has it: `!'()*` stay bare, too. For cookie values.
+pub fn encode_uri_component(text: &str) -> PercentEncode<'_> {
+    const ESCAPED: &AsciiSet = &RESERVED.remove(b'!').remove(b'\'').remove(b'(').remove(b')').remove(b'*');
+    utf8_percent_encode(text, ESCAPED)
 }
 
 /// Decodes as JavaScript's `decodeURIComponent` does (`+` stays).
-pub fn decode_uri_component(text: &str) -> Result<Cow<'_, str>, MalformedEscape> {
+pub fn decode_uri_component<'t>(text: &'t str, arena: &'t Bump) -> Result<&'t str, MalformedEscape> {
     if !text.contains('%') {
-        return Ok(Cow::Borrowed(text));
+        return Ok(text);
     }
-    let mut decoded = Vec::with_capacity(text.len());
+    let mut decoded = ArenaVec::with_capacity_in(text.len(), arena);
     decode_component(text.as_bytes(), &mut decoded)?;
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| MalformedEscape)
+    std::str::from_utf8(decoded.into_bump_slice()).map_err(|_| MalformedEscape)
+}
+
+/// Lower-case text (full Unicode mapping), as it is where it has no other letters.
+pub fn lower_case(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_lowercase()),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// The parts, one after the other.
+pub fn concat<'a>(parts: &[&str], arena: &'a Bump) -> &'a str {
+    let mut text = ArenaString::with_capacity_in(parts.iter().map(|part| part.len()).sum(), arena);
+    parts.iter().for_each(|part| text.push_str(part));
+    text.into_bump_str()
 }
 
 /// Reads an integer as leniently as JavaScript's `parseInt`: leading white space, a sign, `0x` for hexadecimal, the
@@ -83,10 +93,11 @@ mod tests {
 
     #[test]
     fn decoding_refuses_broken_escapes() {
-        assert_eq!(decode_uri_component("a+b").unwrap(), "a+b");
-        assert_eq!(decode_uri_component("%C3%A9%2b").unwrap(), "é+");
+        let arena = Bump::new();
+        assert_eq!(decode_uri_component("a+b", &arena), Ok("a+b"));
+        assert_eq!(decode_uri_component("%C3%A9%2b", &arena), Ok("é+"));
         for broken in ["%", "%a", "%zz", "%E0%A4%A", "%ff", "é%80", "%C3é"] {
-            assert_eq!(decode_uri_component(broken), Err(MalformedEscape), "{broken}");
+            assert_eq!(decode_uri_component(broken, &arena), Err(MalformedEscape), "{broken}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::encoding::lenient_integer;
+use super::encoding::{lenient_integer, lower_case};
 use super::{Secret, Secrets};
 
 /// What a token says. Nothing of it is true before [`Token::validate`] has said so.
@@ -76,7 +76,7 @@ impl<'t> Token<'t> {
                 "e" => token.event_id = Some(value),
                 "q" => token.queue_id = Some(value),
                 "ts" => token.expires = nonzero(lenient_integer(value)).unwrap_or(0.0),
-                "ce" => token.extendable = value.to_lowercase() == "true",
+                "ce" => token.extendable = lower_case(value) == "true",
                 "cv" => token.validity_minutes = nonzero(lenient_integer(value)),
                 "rt" => token.redirect_type = Some(value),
                 "hip" => token.hashed_ip = Some(value),

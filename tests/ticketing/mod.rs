@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bumpalo::Bump;
 use velvetrope::connector::edge::{Identity, Incoming, Secrets, Site};
 use velvetrope::policy::{Policy, Sources};
 use velvetrope::request::NoFacts;
@@ -62,7 +63,8 @@ impl Ticketing {
     fn session(&self) -> String {
         let session =
             NewSession { event_id: "ticketshop", queue_id: QUEUE_ID, redirect_type: "queue", ..NewSession::default() };
-        let value = session.sign(self.secrets.current(), NOW - 60).replace('=', "%3D").replace('&', "%26");
+        let arena = Bump::new();
+        let value = session.sign(self.secrets.current(), NOW - 60, &arena).replace('=', "%3D").replace('&', "%26");
         format!("theme=dark; {NAME_PREFIX}ticketshop={value}")
     }
 }

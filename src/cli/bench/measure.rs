@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use bumpalo::Bump;
 use serde::Serialize;
 
 use crate::cli::AllocationCounter;
@@ -51,7 +52,8 @@ pub struct Percentiles {
 impl<'m> Measured<'m> {
     /// There is at least one request.
     pub fn new(site: Site<'m>, incoming: Vec<Incoming<'m>>) -> Self {
-        let pure_urls = incoming.iter().map(|incoming| edge::without_token(incoming.url).into()).collect();
+        let pure_urls =
+            incoming.iter().map(|incoming| edge::without_token(incoming.url, &Bump::new()).into()).collect();
         let mut measured = Measured { site, incoming, pure_urls, scratch: Scratch::default(), clock: clock() };
         (0..100).for_each(|_| measured.round());
         measured

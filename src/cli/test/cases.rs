@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use bumpalo::Bump;
 use serde::Deserialize;
 
 use crate::cli::explain::ExplainReport;
@@ -309,8 +310,11 @@ impl OldSession {
             redirect_type: &self.redirect_type,
             hashed_ip: "",
         };
-        let value = if self.forged { session.sign(&forger(), issued) } else { session.sign(secrets.current(), issued) };
-        Ok(format!("{NAME_PREFIX}{}={}", self.room, encode_uri_component(&value)))
+        let forger = forger();
+        let secret = if self.forged { &forger } else { secrets.current() };
+        let arena = Bump::new();
+        let value = session.sign(secret, issued, &arena);
+        Ok(format!("{NAME_PREFIX}{}={}", self.room, encode_uri_component(value)))
     }
 }
 

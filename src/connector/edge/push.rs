@@ -3,6 +3,7 @@
 //! The protocol has no protection against an old, validly signed configuration being sent again; operators switch
 //! pushes on deliberately.
 
+use bumpalo::Bump;
 use serde::Deserialize;
 
 use super::{Identity, Outcome, Reply};
@@ -16,9 +17,9 @@ const MARK: &str = "__push_queueit_config";
 
 /// What becomes of a push.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Push {
+pub struct Push<'r> {
     /// What to answer: 200 `Success!` or 400 `Fail!`. `failed` says why, for logs.
-    pub reply: Reply,
+    pub reply: Reply<'r>,
     /// The configuration to store and use, if it is accepted.
     pub accepted: Option<String>,
 }
@@ -30,19 +31,20 @@ pub fn is_push(url: &str) -> bool {
 
 /// Accepts a push if it is signed with one of the secrets and `compiles` has nothing against the configuration (it
 /// says what is wrong, if anything).
-pub fn accept(
+pub fn accept<'r>(
     body: &[u8],
     secrets: &Secrets,
-    identity: &Identity,
+    identity: &'r Identity,
+    arena: &'r Bump,
     compiles: impl FnOnce(&str) -> Result<(), String>,
-) -> Push {
+) -> Push<'r> {
     let accepted = opened(body, secrets).and_then(|text| compiles(&text).map(|()| text));
     let (status, body) = if accepted.is_ok() { (200, "Success!") } else { (400, "Fail!") };
-    let headers = vec![("x-queueit-connector", identity.connector.clone())];
-    let outcome = Outcome::Answer { status, headers, body: body.into() };
+    let headers = arena.alloc([("x-queueit-connector", identity.connector.as_str())]);
+    let outcome = Outcome::Answer { status, headers, body };
     let (accepted, failed) = match accepted {
         Ok(text) => (Some(text), None),
-        Err(why) => (None, Some(why)),
+        Err(why) => (None, Some(&*arena.alloc_str(&why))),
     };
     Push { reply: Reply { outcome, verdict: None, failed, label: "push" }, accepted }
 }
@@ -81,11 +83,15 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn push(body: &str, secrets: &Secrets) -> Push {
-        accept(body.as_bytes(), secrets, &Identity::of_host("test"), |text| match text {
+    /// What is accepted, or the status and why it is not.
+    fn push(body: &str, secrets: &Secrets) -> Result<String, (u16, String)> {
+        let (identity, arena) = (Identity::of_host("test"), Bump::new());
+        let push = accept(body.as_bytes(), secrets, &identity, &arena, |text| match text {
             "broken" => Err("it does not compile".into()),
             _ => Ok(()),
-        })
+        });
+        let Outcome::Answer { status, .. } = push.reply.outcome else { panic!("no answer") };
+        push.accepted.ok_or_else(|| (status, push.reply.failed.unwrap_or_default().to_owned()))
     }
 
     fn signed(text: &str, secrets: &Secrets) -> String {
@@ -96,20 +102,17 @@ mod tests {
     #[test]
     fn only_what_is_signed_and_compiles_is_accepted() {
         let secrets = Secrets::new("k", None);
-        assert_eq!(push(&signed("{é}", &secrets), &secrets).accepted.as_deref(), Some("{é}"));
+        assert_eq!(push(&signed("{é}", &secrets), &secrets), Ok("{é}".to_owned()));
         for body in ["", "{", "[]", "{}", r#"{"integrationInfo":"7b7d"}"#, &signed("broken", &secrets)] {
-            let push = push(body, &secrets);
-            assert_eq!(push.accepted, None, "{body}");
-            assert!(push.reply.failed.is_some(), "{body}");
-            assert!(matches!(push.reply.outcome, Outcome::Answer { status: 400, .. }), "{body}");
+            assert!(push(body, &secrets).is_err_and(|(status, why)| status == 400 && !why.is_empty()), "{body}");
         }
-        assert_eq!(push(&signed("{}", &Secrets::new("other", None)), &secrets).accepted, None);
+        assert!(push(&signed("{}", &Secrets::new("other", None)), &secrets).is_err());
     }
 
     #[test]
     fn nothing_is_accepted_without_a_secret() {
         let none = Secrets::new("", None);
-        assert_eq!(push(&signed("{}", &none), &none).accepted, None);
+        assert!(push(&signed("{}", &none), &none).is_err());
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! From an examination to a response (protocol, section 4 "Response").
 
+use bumpalo::Bump;
+use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{Examination, Examined, FailureClass, Identity, Incoming, Outcome, Reply, Site};
+use super::{Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site};
 use crate::connector::{Decision, Kind};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::Verdict;
 use crate::session::cookie::SetCookie;
-use crate::session::encoding::Enc;
+use crate::session::encoding::{Enc, concat};
 
-type Headers = Vec<(&'static str, String)>;
+type Headers<'r> = ArenaVec<'r, Header<'r>>;
 
 /// Tells the origin what was decided: `pass`, `bypass;rule=ID`, `session;room=ID`, `token;room=ID`,
 /// `direct-pass;room=ID`, `cancel`, `ignore` or `failed-open`. The client's own header of this name is removed.
@@ -21,39 +23,42 @@ const NO_CACHE: [(&str, &str); 3] = [
     ("expires", "Fri, 01 Jan 1990 00:00:00 GMT"),
 ];
 
-pub(super) fn reply(site: Site<'_>, incoming: &Incoming<'_>, examination: &Examination<'_>) -> Reply {
+/// Names the host at the end of a redirect.
+const KUPVER: &str = "&kupver=";
+
+pub(super) fn reply<'r>(
+    site: Site<'r>,
+    incoming: &Incoming<'r>,
+    examination: &Examination<'r>,
+    arena: &'r Bump,
+) -> Reply<'r> {
+    let (identity, verdict) = (site.identity, Some(examination.verdict));
     let decision = match &examination.outcome {
-        Examined::Bypassed => return bypassed(site, examination.verdict),
+        Examined::Bypassed => return bypassed(site, examination.verdict, arena),
         Examined::Failed(failure) => {
-            let why = failure.exception.to_string();
-            let failed =
-                failed(FailureClass::Internal, &site.policy.settings.failure, site.identity, why, &failure.cookies);
-            return Reply { verdict: Some(examination.verdict), ..failed };
+            let why = bumpalo::format!(in arena, "{}", failure.exception).into_bump_str();
+            let policy = &site.policy.settings.failure;
+            return Reply { verdict, ..failed(FailureClass::Internal, policy, identity, why, failure.cookies, arena) };
         }
         Examined::Decided(decision) => decision,
     };
     let outcome = match decision.redirect {
-        Some(url) if decision.ajax == Some(true) => answer_ajax(url, site.identity, &decision.cookies),
+        Some(url) if decision.ajax == Some(true) => answer_ajax(url, identity, decision.cookies, arena),
         Some(url) => {
-            let location = format!("{}&kupver={}", in_header(url), site.identity.platform);
-            redirect(location, site.identity, &decision.cookies)
+            let location = concat(&[in_header(url, arena), KUPVER, &identity.platform], arena);
+            redirect(location, identity, decision.cookies, arena)
         }
         None if decision.passes_with_session() && examination.pure_url != incoming.url => {
-            redirect(in_header(examination.pure_url), site.identity, &decision.cookies)
+            redirect(in_header(examination.pure_url, arena), identity, decision.cookies, arena)
         }
-        None => Outcome::Forward {
-            request_headers: vec![(VERDICT_HEADER, verdict_text(decision))],
-            response_headers: common(site.identity, &decision.cookies),
-        },
+        None => forward(verdict_text(decision, arena), common(identity, decision.cookies, arena), arena),
     };
-    Reply { outcome, verdict: Some(examination.verdict), failed: None, label: decision.reason.label() }
+    Reply { outcome, verdict, failed: None, label: decision.reason.label() }
 }
 
-fn bypassed(site: Site<'_>, verdict: Verdict) -> Reply {
-    let outcome = Outcome::Forward {
-        request_headers: vec![(VERDICT_HEADER, format!("bypass;rule={}", Enc(rule_id(site.policy, verdict))))],
-        response_headers: common(site.identity, &[]),
-    };
+fn bypassed<'r>(site: Site<'r>, verdict: Verdict, arena: &'r Bump) -> Reply<'r> {
+    let verdict_text = labelled("bypass;rule=", rule_id(site.policy, verdict), arena);
+    let outcome = forward(verdict_text, common(site.identity, &[], arena), arena);
     Reply { outcome, verdict: Some(verdict), failed: None, label: "bypass" }
 }
 
@@ -65,69 +70,95 @@ fn rule_id(policy: &Policy, verdict: Verdict) -> &str {
 }
 
 /// Applies the failure policy.
-pub(super) fn failed(
+pub(super) fn failed<'r>(
     class: FailureClass,
     policy: &FailurePolicy,
-    identity: &Identity,
-    why: String,
+    identity: &'r Identity,
+    why: &'r str,
     cookies: &[SetCookie<'_>],
-) -> Reply {
-    let mut headers = common(identity, cookies);
-    headers.push(("x-queueit-failed", "true".into()));
+    arena: &'r Bump,
+) -> Reply<'r> {
+    let mut headers = common(identity, cookies, arena);
+    headers.push(("x-queueit-failed", "true"));
     let (outcome, label) = match class.on_failure(policy) {
-        OnFailure::Open => {
-            let request_headers = vec![(VERDICT_HEADER, "failed-open".to_owned())];
-            (Outcome::Forward { request_headers, response_headers: headers }, "failed-open")
-        }
+        OnFailure::Open => (forward("failed-open", headers, arena), "failed-open"),
         OnFailure::Closed => {
-            headers.push(("retry-after", policy.retry_after.to_string()));
-            headers.push(("content-type", "text/plain; charset=utf-8".into()));
-            headers.extend(no_cache());
-            let body = "The site is busy. Please try again in a moment.\n".to_owned();
-            (Outcome::Answer { status: 503, headers, body }, "failed-closed")
+            headers.push(("retry-after", bumpalo::format!(in arena, "{}", policy.retry_after).into_bump_str()));
+            headers.push(("content-type", "text/plain; charset=utf-8"));
+            headers.extend_from_slice_copy(&NO_CACHE);
+            let body = "The site is busy. Please try again in a moment.\n";
+            (Outcome::Answer { status: 503, headers: headers.into_bump_slice(), body }, "failed-closed")
         }
     };
     Reply { outcome, verdict: None, failed: Some(why), label }
 }
 
-fn redirect(location: String, identity: &Identity, cookies: &[SetCookie<'_>]) -> Outcome {
-    let mut headers = vec![("location", location)];
-    headers.extend(no_cache());
-    headers.extend(common(identity, cookies));
-    Outcome::Answer { status: 302, headers, body: String::new() }
+fn forward<'r>(verdict: &'r str, response_headers: Headers<'r>, arena: &'r Bump) -> Outcome<'r> {
+    Outcome::Forward {
+        request_headers: std::slice::from_ref(arena.alloc((VERDICT_HEADER, verdict))),
+        response_headers: response_headers.into_bump_slice(),
+    }
+}
+
+fn redirect<'r>(location: &'r str, identity: &'r Identity, cookies: &[SetCookie<'_>], arena: &'r Bump) -> Outcome<'r> {
+    answer(302, &[("location", location)], identity, cookies, arena)
 }
 
 /// A script cannot follow a redirect to another site; it is told where to go. The suffix is not encoded, as in the
 /// official wrappers.
-fn answer_ajax(url: &str, identity: &Identity, cookies: &[SetCookie<'_>]) -> Outcome {
-    let mut headers = vec![
-        ("x-queueit-redirect", format!("{}&kupver={}", Enc(url), identity.platform)),
-        ("access-control-expose-headers", "x-queueit-redirect".to_owned()),
-    ];
-    headers.extend(no_cache());
-    headers.extend(common(identity, cookies));
-    Outcome::Answer { status: 200, headers, body: String::new() }
+fn answer_ajax<'r>(url: &str, identity: &'r Identity, cookies: &[SetCookie<'_>], arena: &'r Bump) -> Outcome<'r> {
+    let location = concat(&[labelled("", url, arena), KUPVER, &identity.platform], arena);
+    let told = [("x-queueit-redirect", location), ("access-control-expose-headers", "x-queueit-redirect")];
+    answer(200, &told, identity, cookies, arena)
 }
 
-fn verdict_text(decision: &Decision<'_>) -> String {
+fn answer<'r>(
+    status: u16,
+    first: &[Header<'r>],
+    identity: &'r Identity,
+    cookies: &[SetCookie<'_>],
+    arena: &'r Bump,
+) -> Outcome<'r> {
+    let common = common(identity, cookies, arena);
+    let mut headers = ArenaVec::with_capacity_in(first.len() + NO_CACHE.len() + common.len(), arena);
+    for part in [first, &NO_CACHE, &common] {
+        headers.extend_from_slice_copy(part);
+    }
+    Outcome::Answer { status, headers: headers.into_bump_slice(), body: "" }
+}
+
+fn verdict_text<'r>(decision: &Decision<'_>, arena: &'r Bump) -> &'r str {
     let label = decision.reason.label();
     match decision.event_id.filter(|_| decision.kind == Some(Kind::Queue)) {
-        Some(room) => format!("{label};room={}", Enc(room)),
-        None => label.to_owned(),
+        Some(room) => labelled(concat(&[label, ";room="], arena), room, arena),
+        None => label,
     }
 }
 
-fn common(identity: &Identity, cookies: &[SetCookie<'_>]) -> Headers {
-    let connector = ("x-queueit-connector", identity.connector.clone());
-    std::iter::once(connector).chain(cookies.iter().map(|cookie| ("set-cookie", cookie.to_string()))).collect()
+/// The label, and the encoded value.
+fn labelled<'r>(label: &str, value: &str, arena: &'r Bump) -> &'r str {
+    let mut text = ArenaString::with_capacity_in(label.len() + value.len(), arena);
+    text.push_str(label);
+    // Writing into an arena cannot fail.
+    let _ = Enc(value).write_to(&mut text);
+    text.into_bump_str()
 }
 
-fn no_cache() -> impl Iterator<Item = (&'static str, String)> {
-    NO_CACHE.into_iter().map(|(name, value)| (name, value.to_owned()))
+/// The headers of every response.
+fn common<'r>(identity: &'r Identity, cookies: &[SetCookie<'_>], arena: &'r Bump) -> Headers<'r> {
+    let mut headers = ArenaVec::with_capacity_in(2 + cookies.len(), arena);
+    headers.push(("x-queueit-connector", identity.connector.as_str()));
+    headers.extend(cookies.iter().map(|cookie| ("set-cookie", cookie.header(arena))));
+    headers
 }
 
 /// The URL with everything encoded that cannot stand in a header; a visitor's token may hold line ends.
-fn in_header(url: &str) -> String {
+fn in_header<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
     const UNFIT: &AsciiSet = &CONTROLS.add(b' ');
-    utf8_percent_encode(url, UNFIT).to_string()
+    if url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return url;
+    }
+    let mut text = ArenaString::with_capacity_in(2 * url.len(), arena);
+    text.extend(utf8_percent_encode(url, UNFIT));
+    text.into_bump_str()
 }

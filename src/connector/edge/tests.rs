@@ -31,7 +31,37 @@ fn policy() -> Policy {
     policy.unwrap_or_else(|| panic!("{findings:#?}"))
 }
 
-fn ask(policy: &Policy, url: &str, headers: &[(&str, &[u8])]) -> Reply {
+/// What a reply says, after its scratch has gone.
+#[derive(Debug)]
+struct Told {
+    /// 200 for a request that is forwarded.
+    status: u16,
+    verdict_header: Option<String>,
+    headers: Vec<(&'static str, String)>,
+    verdict: Option<Verdict>,
+    label: &'static str,
+}
+
+impl Told {
+    fn of(reply: Reply<'_>) -> Told {
+        let (status, verdict_header, headers) = match reply.outcome {
+            Outcome::Forward { request_headers, response_headers } => {
+                assert_eq!(request_headers[0].0, VERDICT_HEADER);
+                (200, Some(request_headers[0].1.to_owned()), response_headers)
+            }
+            Outcome::Answer { status, headers, .. } => (status, None, headers),
+        };
+        Told {
+            status,
+            verdict_header,
+            headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            verdict: reply.verdict,
+            label: reply.label,
+        }
+    }
+}
+
+fn ask(policy: &Policy, url: &str, headers: &[(&str, &[u8])]) -> Told {
     let secrets = Secrets::new("new", Some("old".into()));
     let identity = Identity::of_host("test");
     let incoming = Incoming {
@@ -44,7 +74,7 @@ fn ask(policy: &Policy, url: &str, headers: &[(&str, &[u8])]) -> Reply {
         now_ms: NOW * 1000,
         facts: &NoFacts,
     };
-    handle(Site { policy, secrets: &secrets, identity: &identity }, &incoming, &mut Scratch::default())
+    Told::of(handle(Site { policy, secrets: &secrets, identity: &identity }, &incoming, &mut Scratch::default()))
 }
 
 fn token(queue_id: &str, secret: &str) -> String {
@@ -60,27 +90,19 @@ fn token(queue_id: &str, secret: &str) -> String {
 
 fn session(secret: &str) -> String {
     let session = NewSession { event_id: "Shop1", queue_id: "q", redirect_type: "queue", ..NewSession::default() };
-    let value = session.sign(&Secret::new(secret), NOW - 60);
+    let arena = Bump::new();
+    let value = session.sign(&Secret::new(secret), NOW - 60, &arena);
     format!("QueueITAccepted-SDFrts345E-V3_Shop1={}", value.replace('=', "%3D").replace('&', "%26"))
 }
 
-fn forwarded(reply: &Reply) -> (&str, Vec<&str>) {
-    match &reply.outcome {
-        Outcome::Forward { request_headers, response_headers } => {
-            assert_eq!(request_headers[0].0, VERDICT_HEADER);
-            (&request_headers[0].1, response_headers.iter().map(|(name, _)| *name).collect())
-        }
-        answer => panic!("not forwarded: {answer:?}"),
-    }
+fn forwarded(told: &Told) -> (&str, Vec<&str>) {
+    let verdict = told.verdict_header.as_deref().unwrap_or_else(|| panic!("not forwarded: {told:?}"));
+    (verdict, told.headers.iter().map(|(name, _)| *name).collect())
 }
 
-fn location(reply: &Reply) -> &str {
-    match &reply.outcome {
-        Outcome::Answer { status: 302, headers, .. } => {
-            &headers.iter().find(|(name, _)| *name == "location").expect("a location").1
-        }
-        other => panic!("not redirected: {other:?}"),
-    }
+fn location(told: &Told) -> &str {
+    assert_eq!(told.status, 302, "{told:?}");
+    &told.headers.iter().find(|(name, _)| *name == "location").expect("a location").1
 }
 
 #[test]
@@ -102,8 +124,7 @@ fn a_session_of_the_old_secret_is_renewed_with_the_new_one() {
     let cookie = session("old");
     let reply = ask(&policy(), "https://h/shop", &[("cookie", cookie.as_bytes())]);
     assert_eq!(forwarded(&reply), ("session;room=Shop1", vec!["x-queueit-connector", "set-cookie"]));
-    let Outcome::Forward { response_headers, .. } = &reply.outcome else { unreachable!("forwarded") };
-    let renewed = response_headers[1].1.split(';').next().expect("a cookie").as_bytes();
+    let renewed = reply.headers[1].1.split(';').next().expect("a cookie").as_bytes();
     let secrets_without_old = ask(&policy(), "https://h/shop", &[("cookie", renewed)]);
     assert_eq!(secrets_without_old.label, "session");
     let forged = session("forged");
@@ -115,8 +136,7 @@ fn a_token_is_taken_out_of_the_url() {
     let url = format!("https://h/shop?queueittoken={}&a=1", token("q", "new"));
     let reply = ask(&policy(), &url, &[]);
     assert_eq!((location(&reply), reply.label), ("https://h/shop?a=1", "token"));
-    let Outcome::Answer { headers, .. } = &reply.outcome else { unreachable!("redirected") };
-    assert_eq!(headers.iter().filter(|(name, _)| *name == "set-cookie").count(), 1);
+    assert_eq!(reply.headers.iter().filter(|(name, _)| *name == "set-cookie").count(), 1);
 }
 
 #[test]
@@ -150,11 +170,12 @@ fn many_and_odd_cookies_have_an_answer() {
 fn failures_are_open_or_closed_as_the_operator_says() {
     let identity = Identity::of_host("test");
     let policy = FailurePolicy { no_configuration: OnFailure::Closed, ..FailurePolicy::default() };
-    let closed = handle_failure(FailureClass::NoConfiguration, &policy, &identity, "none yet".into());
-    let Outcome::Answer { status: 503, headers, .. } = &closed.outcome else { panic!("not closed: {closed:?}") };
-    assert!(headers.contains(&("retry-after", "30".into())));
-    assert!(headers.contains(&("x-queueit-failed", "true".into())));
-    assert_eq!((closed.label, closed.failed.as_deref()), ("failed-closed", Some("none yet")));
-    let open = handle_failure(FailureClass::StoreUnreachable, &policy, &identity, "no route".into());
-    assert_eq!(forwarded(&open), ("failed-open", vec!["x-queueit-connector", "x-queueit-failed"]));
+    let mut scratch = Scratch::default();
+    let closed = handle_failure(FailureClass::NoConfiguration, &policy, &identity, "none yet", &mut scratch);
+    let Outcome::Answer { status: 503, headers, .. } = closed.outcome else { panic!("not closed: {closed:?}") };
+    assert!(headers.contains(&("retry-after", "30")));
+    assert!(headers.contains(&("x-queueit-failed", "true")));
+    assert_eq!((closed.label, closed.failed), ("failed-closed", Some("none yet")));
+    let open = handle_failure(FailureClass::StoreUnreachable, &policy, &identity, "no route", &mut scratch);
+    assert_eq!(forwarded(&Told::of(open)), ("failed-open", vec!["x-queueit-connector", "x-queueit-failed"]));
 }

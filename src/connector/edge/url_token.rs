@@ -1,20 +1,19 @@
 //! The token in a request's URL.
 
-use std::borrow::Cow;
+use bumpalo::Bump;
+use bumpalo::collections::String as ArenaString;
 
+use crate::connector::visit::header;
 use crate::session::encoding::decode_uri_component;
 
 const NAME: &str = "queueittoken";
 
 /// The token of a request, "" if there is none: that of the URL (the name in lower case, the first one), or else that
 /// of the header `x-queueittoken`. A token that is not validly percent-encoded is taken as it is: it will be refused.
-pub fn token_of<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])]) -> Cow<'r, str> {
+pub fn token_of<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], arena: &'r Bump) -> &'r str {
     match in_url(url) {
-        Some(token) if !token.is_empty() => decoded(token),
-        _ => {
-            let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-queueittoken"));
-            header.map_or(Cow::Borrowed(""), |(_, value)| String::from_utf8_lossy(value))
-        }
+        Some(token) if !token.is_empty() => decoded(token, arena),
+        _ => header(headers, "x-queueittoken", arena),
     }
 }
 
@@ -29,28 +28,26 @@ fn in_url(url: &str) -> Option<&str> {
     })
 }
 
-fn decoded(token: &str) -> Cow<'_, str> {
-    if !token.contains('+') {
-        return decode_uri_component(token).unwrap_or(Cow::Borrowed(token));
-    }
-    let spaced = token.replace('+', " ");
-    match decode_uri_component(&spaced) {
-        Ok(token) => Cow::Owned(token.into_owned()),
-        Err(_) => Cow::Borrowed(token),
-    }
+fn decoded<'r>(token: &'r str, arena: &'r Bump) -> &'r str {
+    let spaced = if token.contains('+') { spaced(token, arena) } else { token };
+    decode_uri_component(spaced, arena).unwrap_or(token)
+}
+
+fn spaced<'r>(token: &str, arena: &'r Bump) -> &'r str {
+    ArenaString::from_iter_in(token.chars().map(|c| if c == '+' { ' ' } else { c }), arena).into_bump_str()
 }
 
 /// The URL without its tokens (the name in any case). What is left means the same as before: `?` stays where other
 /// parameters follow, and so does a fragment.
-pub fn without_token(url: &str) -> Cow<'_, str> {
-    if next_token(url).is_none() {
-        return Cow::Borrowed(url);
+pub fn without_token<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
+    let mut token = next_token(url);
+    if token.is_none() {
+        return url;
     }
-    let mut kept = String::with_capacity(url.len());
+    let mut kept = ArenaString::with_capacity_in(url.len(), arena);
     let mut owes_question_mark = false;
     let mut rest = url;
     loop {
-        let token = next_token(rest);
         let before = &rest[..token.map_or(rest.len(), |(start, _)| start)];
         match before.strip_prefix('&').filter(|_| owes_question_mark) {
             Some(parameters) => {
@@ -60,9 +57,10 @@ pub fn without_token(url: &str) -> Cow<'_, str> {
             }
             None => kept.push_str(before),
         }
-        let Some((start, end)) = token else { return Cow::Owned(kept) };
+        let Some((start, end)) = token else { return kept.into_bump_str() };
         owes_question_mark |= rest[start..].starts_with('?');
         rest = &rest[end..];
+        token = next_token(rest);
     }
 }
 
@@ -90,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_first_token_of_the_url_counts() {
-        let token = |url| token_of(url, &[("X-QueueITToken", b"header")]).into_owned();
+        let arena = Bump::new();
+        let token = |url| token_of(url, &[("X-QueueITToken", b"header")], &arena);
         assert_eq!(token("https://h/?a=1&queueittoken=e_x~q_y&queueittoken=z"), "e_x~q_y");
         assert_eq!(token("https://h/?queueittoken=a%7Eb+c#queueittoken=d"), "a~b c");
         assert_eq!(token("https://h/?xqueueittoken=a&queueittokens=b"), "header");
@@ -99,7 +98,7 @@ mod tests {
         assert_eq!(token("https://h/?queueittoken=&queueittoken=b"), "header");
         assert_eq!(token("https://h/?queueittoken=%E0%A4%A"), "%E0%A4%A");
         assert_eq!(token("https://h/?queueittoken=a+%"), "a+%");
-        assert_eq!(token_of("https://h/é&queueittokené", &[]), "");
+        assert_eq!(token_of("https://h/é&queueittokené", &[], &arena), "");
     }
 
     #[test]
@@ -118,7 +117,7 @@ mod tests {
             ("https://h/p?queueittoke\u{e9}=x", "https://h/p?queueittoke\u{e9}=x"),
             ("", ""),
         ] {
-            assert_eq!(without_token(url), left, "{url}");
+            assert_eq!(without_token(url, &Bump::new()), left, "{url}");
         }
     }
 }

@@ -20,9 +20,9 @@ use super::metrics::{Counted, Metrics};
 use super::upstream::{Passing, Tunnels, Upstream, seconds};
 use super::visitor::{Visitor, version_text};
 use super::{Event, Limits, Observer};
-use crate::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, Site, push};
+use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, push};
 use crate::host::geo::GeoFacts;
-use crate::policy::ProxySettings;
+use crate::policy::{FailurePolicy, ProxySettings};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, Field, Value};
 
@@ -97,18 +97,18 @@ impl Service {
         let url = visitor.url(&parts.uri);
         let mut event = Event::new(&parts, &visitor);
         let response = if push::is_push(&url) && self.takes_pushes() {
-            let reply = self.take_push(body).await?;
-            event.decided(&reply, None);
-            self.metrics.decided(reply.label, started.elapsed());
-            into_response(reply.outcome)
+            let task = self.take_push(body).await?;
+            event.decided(&task, None);
+            self.metrics.decided(task.label, started.elapsed());
+            self.carry_out(task.act, parts, body::empty(), &visitor, ends.peer.ip()).await
         } else {
             let state = self.keeper.state();
             let (seen, body) = self.look_at_body(&state, body).await?;
             let deciding = Instant::now();
-            let reply = self.decide(&state, &parts, &visitor, &url, &seen, ends.local);
-            self.metrics.decided(reply.label, deciding.elapsed());
-            event.decided(&reply, Some(&state));
-            self.carry_out(reply.outcome, parts, body, &visitor, ends.peer.ip()).await
+            let task = self.decide(&state, &parts, &visitor, &url, &seen, ends.local);
+            self.metrics.decided(task.label, deciding.elapsed());
+            event.decided(&task, Some(&state));
+            self.carry_out(task.act, parts, body, &visitor, ends.peer.ip()).await
         };
         event.status = response.status().as_u16();
         event.took = started.elapsed();
@@ -160,12 +160,12 @@ impl Service {
         url: &str,
         seen: &str,
         local: SocketAddr,
-    ) -> Reply {
+    ) -> Task {
         let deployment = match state {
             State::InForce(deployment) => deployment,
             State::Absent { class, why, settings } => {
                 let failure = settings.as_ref().map(|settings| settings.failure).unwrap_or_default();
-                return edge::handle_failure(*class, &failure, &self.identity, why.clone());
+                return self.fail(*class, &failure, why);
             }
         };
         let headers: Vec<(&str, &[u8])> =
@@ -182,23 +182,26 @@ impl Service {
             facts: &facts,
         };
         let site = Site { policy: &deployment.policy, secrets: &deployment.secrets, identity: &self.identity };
-        guarded(|scratch| edge::handle(site, &incoming, scratch)).unwrap_or_else(|| {
-            let failure = &deployment.policy.settings.failure;
-            edge::handle_failure(FailureClass::Internal, failure, &self.identity, "the decision panicked".into())
+        guarded(|scratch| Task::of(edge::handle(site, &incoming, scratch))).unwrap_or_else(|| {
+            self.fail(FailureClass::Internal, &deployment.policy.settings.failure, "the decision panicked")
         })
+    }
+
+    fn fail(&self, class: FailureClass, policy: &FailurePolicy, why: &str) -> Task {
+        Task::of(edge::handle_failure(class, policy, &self.identity, why, &mut Scratch::default()))
     }
 
     async fn carry_out(
         &self,
-        outcome: Outcome,
+        act: Act,
         parts: Parts,
         body: AnyBody,
         visitor: &Visitor,
         peer: IpAddr,
     ) -> Response<AnyBody> {
-        let (request_headers, response_headers) = match outcome {
-            Outcome::Forward { request_headers, response_headers } => (request_headers, response_headers),
-            answer @ Outcome::Answer { .. } => return into_response(answer),
+        let (request_headers, response_headers) = match act {
+            Act::Forward { request_headers, response_headers } => (request_headers, response_headers),
+            Act::Answer(response) => return response,
         };
         let trusts_hops = self.settings.trusted_hops > 0;
         let passing = Passing { parts, body, visitor, peer, trusts_hops, extra_headers: request_headers };
@@ -219,7 +222,7 @@ impl Service {
         self.keeper.settings().is_some_and(|settings| settings.delivery.push)
     }
 
-    async fn take_push(self: &Arc<Self>, body: IncomingBody) -> Result<Reply, Refused> {
+    async fn take_push(self: &Arc<Self>, body: IncomingBody) -> Result<Task, Refused> {
         let body = Limited::new(body, push::MAX_BODY).collect();
         let body = match timeout(seconds(self.settings.idle_timeout), body).await {
             Err(_) => return Err(Unread::Slow.into()),
@@ -231,7 +234,8 @@ impl Service {
             let settings = service.keeper.settings()?;
             let secrets = service.keeper.secrets(&settings).ok()?;
             let compiles = |text: &str| service.keeper.publish(text, "push");
-            Some(push::accept(&body, &secrets, &service.identity, compiles).reply)
+            let arena = Bump::new();
+            Some(Task::of(push::accept(&body, &secrets, &service.identity, &arena, compiles).reply))
         });
         let failed = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "push-failed", "no secret to check it with");
         taken.await.ok().flatten().ok_or_else(failed)
@@ -243,11 +247,52 @@ thread_local! {
 }
 
 /// Decides with this thread's memory. A panic costs the memory and one decision, not the thread.
-fn guarded(decide: impl FnOnce(&mut Scratch) -> Reply) -> Option<Reply> {
+fn guarded(decide: impl FnOnce(&mut Scratch) -> Task) -> Option<Task> {
     let mut scratch = SCRATCH.take();
-    let reply = catch_unwind(AssertUnwindSafe(|| decide(&mut scratch))).ok()?;
+    let task = catch_unwind(AssertUnwindSafe(|| decide(&mut scratch))).ok()?;
     SCRATCH.set(scratch);
-    Some(reply)
+    Some(task)
+}
+
+/// A reply that outlives the memory it was made in.
+struct Task {
+    act: Act,
+    verdict: Option<Verdict>,
+    failed: Option<String>,
+    label: &'static str,
+}
+
+enum Act {
+    Forward { request_headers: OwnedHeaders, response_headers: OwnedHeaders },
+    Answer(Response<AnyBody>),
+}
+
+type OwnedHeaders = Vec<(HeaderName, HeaderValue)>;
+
+impl Task {
+    fn of(reply: Reply<'_>) -> Task {
+        let act = match reply.outcome {
+            Outcome::Forward { request_headers, response_headers } => {
+                Act::Forward { request_headers: owned(request_headers), response_headers: owned(response_headers) }
+            }
+            Outcome::Answer { status, headers, body } => Act::Answer(answer(status, headers, body)),
+        };
+        Task { act, verdict: reply.verdict, failed: reply.failed.map(str::to_owned), label: reply.label }
+    }
+}
+
+fn answer(status: u16, headers: &[Header<'_>], body: &str) -> Response<AnyBody> {
+    let mut response = Response::new(if body.is_empty() { body::empty() } else { body::full(body.to_owned()) });
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    add_headers(&mut response, owned(headers));
+    response
+}
+
+/// What HTTP cannot carry is left out.
+fn owned(headers: &[Header<'_>]) -> OwnedHeaders {
+    let owned =
+        |(name, value): &Header<'_>| Some((HeaderName::try_from(*name).ok()?, HeaderValue::from_str(value).ok()?));
+    headers.iter().filter_map(owned).collect()
 }
 
 /// What the proxy knows of a connection.
@@ -286,10 +331,10 @@ impl Event {
         }
     }
 
-    fn decided(&mut self, reply: &Reply, state: Option<&State>) {
-        self.decision = reply.label;
-        self.failed = reply.failed.clone();
-        if let (Some(State::InForce(deployment)), Some(verdict)) = (state, reply.verdict) {
+    fn decided(&mut self, task: &Task, state: Option<&State>) {
+        self.decision = task.label;
+        self.failed = task.failed.clone();
+        if let (Some(State::InForce(deployment)), Some(verdict)) = (state, task.verdict) {
             let policy = &deployment.policy;
             self.room = policy.matched(verdict).and_then(|integration| integration.event_id.clone());
             if let Verdict::Bypassed { rule, .. } = verdict {
@@ -318,21 +363,9 @@ fn plain(status: StatusCode, text: impl Into<String>) -> Response<AnyBody> {
     response
 }
 
-fn into_response(outcome: Outcome) -> Response<AnyBody> {
-    let (status, headers, body) = match outcome {
-        Outcome::Answer { status, headers, body } => (status, headers, body),
-        Outcome::Forward { response_headers, .. } => (204, response_headers, String::new()),
-    };
-    let mut response = Response::new(if body.is_empty() { body::empty() } else { body::full(body) });
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    add_headers(&mut response, headers);
-    response
-}
-
 /// Ours take the place of the origin's; cookies stand beside them.
-fn add_headers(response: &mut Response<AnyBody>, headers: Vec<(&'static str, String)>) {
+fn add_headers(response: &mut Response<AnyBody>, headers: OwnedHeaders) {
     for (name, value) in headers {
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
         if name == SET_COOKIE {
             response.headers_mut().append(name, value);
         } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Request, Response, StatusCode, Uri, Version};
@@ -82,7 +82,7 @@ pub(super) struct Passing<'v> {
     pub peer: IpAddr,
     pub trusts_hops: bool,
     /// For the origin alone.
-    pub extra_headers: Vec<(&'static str, String)>,
+    pub extra_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Upstream {
@@ -112,9 +112,7 @@ impl Upstream {
         let visitors_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<hyper::upgrade::OnUpgrade>());
         headers::for_origin(&mut parts.headers, visitor, peer, trusts_hops);
         for (name, value) in extra_headers {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                parts.headers.insert(name, value);
-            }
+            parts.headers.insert(name, value);
         }
         if let Some(protocol) = upgrade {
             headers::set_upgrade(&mut parts.headers, protocol);

@@ -1,5 +1,6 @@
 //! Answers of this project that deviate from those of the engine, worked out from the record.
 
+use bumpalo::Bump;
 use serde_json::{Value, json};
 use velvetrope::policy::Published;
 use velvetrope::session::Secret;
@@ -17,9 +18,9 @@ pub fn session_is_recognised(expected: &mut Value, case: &Value) {
     let secret = Secret::new(text(case, "secret"));
     let integration = &case["integration"]["Integrations"][0];
     let name = format!("{}{}", cookie::NAME_PREFIX, text(integration, "EventId"));
-    let headers = headers(case);
-    let Ok(Some(value)) = cookie::find(&headers, &name) else { return };
-    let session = Session::parse(&value);
+    let (headers, arena) = (headers(case), Bump::new());
+    let Ok(Some(value)) = cookie::find(&headers, &name, &arena) else { return };
+    let session = Session::parse(value);
     let lower = (session.event_id.to_lowercase(), session.redirect_type.to_lowercase());
     let signed = [&lower.0, session.queue_id, session.fixed_validity, &lower.1, session.issue_time, session.hashed_ip];
     if expected["do_redirect"] != json!(true) || !secret.sign(&signed).is(session.hash) {
@@ -42,7 +43,7 @@ pub fn session_is_recognised(expected: &mut Value, case: &Value) {
             };
             json!([{
                 "name": name,
-                "value": extended.sign(&secret, now),
+                "value": extended.sign(&secret, now, &arena),
                 "domain": integration["CookieDomain"],
                 "expires_at": now + 86_400,
                 "expires_in": 86_400,

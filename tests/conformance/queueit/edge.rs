@@ -1,5 +1,6 @@
 //! Whole HTTP exchanges of the public Cloudflare connector, against the host-independent wrapper.
 
+use bumpalo::Bump;
 use serde_json::{Value, json};
 use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply};
 use velvetrope::policy::{ConfigError, Policy, Published, Settings};
@@ -19,24 +20,25 @@ pub fn answer(case: &Value) -> Value {
     let secrets = Secrets::new(text(case, "secret"), None);
     let request = &case["request"];
     if edge::push::is_push(text(request, "url")) {
+        let arena = Bump::new();
         let compiles = |text: &str| Published::parse(text, false).map(|_| ()).map_err(|error| error.to_string());
-        let push = edge::push::accept(text(request, "body").as_bytes(), &secrets, &identity, compiles);
+        let push = edge::push::accept(text(request, "body").as_bytes(), &secrets, &identity, &arena, compiles);
         let mut answer = describe(push.reply);
         if let Some(stored) = push.accepted {
             answer["stored"] = json!([{ "key": "info", "value": stored }]);
         }
         return answer;
     }
-    describe(match policy(case) {
-        Ok(policy) => {
-            let site = edge::Site { policy: &policy, secrets: &secrets, identity: &identity };
-            handle(case, site)
+    match policy(case) {
+        Ok(policy) => handle(case, edge::Site { policy: &policy, secrets: &secrets, identity: &identity }),
+        Err(class) => {
+            let scratch = &mut Scratch::default();
+            describe(edge::handle_failure(class, &Default::default(), &identity, "no configuration", scratch))
         }
-        Err(class) => edge::handle_failure(class, &Default::default(), &identity, "no configuration".into()),
-    })
+    }
 }
 
-fn handle(case: &Value, site: edge::Site<'_>) -> Reply {
+fn handle(case: &Value, site: edge::Site<'_>) -> Value {
     let request = &case["request"];
     let body = match case["read_request_body"] == json!(true) {
         true => String::from_utf16_lossy(&text(request, "body").encode_utf16().take(2048).collect::<Vec<_>>()),
@@ -52,7 +54,7 @@ fn handle(case: &Value, site: edge::Site<'_>) -> Reply {
         now_ms: integer(case, "now_ms"),
         facts: &NoFacts,
     };
-    edge::handle(site, &incoming, &mut Scratch::default())
+    describe(edge::handle(site, &incoming, &mut Scratch::default()))
 }
 
 fn policy(case: &Value) -> Result<Policy, FailureClass> {
@@ -64,12 +66,12 @@ fn policy(case: &Value) -> Result<Policy, FailureClass> {
     Ok(Policy::of_integrations(Settings::new(text(case, "customer_id")), published))
 }
 
-fn describe(reply: Reply) -> Value {
+fn describe(reply: Reply<'_>) -> Value {
     let (forwarded, status, headers, body) = match reply.outcome {
-        Outcome::Forward { response_headers, .. } => (true, 200, response_headers, "origin".to_owned()),
+        Outcome::Forward { response_headers, .. } => (true, 200, response_headers, "origin"),
         Outcome::Answer { status, headers, body } => (false, status, headers, body),
     };
-    let mut headers = headers;
+    let mut headers = headers.to_vec();
     headers.sort_by_key(|(name, _)| *name);
     json!({ "forwarded_to_origin": forwarded, "status": status, "headers": headers, "body": body })
 }

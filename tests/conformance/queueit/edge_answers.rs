@@ -1,6 +1,7 @@
 //! Answers of this project that deviate from those of the public Cloudflare connector: because it is built on an older
 //! engine (3.7.10), or because a defect is mended. Worked out from the record.
 
+use bumpalo::Bump;
 use serde_json::{Value, json};
 use velvetrope::session::Secret;
 use velvetrope::session::cookie::{self, NewSession, Session, SetCookie};
@@ -81,8 +82,10 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
     let integration = integration(case);
     let room = text(&integration, "EventId");
     let (headers, now) = (headers(case), integer(case, "now"));
-    let Ok(Some(value)) = cookie::find(&headers, &format!("{}{room}", cookie::NAME_PREFIX)) else { return };
-    let session = Session::parse(&value);
+    let arena = Bump::new();
+    let name = cookie::name_of(room, &arena);
+    let Ok(Some(value)) = cookie::find(&headers, name, &arena) else { return };
+    let session = Session::parse(value);
     if integration["ExtendCookieValidity"] != json!(true) || !session.is_extendable() {
         return;
     }
@@ -94,8 +97,8 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
         hashed_ip: session.hashed_ip,
     };
     let extended = SetCookie {
-        name: format!("{}{room}", cookie::NAME_PREFIX).into(),
-        value: extended.sign(&Secret::new(text(case, "secret")), now).into(),
+        name,
+        value: extended.sign(&Secret::new(text(case, "secret")), now, &arena),
         domain: integration["CookieDomain"].as_str(),
         expires: now + 86_400,
         http_only: integration["IsCookieHttpOnly"] == json!(true),
@@ -103,7 +106,7 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
     };
     let headers = expected["headers"].as_array_mut().expect("headers");
     let debug = headers.iter().position(|header| header[0] == json!("set-cookie")).expect("the debug cookie");
-    headers.insert(debug, json!(["set-cookie", extended.to_string()]));
+    headers.insert(debug, json!(["set-cookie", extended.header(&arena)]));
 }
 
 /// A pushed configuration is UTF-8, not Latin-1.

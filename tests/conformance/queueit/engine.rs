@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use bumpalo::Bump;
 use serde_json::{Map, Value, json};
 use velvetrope::connector::{
-    CancelConfig, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception, Extension,
-    Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
+    CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
+    Extension, Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
 };
 use velvetrope::policy::{ConfigError, Number, Published};
 use velvetrope::program::{Entry, Program, Site, Verdict};
@@ -14,6 +14,7 @@ use velvetrope::request::{NoFacts, RequestParts, RequestView};
 use velvetrope::session::Secrets;
 use velvetrope::session::cookie::SetCookie;
 use velvetrope::session::encoding::Enc;
+use velvetrope::session::token::Token;
 
 use super::{headers, integer, list, text};
 
@@ -29,9 +30,9 @@ pub fn answer(case: &Value) -> Value {
         sdk: "javascript-5.0.1",
         url: text(&case["request"], "url"),
         pure_url: pure_url(case),
-        token: text(case, "token"),
+        token: Token::parse(text(case, "token")),
         headers: &headers,
-        client_ip: text(&case["request"], "ip"),
+        client_ip: ClientIp::Text(text(&case["request"], "ip")),
         now_ms: integer(case, "now_ms"),
         waiting_room_origin: None,
         services: mocks.services(),
@@ -153,7 +154,7 @@ fn extension(case: &Value, visit: &Visit<'_>) -> Answer {
     };
     match extend(visit, &extension) {
         Ok(cookie) => object(json!({ "set_cookies": described(cookie.as_slice(), visit) })),
-        Err(exception) => failed(&Failure { exception, cookies: Vec::new() }, visit),
+        Err(exception) => failed(&Failure { exception, cookies: &[] }, visit),
     }
 }
 
@@ -175,7 +176,7 @@ fn decided(decision: &Decision<'_>, visit: &Visit<'_>) -> Answer {
         "is_ajax": decision.ajax,
         "do_redirect": decision.redirect.is_some(),
         "redirect_url": decision.redirect,
-        "set_cookies": described(&decision.cookies, visit),
+        "set_cookies": described(decision.cookies, visit),
     }));
     if let (Some(url), Some(true)) = (decision.redirect, decision.ajax) {
         let header = json!({ "name": "x-queueit-redirect", "value": Enc(url).to_string() });
@@ -196,7 +197,7 @@ fn failed(failure: &Failure<'_>, visit: &Visit<'_>) -> Answer {
     };
     object(json!({
         "error": { "kind": kind, "message": message },
-        "set_cookies": described(&failure.cookies, visit),
+        "set_cookies": described(failure.cookies, visit),
     }))
 }
 
