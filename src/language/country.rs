@@ -11,11 +11,12 @@ SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV
 VN VU WF WS YE YT ZA ZM ZW";
 
 /// What geography services say besides: Tor, unknown, and Kosovo's user-assigned code.
-const BESIDES: [&str; 3] = ["T1", "XX", "XK"];
+const BESIDES: [&[u8; 2]; 3] = [b"T1", b"XX", b"XK"];
 
 /// Whether a country field can have this value.
 pub fn is_country(code: &[u8]) -> bool {
-    std::str::from_utf8(code).is_ok_and(|code| ASSIGNED.split(' ').chain(BESIDES).any(|known| known == code))
+    let assigned = ASSIGNED.as_bytes().chunks(3).filter_map(<[u8]>::first_chunk::<2>);
+    <[u8; 2]>::try_from(code).is_ok_and(|code| assigned.chain(BESIDES).any(|known| *known == code))
 }
 
 /// The code that was probably meant.
