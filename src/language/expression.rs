@@ -115,7 +115,7 @@ pub enum Argument {
     /// A field or call.
     Operand(Operand),
     /// A condition; its value is Bool or Array<Bool>.
-    Condition(Condition),
+    Condition(Box<Condition>),
     /// The regular expression of `regex_replace`.
     Pattern(Pattern),
 }
@@ -169,7 +169,7 @@ pub enum Right {
     /// A literal of the left side's type.
     Literal(Literal),
     /// A field or call; never `each`.
-    Operand(Operand),
+    Operand(Box<Operand>),
 }
 
 /// The six relations. On addresses the ordered ones hold within one family only; `ne` is true across families.

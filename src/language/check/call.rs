@@ -329,7 +329,7 @@ impl Checker<'_> {
 
 fn condition(checked: Checked, span: Span) -> Given {
     let value_type = if checked.many { Type::Bool.array() } else { Type::Bool };
-    Given { argument: Argument::Condition(checked.condition), value_type, each: false, span }
+    Given { argument: Argument::Condition(Box::new(checked.condition)), value_type, each: false, span }
 }
 
 fn number(given: &[Given], position: usize) -> Option<i64> {

@@ -54,7 +54,7 @@ impl Checker<'_> {
         let operator = self.word(&operator);
         let of = self.accepts(left, &operator, &value, &[Type::Bytes, Type::Int, Type::Ip])?;
         let right = match value.as_rule() {
-            Rule::operand => self.right_operand(left, value, &of).map(Right::Operand),
+            Rule::operand => self.right_operand(left, value, &of).map(|right| Right::Operand(Box::new(right))),
             Rule::list | Rule::set => self.not_by_order(left, relation, &value),
             Rule::bare if of == Type::Ip && is_network(value.as_str()) => self.one_network(left, relation, &value),
             _ => self.literal(value, &[of]).map(Right::Literal),
