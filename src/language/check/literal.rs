@@ -17,7 +17,7 @@ impl Checker<'_> {
             Rule::quoted | Rule::raw if wanted.contains(&Type::Bytes) => self.bytes(node).map(Literal::Bytes),
             Rule::quoted | Rule::raw => {
                 let content = contents(&node);
-                let fits = wanted.iter().any(|of| bare(content, of).is_some());
+                let fits = wanted.iter().any(|of| bare(content.trim_matches([' ', '\r', '\n']), of).is_some());
                 let help = fits.then(|| format!("write `{content}` without quotes"));
                 let message = format!("this is text, and {} is expected", describe(wanted));
                 self.error(Code::Literal, self.span(&node), message, help);
