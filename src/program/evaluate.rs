@@ -44,7 +44,15 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     }
 
     /// The truth of a condition without `each`.
+    #[inline]
     pub fn truth(&self, node: &'a Node) -> bool {
+        match node {
+            Node::Test(id) => self.predicate(*id),
+            _ => self.compound(node),
+        }
+    }
+
+    fn compound(&self, node: &'a Node) -> bool {
         match node {
             Node::Constant(value) => *value,
             Node::Test(id) => self.predicate(*id),
@@ -98,11 +106,11 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     #[inline]
     fn find_out(&self, id: PredicateId) -> bool {
         match self.code.predicate(id) {
-            Predicate::Truth { source, .. } => self.value(*source) == Some(Value::Bool(true)),
             Predicate::Compare { source, test, .. } => match self.value(*source) {
                 Some(value) => self.passes(value, test),
                 None => false,
             },
+            Predicate::Truth { source, .. } => matches!(self.value(*source), Some(Value::Bool(true))),
             Predicate::Quantified(quantifier, node) => self.quantified(*quantifier, node),
         }
     }
@@ -137,6 +145,14 @@ impl<'a, S: Subject> Evaluation<'a, S> {
             (Test::Suffix(text), Value::Bytes(bytes)) => bytes.ends_with(text),
             (Test::Contains(text), Value::Bytes(bytes)) => text.is_in(bytes),
             (Test::In(set), value) => self.is_in(value, *set),
+            _ => self.passes_otherwise(value, test),
+        }
+    }
+
+    /// The tests that cost more than a call.
+    #[inline(never)]
+    fn passes_otherwise(&self, value: Value<'a>, test: &'a Test) -> bool {
+        match (test, value) {
             (Test::Order(relation, literal), value) => relate(*relation, value, of_literal(literal)),
             (Test::OrderWith(relation, right), value) => {
                 self.value(*right).is_some_and(|right| relate(*relation, value, right))
@@ -174,6 +190,15 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     fn compute(&self, id: SourceId) -> Option<Value<'a>> {
         match self.code.source(id) {
             Source::Field(field) => self.subject.field(*field, self.arena),
+            _ => self.derive(id),
+        }
+    }
+
+    /// The value of a source that is no whole field.
+    #[inline(never)]
+    fn derive(&self, id: SourceId) -> Option<Value<'a>> {
+        match self.code.source(id) {
+            Source::Field(field) => self.subject.field(*field, self.arena),
             Source::Entry(field, key) => self.subject.entry(*field, key, self.arena),
             Source::Key(of, key) => self.value(*of).and_then(|map| map.get(key)),
             Source::At(of, index) => self.value(*of).and_then(|array| array.at(*index as usize)),
@@ -193,6 +218,9 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     }
 
     fn call(&self, call: &'a Call, prepared: &'a Prepared) -> Option<Value<'a>> {
+        if let ([argument], false) = (&*call.arguments, call.mapped) {
+            return function::call(call.function, &[self.argument(argument)], prepared, self.arena);
+        }
         let arguments = call.arguments.iter().map(|argument| self.argument(argument));
         let arguments = self.arena.alloc_slice_fill_iter(arguments);
         if !call.mapped {

@@ -50,7 +50,7 @@ impl Substring {
 }
 
 /// A guess at how common a byte is in URLs and headers; what is in no list is the rarest.
-fn commonness(byte: u8) -> usize {
+pub fn commonness(byte: u8) -> usize {
     const COMMON: &[u8] = b"jqzxkvwybgupfmdc,lhrsnitoae0123456789;:?&=%_-. /";
     let lower = byte.to_ascii_lowercase();
     let rank = memchr::memchr(lower, COMMON).map_or(0, |rank| 2 * rank + 2);

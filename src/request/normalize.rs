@@ -22,34 +22,48 @@ pub fn normal_path<'a>(path: &'a str, arena: &'a Bump) -> &'a [u8] {
     remove_dot_segments(&unescaped, arena)
 }
 
-/// Whether nothing in a path even looks as if it had to be normalised; in one pass without branches, since this is the
-/// answer for nearly every request.
-fn is_plain(path: &[u8]) -> bool {
-    const ODD: u8 = 1;
-    const SLASH: u8 = 2;
-    const ODD_AFTER_SLASH: u8 = 4;
-    const KINDS: [u8; 256] = {
+/// The bytes for which a `const fn` says so.
+macro_rules! odd_bytes {
+    ($is_odd:expr) => {{
         let mut kinds = [0; 256];
         let mut byte = 0;
         while byte < 256 {
             kinds[byte] = match byte as u8 {
-                b'/' => SLASH | ODD_AFTER_SLASH,
-                b'.' => ODD_AFTER_SLASH,
-                b'%' | b'\\' => ODD,
-                other if is_escaped_by_browsers(other) => ODD,
+                b'/' => Odd::SLASH | Odd::ODD_AFTER_SLASH,
+                b'.' => Odd::ODD_AFTER_SLASH,
+                other if $is_odd(other) => Odd::ODD,
                 _ => 0,
             };
             byte += 1;
         }
-        kinds
-    };
-    let (mut odd, mut previous) = (0, 0);
-    for &byte in path {
-        let kind = KINDS[usize::from(byte)];
-        odd |= kind & ODD | (previous & SLASH) << 1 & kind;
-        previous = kind;
+        Odd(kinds)
+    }};
+}
+
+/// Whether nothing in a path even looks as if it had to be normalised, which is so for nearly every request.
+fn is_plain(path: &[u8]) -> bool {
+    const ODD: Odd = odd_bytes!(may_be_normalized);
+    path.first() == Some(&b'/') && ODD.is_absent_from(path)
+}
+
+/// What makes a second look necessary: certain bytes, and a `/` or a `.` after a `/`.
+struct Odd([u8; 256]);
+
+impl Odd {
+    const ODD: u8 = 1;
+    const SLASH: u8 = 2;
+    const ODD_AFTER_SLASH: u8 = 4;
+
+    /// In one pass without branches.
+    fn is_absent_from(&self, text: &[u8]) -> bool {
+        let (mut odd, mut previous) = (0, 0);
+        for &byte in text {
+            let kind = self.0[usize::from(byte)];
+            odd |= kind & Self::ODD | (previous & Self::SLASH) << 1 & kind;
+            previous = kind;
+        }
+        odd == 0
     }
-    odd == 0 && path.first() == Some(&b'/')
 }
 
 fn is_normal(path: &[u8]) -> bool {
@@ -89,8 +103,12 @@ fn escape_at(text: &[u8], at: usize) -> Option<Escape> {
     })
 }
 
-fn is_unreserved(byte: u8) -> bool {
+const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn may_be_normalized(byte: u8) -> bool {
+    byte == b'%' || byte == b'\\' || is_escaped_by_browsers(byte)
 }
 
 const fn is_escaped_by_browsers(byte: u8) -> bool {
@@ -150,11 +168,11 @@ fn remove_dot_segments<'a>(path: &[u8], arena: &'a Bump) -> &'a [u8] {
 /// Queue-it's URL normalisation (protocol, section 7). Never fails: a URL with a character outside the Basic
 /// Multilingual Plane comes back untouched, as it does from the official engine.
 pub fn queueit_normalize(url: &str) -> Cow<'_, str> {
-    if url.chars().any(|character| character > '\u{ffff}') {
+    if is_queueit_normal(url) || url.chars().any(|character| character > '\u{ffff}') {
         return Cow::Borrowed(url);
     }
     let url = trim(url);
-    if url.is_empty() || is_queueit_normal(url) {
+    if url.is_empty() {
         return Cow::Borrowed(url);
     }
     let url = collapse_slashes(url);
@@ -176,16 +194,22 @@ pub(crate) fn is_js_space(c: char) -> bool {
 /// A quick test that most URLs pass: an absolute http(s) URL with a path, and nothing in it that any step touches.
 fn is_queueit_normal(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else { return false };
-    let touched = |byte: u8| byte == b'%' || byte == b'\\' || !is_uri_byte(byte);
-    let first_special = rest.find(['/', '?', '#']);
-    !rest.bytes().any(touched)
-        && first_special.is_some_and(|at| at > 0 && rest.as_bytes()[at] == b'/')
-        && !rest.contains("//")
-        && !rest.contains("/.")
+    let rest = rest.as_bytes();
+    let first_special = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    first_special.is_some_and(|at| at > 0 && rest[at] == b'/') && TOUCHED.is_absent_from(rest)
 }
 
-fn is_uri_byte(byte: u8) -> bool {
-    is_unreserved(byte) || b":/?#%[]@!$&'()*+,;=".contains(&byte)
+/// What some step touches.
+const TOUCHED: Odd = odd_bytes!(is_touched);
+
+const fn is_touched(byte: u8) -> bool {
+    byte == b'%' || !is_uri_byte(byte)
+}
+
+const fn is_uri_byte(byte: u8) -> bool {
+    is_unreserved(byte)
+        || matches!(byte, b':' | b'/' | b'?' | b'#' | b'%' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\'')
+        || matches!(byte, b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// `\` to `/`, then each run of `/` to one, where a `/` directly after a `:` is not part of the run.

@@ -20,9 +20,15 @@ pub struct UrlParts<'u> {
 impl<'u> UrlParts<'u> {
     /// Splits `whole`.
     pub fn split(whole: &'u str) -> Self {
-        let (before, fragment) = cut(whole, b'#');
-        let (before, query) = cut(before, b'?');
-        let (scheme, rest) = match memchr::memchr2(b':', b'/', before.as_bytes()) {
+        let (before, query, fragment) = match memchr::memchr2(b'?', b'#', whole.as_bytes()) {
+            None => (whole, None, None),
+            Some(at) if whole.as_bytes()[at] == b'#' => (&whole[..at], None, Some(&whole[at + 1..])),
+            Some(at) => {
+                let (query, fragment) = cut(&whole[at + 1..], b'#');
+                (&whole[..at], Some(query), fragment)
+            }
+        };
+        let (scheme, rest) = match before.bytes().position(|byte| byte == b':' || byte == b'/') {
             Some(at) if at > 0 && before.as_bytes()[at] == b':' => (&before[..at], &before[at + 1..]),
             _ => ("", before),
         };

@@ -82,7 +82,7 @@ pub struct RequestView<'r> {
     arena: &'r Bump,
     url: OnceCell<UrlParts<'r>>,
     pure_url: OnceCell<UrlParts<'r>>,
-    normalized_url: OnceCell<&'r str>,
+    normalized_url: OnceCell<UrlParts<'r>>,
     path: OnceCell<&'r [u8]>,
     host: OnceCell<&'r [u8]>,
     user_agent: OnceCell<&'r [u8]>,
@@ -131,10 +131,12 @@ impl<'r> RequestView<'r> {
         self.pure_url.get_or_init(|| UrlParts::split(self.parts.pure_url))
     }
 
-    fn normalized_url(&self) -> &'r str {
+    /// The URL without the token as Queue-it normalises it, taken apart.
+    fn normalized_url(&self) -> &UrlParts<'r> {
         self.normalized_url.get_or_init(|| match queueit_normalize(self.parts.pure_url) {
-            Cow::Borrowed(url) => url,
-            Cow::Owned(url) => self.arena.alloc_str(&url),
+            Cow::Borrowed(url) if url.len() == self.parts.pure_url.len() => *self.pure_url(),
+            Cow::Borrowed(url) => UrlParts::split(url),
+            Cow::Owned(url) => UrlParts::split(self.arena.alloc_str(&url)),
         })
     }
 
@@ -144,6 +146,7 @@ impl<'r> RequestView<'r> {
         if path.is_empty() { "/" } else { path }
     }
 
+    #[inline]
     fn path(&self) -> &'r [u8] {
         self.path.get_or_init(|| normal_path(self.raw_path(), self.arena))
     }
@@ -165,10 +168,12 @@ impl<'r> RequestView<'r> {
         text.into_bump_slice()
     }
 
+    #[inline]
     fn host(&self) -> &'r [u8] {
         self.host.get_or_init(|| self.header("host").unwrap_or_else(|| self.url().host_and_port().as_bytes()))
     }
 
+    #[inline]
     fn user_agent(&self) -> &'r [u8] {
         self.user_agent.get_or_init(|| self.header("user-agent").unwrap_or(b""))
     }
@@ -256,9 +261,9 @@ impl<'r> RequestView<'r> {
             TriggerPageUrl => text(parts.pure_url),
             TriggerHostName => text(self.pure_url().authority.unwrap_or("")),
             TriggerPagePath => text(self.pure_url().path),
-            TriggerNormalizedPageUrl => text(self.normalized_url()),
-            TriggerNormalizedHostName => text(UrlParts::split(self.normalized_url()).authority.unwrap_or("")),
-            TriggerNormalizedPagePath => text(UrlParts::split(self.normalized_url()).path),
+            TriggerNormalizedPageUrl => text(self.normalized_url().whole),
+            TriggerNormalizedHostName => text(self.normalized_url().authority.unwrap_or("")),
+            TriggerNormalizedPagePath => text(self.normalized_url().path),
             TriggerCookies => one_by_name(
                 cookies::queueit_cookies(self.cookie_header()),
                 |values| values.last().map_or(b"", |raw| self.trigger_cookie(raw)),
@@ -276,8 +281,20 @@ impl<'r> RequestView<'r> {
 }
 
 impl Subject for RequestView<'_> {
+    #[inline]
     fn field<'a>(&'a self, field: FieldId, _: &'a Bump) -> Option<Value<'a>> {
-        self.standard(field.standard()?)
+        const HOST: FieldId = FieldId(Field::HttpHost as u16);
+        const PATH: FieldId = FieldId(Field::HttpRequestUriPath as u16);
+        const USER_AGENT: FieldId = FieldId(Field::HttpUserAgent as u16);
+        const IP: FieldId = FieldId(Field::IpSrc as u16);
+        // Nearly every rule asks for one of these; the others are worth a call.
+        match field {
+            HOST => Some(Value::Bytes(self.host())),
+            PATH => Some(Value::Bytes(self.path())),
+            USER_AGENT => Some(Value::Bytes(self.user_agent())),
+            IP => self.parts.client_ip.map(Value::Ip),
+            _ => self.standard(field.standard()?),
+        }
     }
 
     fn entry<'a>(&'a self, field: FieldId, key: &[u8], _: &'a Bump) -> Option<Value<'a>> {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::affixes::Affixes;
+use super::grams::Parts;
 use super::layers::Layers;
-use super::probe::{Parts, Probe, Table, Texts};
+use super::probe::{Probe, Table, Texts};
 use super::{Filed, Index, Map, Members, file};
 use crate::language::Function;
 use crate::language::expression::{Literal, Relation};
@@ -196,25 +196,9 @@ impl Builder<'_> {
             equal: texts.equal.into_iter().collect(),
             prefixes: Affixes::starts(texts.prefixes),
             suffixes: Affixes::ends(texts.suffixes),
-            parts: self.parts(texts.parts, false),
-            folded_parts: self.parts(texts.folded_parts, true),
+            parts: (!texts.parts.is_empty()).then(|| Parts::new(texts.parts)),
+            folded_parts: (!texts.folded_parts.is_empty()).then(|| Parts::new(texts.folded_parts)),
         }))
-    }
-
-    fn parts(&mut self, parts: Vec<(Box<[u8]>, Members)>, is_folded: bool) -> Option<Parts> {
-        if parts.is_empty() {
-            return None;
-        }
-        let (texts, members): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let mut builder = AhoCorasick::builder();
-        builder.match_kind(MatchKind::Standard).ascii_case_insensitive(is_folded);
-        match builder.build(&texts) {
-            Ok(automaton) => Some(Parts { automaton, members: members.into() }),
-            Err(_) => {
-                self.leave_out(members);
-                None
-            }
-        }
     }
 
     fn keep(&mut self, mut positions: Vec<u32>) -> Members {

@@ -7,6 +7,7 @@
 mod access;
 mod affixes;
 mod build;
+mod grams;
 mod layers;
 mod probe;
 #[cfg(test)]

@@ -2,16 +2,15 @@
 
 use std::net::IpAddr;
 
-use aho_corasick::AhoCorasick;
 use rustc_hash::FxHashMap;
 
 use super::Members;
 use super::affixes::Affixes;
+use super::grams::Parts;
 use super::layers::Layers;
-use crate::program::bits::Bits;
 use crate::program::code::SourceId;
 use crate::program::evaluate::{Evaluation, elements};
-use crate::request::{Subject, Value};
+use crate::request::{Subject, Value, lower};
 
 /// Looks a source's value up, or each of its elements.
 #[derive(Debug)]
@@ -36,16 +35,8 @@ pub struct Texts {
     pub prefixes: Affixes,
     pub suffixes: Affixes,
     pub parts: Option<Parts>,
-    /// In either case.
+    /// Found in text in lower case.
     pub folded_parts: Option<Parts>,
-}
-
-/// What is filed by pieces of text.
-#[derive(Debug)]
-pub struct Parts {
-    pub automaton: AhoCorasick,
-    /// By pattern.
-    pub members: Box<[Members]>,
 }
 
 impl Probe {
@@ -72,7 +63,7 @@ impl Table {
 }
 
 impl Texts {
-    fn look<'a, S>(&'a self, text: &[u8], evaluation: &Evaluation<'a, S>, found: &mut impl FnMut(Members)) {
+    fn look<'a, S>(&'a self, text: &'a [u8], evaluation: &Evaluation<'a, S>, found: &mut impl FnMut(Members)) {
         if !self.equal.is_empty()
             && let Some(&members) = self.equal.get(text)
         {
@@ -80,22 +71,11 @@ impl Texts {
         }
         self.prefixes.starts_of(text, found);
         self.suffixes.ends_of(text, found);
-        for parts in self.parts.iter().chain(&self.folded_parts) {
-            parts.look(text, evaluation, found);
+        if let Some(parts) = &self.parts {
+            parts.look(text, evaluation.arena, found);
         }
-    }
-}
-
-impl Parts {
-    fn look<'a, S>(&'a self, text: &[u8], evaluation: &Evaluation<'a, S>, found: &mut impl FnMut(Members)) {
-        // The automaton was built to find overlapping matches.
-        let Ok(matches) = self.automaton.try_find_overlapping_iter(text) else { return };
-        let mut known: Option<Bits<'_>> = None;
-        for pattern in matches.map(|found| found.pattern().as_usize()) {
-            let known = known.get_or_insert_with(|| Bits::new(self.members.len(), evaluation.arena));
-            if known.insert(pattern) {
-                found(self.members[pattern]);
-            }
+        if let Some(parts) = &self.folded_parts {
+            parts.look(lower(text, evaluation.arena), evaluation.arena, found);
         }
     }
 }

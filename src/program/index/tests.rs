@@ -1,7 +1,10 @@
 //! The tables, each against a walk through everything that is filed in it.
 
+use bumpalo::Bump;
+
 use super::Members;
 use super::affixes::Affixes;
+use super::grams::Parts;
 use super::layers::Layers;
 
 fn members(number: usize) -> Members {
@@ -28,6 +31,18 @@ fn every_affix_of_a_text_is_found() {
         assert_eq!(found, which(&|affix| text.starts_with(affix)), "starts of {text}");
         let found = all_found(|found| ends.ends_of(text.as_bytes(), &mut |one| found(one)));
         assert_eq!(found, which(&|affix| text.ends_with(affix)), "ends of {text}");
+    }
+}
+
+#[test]
+fn every_piece_of_a_text_is_found_once() {
+    let pieces = ["a", "b", "ab", "abc", "abcd", "abcde", "bcde", "agent-1", "agent-10", "aaaaaa", "aaaa", "é", "xyz"];
+    let filed = pieces.iter().enumerate().map(|(number, text)| (text.as_bytes().into(), members(number))).collect();
+    let (parts, arena) = (Parts::new(filed), Bump::new());
+    for text in ["", "a", "abcdef", "xabcdx", "agent-100 agent-1", "aaaaaaaaaaaa", "éé", "xy", "wxyz", "AGENT-1"] {
+        let found = all_found(|found| parts.look(text.as_bytes(), &arena, &mut |one| found(one)));
+        let expected = (0..pieces.len()).filter(|&number| text.contains(pieces[number])).collect::<Vec<_>>();
+        assert_eq!(found, expected, "{text}");
     }
 }
 
