@@ -44,7 +44,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     }
 
     /// The truth of a condition without `each`.
-    #[inline]
+    #[inline(always)]
     pub fn truth(&self, node: &'a Node) -> bool {
         match node {
             Node::Test(id) => self.predicate(*id),
@@ -93,7 +93,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn predicate(&self, id: PredicateId) -> bool {
         let Some(place) = self.memory.place_of_truth(id) else { return self.find_out(id) };
         self.truths.get(place).unwrap_or_else(|| {
@@ -103,7 +103,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_out(&self, id: PredicateId) -> bool {
         match self.code.predicate(id) {
             Predicate::Compare { source, test, .. } => match self.value(*source) {
@@ -137,7 +137,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn passes(&self, value: Value<'a>, test: &'a Test) -> bool {
         match (test, value) {
             (Test::Equal(text), Value::Bytes(bytes)) => *bytes == **text,
@@ -175,7 +175,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     }
 
     /// The value of a source; `None` where it is missing.
-    #[inline]
+    #[inline(always)]
     pub fn value(&self, id: SourceId) -> Option<Value<'a>> {
         let Some(place) = self.memory.place_of_value(id) else { return self.compute(id) };
         if let Slot::Known(value) = self.values[place].get() {
@@ -186,7 +186,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         value
     }
 
-    #[inline]
+    #[inline(always)]
     fn compute(&self, id: SourceId) -> Option<Value<'a>> {
         match self.code.source(id) {
             Source::Field(field) => self.subject.field(*field, self.arena),

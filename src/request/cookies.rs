@@ -96,6 +96,9 @@ fn escaped_byte(text: &[u8]) -> Option<u8> {
 }
 
 fn trim_bytes(text: &[u8]) -> &[u8] {
+    if let [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] = text {
+        return text;
+    }
     match std::str::from_utf8(text) {
         Ok(text) => trim(text).as_bytes(),
         Err(_) => text.trim_ascii(),

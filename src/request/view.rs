@@ -112,7 +112,8 @@ impl<'r> RequestView<'r> {
 
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&'r [u8]> {
-        self.parts.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        let is_it = |known: &str| known.len() == name.len() && (known == name || known.eq_ignore_ascii_case(name));
+        self.parts.headers.iter().find(|(known, _)| is_it(known)).map(|(_, value)| *value)
     }
 
     /// Every header of this name, in any case and in order.
