@@ -11,12 +11,13 @@ use serde_json::Value;
 
 type Entry = fn(&[u8]);
 
-const TARGETS: [(&str, Entry); 5] = [
+const TARGETS: [(&str, Entry); 6] = [
     ("expression", entries::expression),
     ("token", entries::token),
     ("cookie", entries::cookie),
     ("integration", entries::integration),
     ("push", entries::push),
+    ("saved", entries::saved),
 ];
 
 fn root() -> PathBuf {
@@ -48,6 +49,26 @@ fn recorded_texts_may_end_anywhere() {
         texts += cut(entries::push, case.pointer("/request/body").and_then(Value::as_str));
     }
     assert!(texts > 1_000, "only {texts} texts");
+}
+
+/// With a checksum that is right all the same.
+#[test]
+fn saved_policies_may_end_or_differ_anywhere() {
+    const HEADER: usize = 28;
+    let saved = fs::read(root().join("tests/data/saved.vrp")).expect("the record");
+    let payload = &saved[HEADER..];
+    assert_eq!(entries::with_header(payload), saved);
+    for end in (0..payload.len()).step_by(37) {
+        entries::saved(&payload[..end]);
+    }
+    let mut changed = payload.to_vec();
+    for at in (0..payload.len()).step_by(17) {
+        for value in [payload[at] ^ 1, 0xff] {
+            changed[at] = value;
+            entries::saved(&changed);
+        }
+        changed[at] = payload[at];
+    }
 }
 
 #[test]

@@ -2,11 +2,12 @@
 //! that replays `regressions/`.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use bumpalo::Bump;
 use velvetrope::connector::edge::{Identity, push};
 use velvetrope::language::{self, Scheme};
-use velvetrope::policy::Published;
+use velvetrope::policy::{Policy, Published, Settings};
 use velvetrope::program::{Entry, Lists, Program, Site};
 use velvetrope::request::{Field, NoFacts, RequestParts, RequestView, Subject};
 use velvetrope::session::cookie::{Session, Validation};
@@ -114,4 +115,30 @@ pub fn push(bytes: &[u8]) {
     let body = serde_json::json!({ "integrationInfo": info, "hash": hash.as_str() }).to_string();
     let accepted = push::accept(body.as_bytes(), &secrets, &identity, &arena, compiles).accepted;
     assert_eq!(accepted.is_some(), std::str::from_utf8(bytes).is_ok_and(|text| compiles(text).is_ok()));
+}
+
+/// A saved policy is refused, or decides; so is one whose header is in order, whatever it holds.
+pub fn saved(bytes: &[u8]) {
+    for bytes in [bytes.to_vec(), with_header(bytes)] {
+        let Ok(policy) = Policy::load(&bytes) else { continue };
+        let headers = [("Host", &b"shop.example"[..]), ("User-Agent", b"a"), ("Cookie", b"a=b"), ("X-A", b"a")];
+        let arena = Bump::new();
+        let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "", &arena);
+        policy.matched(policy.program.evaluate(&view, &arena));
+        assert_eq!(Policy::load(&policy.save()).expect("what was saved").save(), policy.save());
+    }
+}
+
+/// A header that says that this payload is whole, and the payload.
+pub fn with_header(payload: &[u8]) -> Vec<u8> {
+    /// What tells the format.
+    static START: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let nothing = Published { version: "1".to_owned(), all: Vec::new() };
+        let mut saved = Policy::of_integrations(Settings::new("fuzz"), nothing).save();
+        saved.truncate(16);
+        saved
+    });
+    let length = (payload.len() as u64).to_le_bytes();
+    let checksum = crc32fast::hash(payload).to_le_bytes();
+    [&START[..], &length, &checksum, payload].concat()
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::language::Severity;
-use crate::policy::{Finding, SETTINGS_FILE, Sources, files_named_by};
+use crate::policy::{Finding, SAVED_SUFFIX, SETTINGS_FILE, Sources, files_named_by};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -38,15 +38,18 @@ pub enum ReadError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("{0} is no policy: name a folder with a velvetrope.toml, that file, or an integration `.json`")]
+    #[error(
+        "{0} is no policy: name a folder with a velvetrope.toml, that file, an integration `.json`, or a compiled `.vrp`"
+    )]
     NotAPolicy(String),
 }
 
-/// Reads a policy: a folder with a `velvetrope.toml`, that file itself, or a bare integration `.json`.
+/// Reads a policy: a folder with a `velvetrope.toml`, that file itself, a bare integration `.json`, or a saved policy
+/// (`.vrp`), which is the only source then.
 pub fn read(path: &Path) -> Result<PolicyFiles, ReadError> {
     let path = if path.is_dir() { path.join(SETTINGS_FILE) } else { path.to_owned() };
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if name != SETTINGS_FILE && !name.ends_with(".json") {
+    if name != SETTINGS_FILE && !name.ends_with(".json") && !name.ends_with(SAVED_SUFFIX) {
         return Err(ReadError::NotAPolicy(path.display().to_string()));
     }
     let unreadable = |source| ReadError::Unreadable { path: path.display().to_string(), source };
@@ -134,6 +137,14 @@ mod tests {
         let folder = folder();
         let files = read(&folder.path().join("integration.json")).unwrap();
         assert_eq!(files.sources.keys().collect::<Vec<_>>(), ["integration.json"]);
+    }
+
+    #[test]
+    fn a_saved_policy_is_a_policy() {
+        let folder = folder();
+        fs::write(folder.path().join("site.vrp"), [0xff]).unwrap();
+        let files = read(&folder.path().join("site.vrp")).unwrap();
+        assert_eq!(files.sources.keys().collect::<Vec<_>>(), ["site.vrp"]);
     }
 
     #[test]

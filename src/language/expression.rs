@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 
+use serde::{Deserialize, Serialize};
+
 use super::Function;
 use crate::request::{FieldId, Type};
 
@@ -38,7 +40,7 @@ pub enum Condition {
 }
 
 /// Joins conditions. Binding strength: and, xor, or.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Connective {
     /// All are true; stops at the first that is not.
     And,
@@ -49,7 +51,7 @@ pub enum Connective {
 }
 
 /// `any` or `all`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Quantifier {
     /// At least one; false for none.
     Any,
@@ -121,10 +123,10 @@ pub enum Argument {
 }
 
 /// One step into an array or a map.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Index {
     /// `["key"]`
-    Key(Box<[u8]>),
+    Key(#[serde(with = "serde_bytes")] Box<[u8]>),
     /// `[3]`
     At(u32),
     /// `[*]`
@@ -132,7 +134,7 @@ pub enum Index {
 }
 
 /// A literal value.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Literal {
     /// Of a call's argument only.
     Bool(bool),
@@ -141,7 +143,7 @@ pub enum Literal {
     /// An address.
     Ip(IpAddr),
     /// A byte string, however it was written.
-    Bytes(Box<[u8]>),
+    Bytes(#[serde(with = "serde_bytes")] Box<[u8]>),
 }
 
 /// The right side of a comparison.
@@ -173,7 +175,7 @@ pub enum Right {
 }
 
 /// The six relations. On addresses the ordered ones hold within one family only; `ne` is true across families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "named as in the language")]
 pub enum Relation {
     Eq,
@@ -211,6 +213,13 @@ pub struct Pattern {
     pub text: String,
     /// Compiled once, shared by clones.
     pub regex: regex::bytes::Regex,
+}
+
+impl Pattern {
+    /// As the language compiles every regular expression.
+    pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
+        regex::bytes::RegexBuilder::new(text).unicode(false).size_limit(10 << 20).build()
+    }
 }
 
 impl PartialEq for Pattern {

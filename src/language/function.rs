@@ -178,7 +178,7 @@ macro_rules! functions {
         ($( $parameter:ident: $accepts:ident $source:ident ),*), $required:literal..=$maximum:expr, $result:ident,
         $doc:literal; )*) => {
         /// A function of the language. `any` and `all` are syntax, not functions.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum Function { $( #[doc = $doc] $variant, )* }
 
         impl Function {

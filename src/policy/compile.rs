@@ -8,6 +8,7 @@ use super::finding::{File, Kind, Problem, Report, did_you_mean};
 use super::integration::{ConfigError, Published};
 use super::rooms::Rooms;
 use super::rules::Checked;
+use super::save::SAVED_SUFFIX;
 use super::settings::Settings;
 use super::{Finding, Policy, Room, Sources, lists, review, rooms, rules, settings};
 use crate::program::Lists;
@@ -32,13 +33,32 @@ pub fn settings_of(sources: &Sources) -> Option<Settings> {
 
 impl Policy {
     /// Reads and compiles everything. The findings hold every problem; there is a policy exactly if none of them is an
-    /// error. Sources without a `velvetrope.toml` are one integration JSON and defaults for everything else.
+    /// error. Sources without a `velvetrope.toml` are one saved policy (`*.vrp`), which is loaded, or one integration
+    /// JSON and defaults for everything else.
     pub fn compile(sources: &Sources, target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
         let report = Report::default();
-        let policy = Compiler { sources, report: &report }.policy(target);
+        let policy = match sources.iter().next() {
+            Some((path, bytes)) if path.ends_with(SAVED_SUFFIX) && sources.len() == 1 => {
+                load(path, bytes, target, &report)
+            }
+            _ => Compiler { sources, report: &report }.policy(target),
+        };
         let policy = policy.filter(|_| !report.has_errors());
         (policy, report.into_findings())
     }
+}
+
+fn load(path: &str, bytes: &[u8], target: Option<Target>, report: &Report) -> Option<Policy> {
+    let problem = match Policy::load(bytes) {
+        Ok(policy) if target.is_none_or(|target| target == policy.settings.target) => return Some(policy),
+        Ok(policy) => {
+            let problem = Problem::error(Kind::BadValue, format!("it was compiled for {}", policy.settings.target));
+            problem.help("compile the policy again, for where it is to run")
+        }
+        Err(error) => Problem::error(Kind::Unreadable, error.to_string()),
+    };
+    report.add(path, problem);
+    None
 }
 
 struct Compiler<'a> {

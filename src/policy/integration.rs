@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::document::{self, Node, SyntaxError, Value};
 use super::{place, trigger};
 use crate::language::Expression;
 
 /// The published configuration, and what was placed beside it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Integrations {
     /// `Version` as it is printed in URLs (`cver`); empty while the configuration has yet to be delivered.
     pub version: String,
@@ -56,7 +58,7 @@ pub enum ConfigError {
 }
 
 /// A number that may be missing or null, where the protocol tells these apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Number {
     /// The key is absent.
     Missing,
@@ -67,7 +69,7 @@ pub enum Number {
 }
 
 /// What an integration does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Visitors need a session.
     Queue,
@@ -78,7 +80,7 @@ pub enum Action {
 }
 
 /// Where the visitor goes after the waiting room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RedirectLogic {
     /// Back to the page asked for.
     AllowTParameter,
@@ -89,7 +91,7 @@ pub enum RedirectLogic {
 }
 
 /// One integration. Text that is null or missing is `None`, except where it says otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Integration {
     /// `Name`; `unspecified` where it is missing (but in an Ignore, which then has none, like one whose name is null).
     pub name: Option<String>,

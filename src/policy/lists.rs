@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::document::{Node, Value, parse_json};
 use super::finding::{File, Kind, Problem};
@@ -12,7 +13,7 @@ use crate::language::expression::IpRange;
 use crate::program::{Hostname, List, ListKind};
 
 /// A list in a few words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListSummary {
     /// What it holds.
     pub kind: ListKind,

@@ -9,6 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::program::{Entry, Lists, Program, Site, Verdict};
 
 mod check;
@@ -22,6 +24,7 @@ mod place;
 mod review;
 mod rooms;
 mod rules;
+mod save;
 mod schemas;
 mod settings;
 mod trigger;
@@ -34,6 +37,7 @@ pub use integration::{
 pub use lists::{ListSummary, list_of};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
+pub use save::{LoadError, SAVED_SUFFIX};
 pub use schemas::schemas;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, OnFailure, ProxySettings, SecretNames, Settings,
@@ -44,7 +48,7 @@ pub use settings::{
 pub type Sources = BTreeMap<String, Vec<u8>>;
 
 /// Everything an operator decided, compiled.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// `velvetrope.toml`.
     pub settings: Settings,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Checker, Origin};
 use super::document::{Node, Value, parse_json};
@@ -16,7 +17,7 @@ use crate::language::Expression;
 
 /// A waiting room as the API has it, and, kept apart, what velvetrope adds. What only matters to the room itself and
 /// not to a connector is checked and kept.
-#[derive(Clone, Debug, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields, rename = "room")]
 pub struct Room {
     /// Set by the API.
@@ -95,7 +96,7 @@ pub struct Room {
 }
 
 /// A further place of a room.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 pub struct Route {
     /// As the room's `host`.
@@ -106,7 +107,7 @@ pub struct Route {
 }
 
 /// How the room's cookie is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 pub struct CookieAttributes {
     /// `auto`, `lax`, `none` or `strict`; unused here: Queue-it's protocol sets none.
@@ -118,7 +119,7 @@ pub struct CookieAttributes {
 }
 
 /// What a room can say beyond the API.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 pub struct Additions {
     /// Places the room by an expression in the rules language instead of host and path.

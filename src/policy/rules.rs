@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Checker, Origin, constant};
 use super::document::{Node, Value, parse_json};
@@ -13,7 +14,7 @@ use super::place::Lines;
 use crate::language::Expression;
 
 /// A bypass rule; drafts are kept, and never in force.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BypassRule {
     /// Its id, given or made from the room and its place, such as `shop/2`.
     pub id: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::program::ListKind;
 use crate::request::Target;
@@ -14,7 +15,7 @@ pub(super) use read::{is_host, read};
 
 /// What an operator writes into `velvetrope.toml`. Only `customer_id` is required; file names are relative to the
 /// folder of `velvetrope.toml` and stay below it.
-#[derive(Clone, Debug, JsonSchema)]
+#[derive(Clone, Debug, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename = "velvetrope.toml", deny_unknown_fields)]
 pub struct Settings {
     /// Queue-it's customer id.
@@ -66,7 +67,7 @@ pub struct Settings {
 }
 
 /// A file of list members.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListFile {
     /// Text with one `value # comment` a line, or the API's JSON items (`*.json`).
     pub file: String,
@@ -75,7 +76,7 @@ pub struct ListFile {
 }
 
 /// Names of the environment variables (or of the platform's secrets) that hold the secrets; never the secrets.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct SecretNames {
@@ -88,7 +89,7 @@ pub struct SecretNames {
 }
 
 /// What becomes of a request when something fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(rename_all = "lowercase")]
 pub enum OnFailure {
     /// The request passes, as Queue-it does it.
@@ -99,7 +100,7 @@ pub enum OnFailure {
 }
 
 /// What becomes of a request, by the class of failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct FailurePolicy {
@@ -117,7 +118,7 @@ pub struct FailurePolicy {
 }
 
 /// How a newer integration JSON arrives while the connector runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct Delivery {
@@ -132,7 +133,7 @@ pub struct Delivery {
 }
 
 /// The reverse proxy.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct ProxySettings {
@@ -164,7 +165,7 @@ pub struct ProxySettings {
 }
 
 /// MMDB files, such as GeoLite2's or DB-IP's. Names may be absolute: these files are no part of the policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct GeoIp {
@@ -177,7 +178,7 @@ pub struct GeoIp {
 }
 
 /// The Google Cloud callout.
-#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct GoogleCloud {

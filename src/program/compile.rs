@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::code::{Argument, Call, Code, Node, Predicate, PredicateId, Prepared, Set, SetId, Source, SourceId, Test};
 use super::lists::{List, Lists};
 use super::literal::{self, Place};
+use super::pattern::{LazyRegex, Matching};
 use super::sets::{ByteSet, HostnameSet, IpSet, Ranges};
 use super::substring::Substring;
 use super::wildcard::WildcardPattern;
@@ -205,24 +206,19 @@ impl<'s> Compiler<'s> {
     }
 
     fn call(&mut self, call: &expression::Call) -> SourceId {
-        let mut prepared = Prepared::Nothing;
+        let mut regex = None;
         let arguments = call.arguments.iter().map(|argument| match argument {
             expression::Argument::Literal(literal) => Argument::Literal(literal.clone()),
             expression::Argument::Operand(operand) => Argument::Source(self.operand(operand)),
             expression::Argument::Condition(condition) => Argument::Condition(self.condition(condition)),
-            expression::Argument::Pattern(Pattern { text, regex }) => {
-                prepared = Prepared::Regex(regex.clone());
-                Argument::Literal(Literal::Bytes(text.as_bytes().into()))
+            expression::Argument::Pattern(pattern) => {
+                regex = Some(LazyRegex::from(pattern));
+                Argument::Literal(Literal::Bytes(pattern.text.as_bytes().into()))
             }
         });
-        let arguments: Box<[Argument]> = arguments.collect();
-        if let (Function::WildcardReplace, [_, Argument::Literal(Literal::Bytes(pattern)), _, flags @ ..]) =
-            (call.function, &*arguments)
-        {
-            let strict = matches!(flags, [Argument::Literal(Literal::Bytes(flags))] if flags.contains(&b's'));
-            prepared = Prepared::Wildcard(WildcardPattern::new(&Wildcard { pattern: pattern.clone(), strict }));
-        }
-        self.source(Source::Call(Call { function: call.function, arguments, mapped: call.mapped }), prepared)
+        let call = Call { function: call.function, arguments: arguments.collect(), mapped: call.mapped };
+        let prepared = regex.map_or_else(|| Prepared::of(&call), Prepared::Regex);
+        self.source(Source::Call(call), prepared)
     }
 
     fn source(&mut self, source: Source, prepared: Prepared) -> SourceId {
@@ -260,10 +256,10 @@ impl TestKey {
             TestKey::Plain(Place::Whole, text) => Test::Equal(text.clone()),
             TestKey::Plain(Place::Start, text) => Test::Prefix(text.clone()),
             TestKey::Plain(Place::End, text) => Test::Suffix(text.clone()),
-            TestKey::Plain(Place::Anywhere, text) => Test::Contains(Substring::new(text)),
+            TestKey::Plain(Place::Anywhere, text) => Test::Contains(Substring::new(text.clone())),
             TestKey::Order(relation, literal) => Test::Order(*relation, literal.clone()),
             TestKey::OrderWith(relation, right) => Test::OrderWith(*relation, *right),
-            TestKey::Matches(SameText(pattern)) => Test::Matches(pattern.regex.clone()),
+            TestKey::Matches(SameText(pattern)) => Test::Matches(Box::new(Matching::new(pattern))),
             TestKey::Wildcard(wildcard) => Test::Wildcard(Box::new(WildcardPattern::new(wildcard))),
             TestKey::In(set) => Test::In(*set),
             TestKey::Bits(bits) => Test::Bits(*bits),

@@ -157,7 +157,7 @@ impl<'a, S: Subject> Evaluation<'a, S> {
             (Test::OrderWith(relation, right), value) => {
                 self.value(*right).is_some_and(|right| relate(*relation, value, right))
             }
-            (Test::Matches(regex), Value::Bytes(bytes)) => regex.is_match(bytes),
+            (Test::Matches(matching), Value::Bytes(bytes)) => matching.is_match(bytes),
             (Test::Wildcard(pattern), Value::Bytes(bytes)) => pattern.matches(bytes, self.arena),
             (Test::Bits(bits), Value::Int(number)) => number & bits != 0,
             _ => false,

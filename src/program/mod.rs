@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bumpalo::Bump;
+use serde::{Deserialize, Serialize};
 
 use crate::language::Expression;
 use crate::request::Subject;
@@ -25,7 +26,9 @@ mod lists;
 mod literal;
 mod memory;
 mod needs;
+mod pattern;
 mod plan;
+mod save;
 mod sets;
 mod substring;
 #[cfg(test)]
@@ -102,7 +105,7 @@ pub struct Program {
     expressions: Option<Expressions>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct CompiledEntry {
     when: Node,
     /// Index into [`Program::bypasses`]. Entries with the same rules share it.
@@ -115,6 +118,15 @@ struct Bypass {
     /// Indexes into [`Program::rules`].
     rules: Box<[usize]>,
     index: Option<Index>,
+}
+
+/// What everything else of a program follows from.
+struct Parts {
+    code: Code,
+    entries: Vec<CompiledEntry>,
+    rules: Vec<Node>,
+    /// Each list of bypass rules once.
+    bypasses: Vec<Box<[usize]>>,
 }
 
 /// What a program was compiled from, for people.
@@ -167,13 +179,26 @@ impl Program {
         let mut compiler = Compiler::new(&site.lists);
         let whens: Vec<Node> = site.entries.iter().map(|entry| compiler.expression(&entry.when)).collect();
         let rules: Vec<Node> = site.rules.iter().map(|rule| compiler.expression(rule)).collect();
-        let code = compiler.finish();
         let mut bypasses = Bypasses::default();
         let numbers = site.entries.iter().map(|entry| bypasses.number(&entry.bypass, rules.len()));
-        let entries = whens.into_iter().zip(numbers).map(|(when, bypass)| CompiledEntry { when, bypass });
-        let entries: Vec<CompiledEntry> = entries.collect();
+        let entries = whens.into_iter().zip(numbers).map(|(when, bypass)| CompiledEntry { when, bypass }).collect();
+        let expressions = Expressions {
+            entries: site.entries.iter().map(|entry| Arc::clone(&entry.when)).collect(),
+            rules: site.rules.clone(),
+        };
+        let parts = Parts { code: compiler.finish(), entries, rules, bypasses: bypasses.all };
+        Program::assemble(parts, Some(expressions), new_index)
+    }
+
+    /// Adds to the parts of a program what follows from them.
+    fn assemble(
+        parts: Parts,
+        expressions: Option<Expressions>,
+        new_index: impl Fn(&Code, &[&Node]) -> Option<Index>,
+    ) -> Program {
+        let Parts { code, entries, rules, bypasses } = parts;
         let index = new_index(&code, &entries.iter().map(|entry| &entry.when).collect::<Vec<_>>());
-        let bypasses = bypasses.all.into_iter().map(|of| {
+        let bypasses = bypasses.into_iter().map(|of| {
             let index = new_index(&code, &of.iter().map(|&rule| &rules[rule]).collect::<Vec<_>>());
             Bypass { rules: of, index }
         });
@@ -181,12 +206,7 @@ impl Program {
         let indexes = index.iter().chain(bypasses.iter().filter_map(|bypass| bypass.index.as_ref()));
         let conditions = entries.iter().map(|entry| &entry.when).chain(&rules);
         let memory = Memory::new(&code, conditions, indexes.flat_map(Index::sources));
-        let expressions = Expressions {
-            entries: site.entries.iter().map(|entry| Arc::clone(&entry.when)).collect(),
-            rules: site.rules.clone(),
-        };
-        let (needs, expressions) = (Needs::of(&code), Some(expressions));
-        Program { needs, code, memory, entries, index, rules, bypasses, expressions }
+        Program { needs: Needs::of(&code), code, memory, entries, index, rules, bypasses, expressions }
     }
 
     /// Decides about one request. Entries and rules are tried in order; temporaries are built in `arena`.
@@ -216,6 +236,21 @@ impl Program {
     pub fn rule_is_true<S: Subject>(&self, rule: usize, subject: &S, arena: &Bump) -> Option<bool> {
         let rule = self.rules.get(rule)?;
         Some(Evaluation::new(&self.code, &self.memory, subject, arena).truth(rule))
+    }
+
+    /// How many entries there are.
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether it knows what it was compiled from; a program that was loaded does not.
+    pub fn has_texts(&self) -> bool {
+        self.expressions.is_some()
     }
 
     /// When an entry applies, as it was written; `None` for a program that was loaded.

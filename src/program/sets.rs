@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use rustc_hash::FxBuildHasher;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::{ByteBuf, Bytes};
 
 use super::lists::Hostname;
 use crate::language::expression::IpRange;
@@ -103,6 +106,25 @@ impl<T: Point> Ranges<T> {
     }
 }
 
+impl<T: Serialize> Serialize for Ranges<T> {
+    /// As its bounds.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.bounds.serialize(serializer)
+    }
+}
+
+impl<'de, T: Point + Deserialize<'de>> Deserialize<'de> for Ranges<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bounds = Box::<[(T, T)]>::deserialize(deserializer)?;
+        let is_apart = |pair: &[(T, T)]| pair[0].1 < pair[1].0;
+        if bounds.iter().all(|(first, last)| first <= last) && bounds.windows(2).all(is_apart) {
+            Ok(Ranges::of_sorted(bounds))
+        } else {
+            Err(D::Error::custom("ranges are in no order"))
+        }
+    }
+}
+
 impl Ranges<i64> {
     pub fn of_ints(ranges: &[RangeInclusive<i64>]) -> Self {
         Ranges::merge(ranges.iter().map(|range| (*range.start(), *range.end())))
@@ -118,7 +140,7 @@ impl Ranges<i64> {
 }
 
 /// Addresses of both families, which never mix.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct IpSet {
     pub v4: Ranges<u32>,
     pub v6: Ranges<u128>,
@@ -164,8 +186,24 @@ impl ByteSet {
     }
 }
 
+impl Serialize for ByteSet {
+    /// As its strings, sorted: what is the same is saved as the same bytes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut strings: Vec<&Bytes> = self.strings().map(Bytes::new).collect();
+        strings.sort_unstable();
+        strings.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let strings = Vec::<ByteBuf>::deserialize(deserializer)?;
+        Ok(ByteSet(strings.into_iter().map(|string| string.into_vec().into()).collect()))
+    }
+}
+
 /// Host names, compared byte by byte, and names below others.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct HostnameSet {
     /// Names that are in the set.
     pub exact: ByteSet,

@@ -1,6 +1,7 @@
 //! Searching for one piece of text.
 
 use memchr::memmem;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A piece of text to search for, and where in it its rarest byte is.
 ///
@@ -17,9 +18,10 @@ impl Substring {
     const FALSE_ALARMS: usize = 8;
 
     /// Prepares a search.
-    pub fn new(text: &[u8]) -> Self {
+    pub fn new(text: impl Into<Box<[u8]>>) -> Self {
+        let text = text.into();
         let rarest = (0..text.len()).min_by_key(|&at| commonness(text[at]));
-        Substring { text: text.into(), rare_at: rarest.unwrap_or(0) }
+        Substring { rare_at: rarest.unwrap_or(0), text }
     }
 
     /// What is searched for.
@@ -49,13 +51,39 @@ impl Substring {
     }
 }
 
+impl Serialize for Substring {
+    /// As its text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Substring {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_bytes::deserialize::<Box<[u8]>, D>(deserializer).map(Substring::new)
+    }
+}
+
 /// A guess at how common a byte is in URLs and headers; what is in no list is the rarest.
 pub fn commonness(byte: u8) -> usize {
+    static OF: [u8; 256] = by_commonness();
+    usize::from(OF[usize::from(byte)])
+}
+
+const fn by_commonness() -> [u8; 256] {
     const COMMON: &[u8] = b"jqzxkvwybgupfmdc,lhrsnitoae0123456789;:?&=%_-. /";
-    let lower = byte.to_ascii_lowercase();
-    let rank = memchr::memchr(lower, COMMON).map_or(0, |rank| 2 * rank + 2);
-    // Upper case is rarer than lower case.
-    rank.saturating_sub(usize::from(lower != byte))
+    let mut of = [0; 256];
+    let mut rank = 0;
+    while rank < COMMON.len() {
+        let byte = COMMON[rank];
+        of[byte as usize] = 2 * rank as u8 + 2;
+        if byte.is_ascii_lowercase() {
+            // Upper case is rarer than lower case.
+            of[byte.to_ascii_uppercase() as usize] = 2 * rank as u8 + 1;
+        }
+        rank += 1;
+    }
+    of
 }
 
 #[cfg(test)]

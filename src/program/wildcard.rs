@@ -3,23 +3,26 @@
 use std::ops::Range;
 
 use bumpalo::Bump;
+use serde::{Deserialize, Serialize};
 
 use super::substring::Substring;
 use crate::language::expression::Wildcard;
 use crate::request::lower;
 
 /// A pattern, cut at its stars.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct WildcardPattern {
     strict: bool,
+    #[serde(with = "serde_bytes")]
     first: Box<[u8]>,
     rest: Option<AfterStar>,
 }
 
 /// What follows the first star.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct AfterStar {
     middle: Box<[Substring]>,
+    #[serde(with = "serde_bytes")]
     last: Box<[u8]>,
 }
 
@@ -30,7 +33,7 @@ impl WildcardPattern {
         let mut segments = segments(&pattern).into_iter();
         let first = segments.next().unwrap_or_default().into();
         let rest = segments.next_back().map(|last| AfterStar {
-            middle: segments.map(|segment| Substring::new(&segment)).collect(),
+            middle: segments.map(|segment| Substring::new(segment)).collect(),
             last: last.into(),
         });
         WildcardPattern { strict: wildcard.strict, first, rest }

@@ -1,9 +1,11 @@
 //! The fields a request has: names, types, and which host can supply them (rules language, section 9).
 
+use serde::{Deserialize, Serialize};
+
 use super::Type;
 
 /// Where a connector runs, as far as the supply of fields is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Target {
     /// A Cloudflare Worker.
     Worker,
@@ -36,7 +38,7 @@ pub enum Supply {
 }
 
 /// Identifies a field of a scheme. Standard fields come first, in the order of [`Field::ALL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FieldId(pub u16);
 
 impl FieldId {

@@ -4,9 +4,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use serde_json::{Value, json};
+use velvetrope::policy::Sources;
 use velvetrope::request::{Field, OwnedRequest};
 
-use super::{Workload, visit, visitor, with_header};
+use super::{Workload, integrations, visit, visitor, with_header};
 
 /// Countries of rules; the visitor's own is not among them.
 const COUNTRIES: [&str; 12] = ["SE", "NO", "FI", "DE", "NL", "BE", "FR", "ES", "IT", "PL", "JP", "NZ"];
@@ -24,6 +26,25 @@ pub fn one_true(count: usize) -> Workload {
 /// The first `count` rules, with a request for which `number` is true.
 pub fn hit(count: usize, number: usize) -> Workload {
     Workload::of_rules(format!("mixed rules, one true/{count}"), &rules(count), request_for(number), Some(number))
+}
+
+/// The sources of a policy with these rules, all of them in force for its one room.
+pub fn policy(count: usize) -> Sources {
+    const SETTINGS: &str = r#"
+        customer_id = "bench"
+        target = "worker"
+        integration = "integration.json"
+        [rules]
+        room0 = "rules.json"
+    "#;
+    let rule = |text: String| json!({"action": "bypass_waiting_room", "expression": text});
+    let rules: Value = rules(count).into_iter().map(rule).collect();
+    let files = [
+        ("velvetrope.toml", SETTINGS.to_owned()),
+        ("integration.json", integrations::document(1)),
+        ("rules.json", rules.to_string()),
+    ];
+    files.map(|(name, text)| (name.to_owned(), text.into_bytes())).into_iter().collect()
 }
 
 pub fn rules(count: usize) -> Vec<String> {

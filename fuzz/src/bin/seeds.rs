@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs, io};
 
 use serde_json::Value;
+use velvetrope::language::{self, Scheme};
+use velvetrope::policy::{Policy, Published, Settings};
 
 fn main() -> io::Result<()> {
     let folders: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
@@ -24,7 +27,19 @@ fn main() -> io::Result<()> {
     let mut integrations = of("/integration_raw");
     integrations.extend(queueit.iter().filter_map(|case| case.get("integration").map(Value::to_string)));
     write(corpus, "integration", integrations)?;
-    write(corpus, "push", of("/request/body"))
+    write(corpus, "push", of("/request/body"))?;
+    let saved = rules.iter().filter_map(|case| saved(case["expr"].as_str()?));
+    write(corpus, "saved", saved.collect())
+}
+
+/// The payload of a saved policy that asks for one expression.
+fn saved(text: &str) -> Option<Vec<u8>> {
+    const HEADER: usize = 28;
+    let when = Arc::new(language::parse(text, Scheme::standard()).ok()?);
+    let integration = serde_json::json!({"Version": 1, "Integrations": [{"Triggers": []}]}).to_string();
+    let mut published = Published::parse(&integration, true).ok()?;
+    published.all[0].1 = when;
+    Some(Policy::of_integrations(Settings::new("fuzz"), published).save().split_off(HEADER))
 }
 
 fn cases(folder: &Path) -> io::Result<Vec<Value>> {
@@ -40,7 +55,7 @@ fn cases(folder: &Path) -> io::Result<Vec<Value>> {
     Ok(cases)
 }
 
-fn write(corpus: &Path, target: &str, seeds: BTreeSet<String>) -> io::Result<()> {
+fn write<S: AsRef<[u8]>>(corpus: &Path, target: &str, seeds: BTreeSet<S>) -> io::Result<()> {
     let folder = corpus.join(target);
     fs::create_dir_all(&folder)?;
     for (number, seed) in seeds.iter().enumerate() {

@@ -209,8 +209,7 @@ impl Checker<'_> {
 
     /// Compiles a regular expression; the messages of the engine are cut to their last line.
     pub(super) fn pattern(&mut self, text: String, span: &Span) -> Option<Pattern> {
-        let compiled = regex::bytes::RegexBuilder::new(&text).unicode(false).size_limit(10 << 20).build();
-        match compiled {
+        match Pattern::compile(&text) {
             Ok(regex) => Some(Pattern { text, regex }),
             Err(regex::Error::CompiledTooBig(limit)) => {
                 let message = format!("this regular expression is larger than {} MiB when compiled", limit >> 20);

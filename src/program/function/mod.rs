@@ -64,7 +64,7 @@ pub fn call<'a>(
         Function::Lower => Some(Value::Bytes(lower(arguments.bytes(0)?, arena))),
         Function::RegexReplace => {
             let Prepared::Regex(regex) = prepared else { return None };
-            Some(Value::Bytes(replace::regex_replace(arguments.bytes(0)?, regex, arguments.bytes(2)?, arena)))
+            Some(Value::Bytes(replace::regex_replace(arguments.bytes(0)?, regex.get()?, arguments.bytes(2)?, arena)))
         }
         Function::RemoveBytes => {
             Some(Value::Bytes(text::remove_bytes(arguments.bytes(0)?, arguments.bytes(1)?, arena)))

@@ -2,6 +2,7 @@ use bumpalo::Bump;
 
 use super::*;
 use crate::language::expression::Wildcard;
+use crate::program::pattern::LazyRegex;
 use crate::program::wildcard::WildcardPattern;
 
 fn b(text: &str) -> Option<Value<'_>> {
@@ -241,7 +242,7 @@ fn timed_macs() {
 fn replacements() {
     let arena = Bump::new();
     let regex = |pattern: &str, text: &str, replacement: &str| {
-        let prepared = Prepared::Regex(regex::bytes::Regex::new(pattern).expect("a pattern"));
+        let prepared = Prepared::Regex(LazyRegex::new(pattern));
         match call(Function::RegexReplace, &[b(text), b(pattern), b(replacement)], &prepared, &Bump::new()) {
             Some(Value::Bytes(bytes)) => String::from_utf8(bytes.to_vec()).expect("text"),
             other => panic!("{other:?}"),

@@ -12,7 +12,6 @@ use super::{Filed, Index, Map, Members, file};
 use crate::language::Function;
 use crate::language::expression::{Literal, Relation};
 use crate::program::code::{Argument, Code, Node, Predicate, Set, Source, SourceId, Test};
-use crate::program::literal;
 use crate::request::FieldId;
 use std::net::IpAddr;
 
@@ -39,13 +38,8 @@ pub fn keys(test: &Test, code: &Code) -> Option<Vec<Key>> {
         Test::Contains(text) => vec![Key::Part(text.text().into())],
         Test::Wildcard(pattern) if pattern.is_strict() => vec![Key::Part(pattern.longest_segment().into())],
         Test::Wildcard(pattern) => vec![Key::FoldedPart(pattern.longest_segment().into())],
-        Test::Matches(regex) => {
-            let texts = literal::required(regex.as_str());
-            if texts.is_empty() {
-                return None;
-            }
-            texts.into_iter().map(Key::Part).collect()
-        }
+        Test::Matches(matching) if matching.required().is_empty() => return None,
+        Test::Matches(matching) => matching.required().iter().cloned().map(Key::Part).collect(),
         Test::Order(Relation::Eq, Literal::Int(number)) => vec![Key::Ints(*number, *number)],
         Test::Order(Relation::Eq, Literal::Ip(IpAddr::V4(address))) => {
             vec![Key::V4(address.to_bits(), address.to_bits())]
