@@ -617,6 +617,64 @@ mod show {
     }
 }
 
+mod compile {
+    use super::*;
+
+    fn compiled(folder: &tempfile::TempDir) -> String {
+        let file = folder.path().join("site.vrp").display().to_string();
+        let ran = run(["compile", TICKETING, "-o", &file]).ends_with(0);
+        let size = std::fs::metadata(&file).unwrap().len();
+        assert!(ran.out.starts_with(&format!("{file}: {size} bytes, ")), "{}", ran.out);
+        file
+    }
+
+    #[test]
+    fn what_was_compiled_stands_in_for_the_policy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = compiled(&folder);
+        assert_eq!(run(["check", &file]).ends_with(0).out, "no problems\n");
+        let shown = run(["show", &file, "--format", "json"]).ends_with(0).json();
+        let policy = run(["show", TICKETING, "--format", "json"]).ends_with(0).json();
+        assert_eq!(shown["lists"], policy["lists"]);
+        assert_eq!(shown["integrations"][0]["name"], policy["integrations"][0]["name"]);
+        assert!(shown["compiled"] == true && shown["integrations"][0]["when"].is_null());
+        assert!(run(["show", &file]).ends_with(0).out.contains("compiled: "));
+        run(["bench", &file, "--decisions", "10"]).ends_with(0);
+    }
+
+    #[test]
+    fn what_was_compiled_cannot_be_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = compiled(&folder);
+        for more in [&["https://tickets.example/"][..], &["--plan"]] {
+            let ran = run(["explain", file.as_str()].iter().chain(more)).ends_with(2);
+            assert!(ran.err.contains("holds no texts"), "{}", ran.err);
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_go_to_standard_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = compiled(&folder);
+        let output = command(["compile", TICKETING, "-o", "-"]).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.stdout, std::fs::read(file).unwrap());
+    }
+
+    #[test]
+    fn what_does_not_work_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).display().to_string();
+        let ran = run(["compile", BROKEN, "-o", &file("broken.vrp")]).ends_with(2);
+        assert!(ran.err.contains("error[") && !Path::new(&file("broken.vrp")).exists(), "{}", ran.err);
+        assert!(run(["compile", TICKETING, "-o", &file("site")]).ends_with(2).err.contains("does not end in .vrp"));
+        let saved = compiled(&folder);
+        let half = std::fs::read(&saved).unwrap().split_off(40);
+        std::fs::write(&saved, half).unwrap();
+        assert!(run(["check", &saved]).ends_with(1).out.contains("this is no compiled policy"));
+        assert!(run(["show", &saved]).ends_with(2).err.contains("this is no compiled policy"));
+    }
+}
+
 mod token {
     use super::*;
 

@@ -19,7 +19,7 @@ Examples:
 JSON: findings (each with severity, code, file, line, column, subject, message, help), errors,
 warnings")]
 pub struct Check {
-    /// A folder with a velvetrope.toml, or that file
+    /// A folder with a velvetrope.toml, that file, or a compiled .vrp
     policy: PathBuf,
     /// Where it is to run, instead of what it says itself: what such a host cannot know is refused
     #[arg(long, value_enum)]

@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod compile;
 mod completions;
 #[cfg(feature = "proxy")]
 mod demo;
@@ -58,6 +59,7 @@ wherever a file is expected.";
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Compile(compile::Compile),
     Explain(explain::Explain),
     Eval(eval::Eval),
     Fmt(fmt::Fmt),
@@ -98,6 +100,7 @@ impl Command {
     fn run(self, format: Format, counter: Option<AllocationCounter>) -> Result<Answer, Failure> {
         match self {
             Command::Check(command) => command.run(format),
+            Command::Compile(command) => command.run(format),
             Command::Explain(command) => command.run(format),
             Command::Eval(command) => command.run(format),
             Command::Fmt(command) => command.run(format),

@@ -23,7 +23,12 @@ pub fn compile(path: &Path, target: Option<Target>) -> Result<(Option<Policy>, F
 
 /// A policy that works; its warnings are left to `check`.
 pub fn load(path: &Path) -> Result<Policy, Failure> {
-    let (policy, report) = compile(path, None)?;
+    load_for(path, None)
+}
+
+/// A policy that works, on another target than it says itself.
+pub fn load_for(path: &Path, target: Option<Target>) -> Result<Policy, Failure> {
+    let (policy, report) = compile(path, target)?;
     policy.ok_or_else(|| {
         let help = format!("`velvetrope check {}` tells of warnings, too", path.display());
         Failure::new(format!("this policy does not compile\n\n{}", report.without_warnings())).help(help)

@@ -19,7 +19,7 @@ Examples:
   velvetrope serve policy/
   velvetrope serve policy/ --listen 0.0.0.0:8080 --origin http://127.0.0.1:3000 --log-format json")]
 pub struct Serve {
-    /// A folder with a velvetrope.toml, that file, or an integration .json
+    /// A folder with a velvetrope.toml, that file, an integration .json, or a compiled .vrp
     policy: PathBuf,
     /// Address and port for visitors, instead of what the policy says
     #[arg(long, value_name = "ADDRESS")]

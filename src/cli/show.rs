@@ -21,10 +21,11 @@ Examples:
   velvetrope show policy/
   velvetrope show policy/ --format json | jq '.integrations[].when'
 
-JSON: customer_id, version, target, integrations (each with name, action, room, when, rules),
-other_rules, lists (by name: kind, members); a rule has id, room, description, enabled, expression")]
+JSON: customer_id, version, target, compiled, integrations (each with name, action, room, when, rules),
+other_rules, lists (by name: kind, members); a rule has id, room, description, enabled, expression; when
+and expression are null for a compiled policy")]
 pub struct Show {
-    /// A folder with a velvetrope.toml, or that file
+    /// A folder with a velvetrope.toml, that file, or a compiled .vrp
     policy: PathBuf,
 }
 
@@ -33,6 +34,8 @@ struct ShowReport {
     customer_id: String,
     version: String,
     target: String,
+    /// Whether it was loaded from a compiled policy, which holds no texts.
+    compiled: bool,
     integrations: Vec<IntegrationReport>,
     /// Rules of rooms that no integration leads to.
     other_rules: Vec<RuleReport>,
@@ -80,6 +83,7 @@ impl ShowReport {
             customer_id: policy.settings.customer_id.clone(),
             version: policy.integrations.version.clone(),
             target: policy.settings.target.to_string(),
+            compiled: !policy.program.has_texts(),
             integrations: (0..all.len()).map(|index| IntegrationReport::of(policy, index)).collect(),
             other_rules: others.map(|(index, rule)| RuleReport::of(policy, index, rule)).collect(),
             lists: policy.lists.iter().map(|(name, list)| (name.clone(), ListReport::from(list))).collect(),
@@ -136,6 +140,9 @@ pub fn action(action: Action) -> &'static str {
 impl Display for ShowReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "customer {}, configuration {}, for {}", self.customer_id, self.version, self.target)?;
+        if self.compiled {
+            writeln!(f, "compiled: the texts of its expressions are in the policy that it was compiled from")?;
+        }
         writeln!(f, "\n{}", styled(STRONG, "Integrations, in the order in which they are tried"))?;
         for (index, integration) in self.integrations.iter().enumerate() {
             write!(f, "\n{:>3}  {integration}", index + 1)?;

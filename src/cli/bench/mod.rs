@@ -38,7 +38,7 @@ JSON: origin, requests (each with name, decision, median_ns), decisions, decisio
 time_ns (p50, p90, p99, p99_9, max), allocations_per_decision (null where they are not counted),
 rules, most_expensive (each with kind, name, expression, median_ns)")]
 pub struct Bench {
-    /// A folder with a velvetrope.toml, or that file
+    /// A folder with a velvetrope.toml, that file, or a compiled .vrp
     policy: PathBuf,
     /// Files of requests; `-` is standard input [default: cases.toml and cases.jsonl beside the policy, or else requests
     /// made up from what the policy asks for]
