@@ -104,7 +104,7 @@ impl<'s> Compiler<'s> {
     fn truth(&mut self, operand: &Operand) -> PredicateId {
         if let Some((place, of, text)) = affix(operand) {
             let source = self.operand(of);
-            return self.predicate(PredicateKey::Compare(source, TestKey::Plain(place, text.clone()), false));
+            return self.predicate(PredicateKey::Compare(source, TestKey::Plain(place, text.into()), false));
         }
         let source = self.operand(operand);
         let each = operand.each || operand.value_type != Type::Bool;
@@ -235,7 +235,7 @@ impl<'s> Compiler<'s> {
 
 /// `starts_with` and `ends_with` of a text that is written out are tests of their first argument. (Mapped ones are
 /// not: all of nothing is not all of what is missing.)
-fn affix(operand: &Operand) -> Option<(Place, &Operand, &Box<[u8]>)> {
+fn affix(operand: &Operand) -> Option<(Place, &Operand, &[u8])> {
     let Base::Call(call) = &operand.base else { return None };
     let place = match call.function {
         Function::StartsWith => Place::Start,

@@ -1,6 +1,7 @@
 //! From filed conditions to tables.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
@@ -13,7 +14,6 @@ use crate::language::Function;
 use crate::language::expression::{Literal, Relation};
 use crate::program::code::{Argument, Code, Node, Predicate, Set, Source, SourceId, Test};
 use crate::request::FieldId;
-use std::net::IpAddr;
 
 /// What a predicate is looked up by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -130,7 +130,7 @@ impl Builder<'_> {
     }
 
     fn finish(mut self, conditions: usize) -> Index {
-        let mut by_field: BTreeMap<FieldId, Vec<(Box<[u8]>, Probe)>> = BTreeMap::new();
+        let mut by_field: BTreeMap<FieldId, Vec<Keyed>> = BTreeMap::new();
         let mut probes = Vec::new();
         for ((source, each), cabinet) in std::mem::take(&mut self.cabinets) {
             let source = SourceId(source);
@@ -211,17 +211,23 @@ impl Builder<'_> {
     }
 }
 
+/// A probe of the entries with a key.
+type Keyed = (Box<[u8]>, Probe);
+
 #[derive(Default)]
 struct TextKeys {
-    equal: Vec<(Box<[u8]>, Members)>,
-    prefixes: Vec<(Box<[u8]>, Members)>,
-    suffixes: Vec<(Box<[u8]>, Members)>,
-    parts: Vec<(Box<[u8]>, Members)>,
-    folded_parts: Vec<(Box<[u8]>, Members)>,
+    equal: Vec<FiledText>,
+    prefixes: Vec<FiledText>,
+    suffixes: Vec<FiledText>,
+    parts: Vec<FiledText>,
+    folded_parts: Vec<FiledText>,
 }
 
+/// A text, and what is filed under it.
+type FiledText = (Box<[u8]>, Members);
+
 impl Map {
-    fn new(field: FieldId, keyed: Vec<(Box<[u8]>, Probe)>) -> Map {
+    fn new(field: FieldId, keyed: Vec<Keyed>) -> Map {
         let mut by_key: FxHashMap<Box<[u8]>, Vec<u32>> = FxHashMap::default();
         let mut probes = Vec::with_capacity(keyed.len());
         for (key, probe) in keyed {

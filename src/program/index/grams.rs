@@ -10,20 +10,12 @@ use bumpalo::Bump;
 /// Pieces of text, each filed by a few of its bytes, its grams. A text is searched for all of them in one pass: whether
 /// what stands at a place can be a gram is a look at a bit, which for most places says no. An automaton would go from
 /// state to state instead, each step waiting for the one before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parts {
     pieces: Box<[Piece]>,
-    /// Of long pieces, each filed by [`STRIDE`] grams in a row, so that every fourth place of a text is enough.
-    long: Grams,
-    /// Of pieces that are too short for that, by the length of their gram.
-    short: [Grams; GRAM],
+    /// Those that something is filed by.
+    grams: Box<[Grams]>,
 }
-
-/// Bytes of a gram, where the piece has as many.
-const GRAM: usize = 4;
-
-/// How far apart the places are where a text is searched for long pieces.
-const STRIDE: usize = 4;
 
 /// What is filed by a piece.
 #[derive(Debug)]
@@ -32,10 +24,14 @@ struct Piece {
     members: Members,
 }
 
-/// Grams of one length.
-#[derive(Debug, Default)]
+/// Grams of pieces of about one length. A piece is filed by as many grams in a row as the stride, so that a text need
+/// only be searched at every so many places.
+#[derive(Debug)]
 struct Grams {
-    /// A set of the grams' hashes; the number of bits is a power of two, or 0 where there is none.
+    /// Bytes of a gram.
+    length: usize,
+    stride: usize,
+    /// A set of the grams' hashes; the number of bits is a power of two.
     bits: Box<[u64]>,
     shift: u32,
     by_gram: FxHashMap<u32, Vec<Filed>>,
@@ -47,47 +43,31 @@ type Filed = (u32, u32);
 impl Parts {
     /// Of texts that are not empty, each once.
     pub fn new(pieces: Vec<(Box<[u8]>, Members)>) -> Self {
-        let mut parts = Parts::default();
+        let mut grams =
+            [(4, 4), (4, 2), (4, 1), (3, 1), (2, 1), (1, 1)].map(|(length, stride)| Grams::new(length, stride));
         for (number, (text, _)) in pieces.iter().enumerate() {
-            match text.len() {
-                length if length >= GRAM + STRIDE - 1 => parts.long.file(number, text, GRAM, STRIDE),
-                length => parts.short[length.min(GRAM) - 1].file(number, text, length.min(GRAM), 1),
+            if let Some(grams) = grams.iter_mut().find(|grams| grams.fit_into(text)) {
+                grams.file(number, text);
             }
         }
-        std::iter::once(&mut parts.long).chain(&mut parts.short).for_each(Grams::seal);
-        parts.pieces = pieces.into_iter().map(|(text, members)| Piece { text, members }).collect();
-        parts
+        Parts {
+            pieces: pieces.into_iter().map(|(text, members)| Piece { text, members }).collect(),
+            grams: grams.into_iter().filter(|grams| !grams.by_gram.is_empty()).map(Grams::sealed).collect(),
+        }
     }
 
     /// Tells what is filed under the pieces that are in `text`, each once.
     pub fn look(&self, text: &[u8], arena: &Bump, found: &mut impl FnMut(Members)) {
         let mut known = None;
-        let mut check = |grams: &Grams, gram: u32, at: usize| {
-            for &(number, gram_at) in grams.by_gram.get(&gram).into_iter().flatten() {
-                let piece = &self.pieces[number as usize];
-                let start = at.checked_sub(gram_at as usize);
-                if start.is_some_and(|start| text[start..].starts_with(&piece.text))
-                    && known.get_or_insert_with(|| Bits::new(self.pieces.len(), arena)).insert(number as usize)
+        for grams in &self.grams {
+            grams.search(text, |number, gram_at| {
+                let piece = &self.pieces[number];
+                if gram_at.is_some_and(|start| text[start..].starts_with(&piece.text))
+                    && known.get_or_insert_with(|| Bits::new(self.pieces.len(), arena)).insert(number)
                 {
                     found(piece.members);
                 }
-            }
-        };
-        if !self.long.bits.is_empty() {
-            for (place, chunk) in text.chunks_exact(STRIDE).enumerate() {
-                let gram = u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
-                if self.long.may_hold(gram) {
-                    check(&self.long, gram, place * STRIDE);
-                }
-            }
-        }
-        for (length, grams) in (1..).zip(&self.short).filter(|(_, grams)| !grams.bits.is_empty()) {
-            for (at, window) in text.windows(length).enumerate() {
-                let gram = gram(window);
-                if grams.may_hold(gram) {
-                    check(grams, gram, at);
-                }
-            }
+            });
         }
     }
 }
@@ -96,29 +76,58 @@ impl Grams {
     /// So that few places look like a gram that is none.
     const BITS_PER_GRAM: usize = 32;
 
-    /// Files a piece by `count` grams in a row, where they are rare and few others are filed.
-    fn file(&mut self, number: usize, text: &[u8], length: usize, count: usize) {
-        let gram_at = |at: usize| gram(&text[at..at + length]);
-        let crowd =
-            |from: usize| (from..from + count).map(|at| self.by_gram.get(&gram_at(at)).map_or(0, Vec::len)).max();
-        let common =
-            |from: usize| text[from..from + length + count - 1].iter().map(|&byte| commonness(byte)).sum::<usize>();
-        let from = (0..=text.len() + 1 - length - count).min_by_key(|&from| (crowd(from), common(from))).unwrap_or(0);
-        for at in from..from + count {
-            self.by_gram.entry(gram_at(at)).or_default().push((number as u32, at as u32));
+    fn new(length: usize, stride: usize) -> Self {
+        Grams { length, stride, bits: Box::default(), shift: 0, by_gram: FxHashMap::default() }
+    }
+
+    /// Whether a piece has room for grams in a row.
+    fn fit_into(&self, text: &[u8]) -> bool {
+        text.len() >= self.length + self.stride - 1
+    }
+
+    /// Files a piece by the grams that are rare and by which few others are filed.
+    fn file(&mut self, number: usize, text: &[u8]) {
+        let gram_at = |at: usize| gram(&text[at..at + self.length]);
+        let places = |from: usize| from..from + self.stride;
+        let crowd = |from: usize| places(from).map(|at| self.by_gram.get(&gram_at(at)).map_or(0, Vec::len)).max();
+        let row = self.length + self.stride - 1;
+        let common = |from: usize| text[from..from + row].iter().map(|&byte| commonness(byte)).sum::<usize>();
+        let from = (0..=text.len() - row).min_by_key(|&from| (crowd(from), common(from))).unwrap_or(0);
+        for at in places(from) {
+            self.by_gram.entry(gram(&text[at..at + self.length])).or_default().push((number as u32, at as u32));
         }
     }
 
-    /// Makes the bits, once everything is filed.
-    fn seal(&mut self) {
-        if self.by_gram.is_empty() {
-            return;
-        }
+    /// With the bits, once everything is filed.
+    fn sealed(mut self) -> Self {
         let bits = (self.by_gram.len() * Self::BITS_PER_GRAM).next_power_of_two().max(64);
         (self.bits, self.shift) = (vec![0; bits / 64].into(), u32::BITS - bits.trailing_zeros());
         for &gram in self.by_gram.keys() {
             let place = place(gram, self.shift);
             self.bits[place / 64] |= 1 << (place % 64);
+        }
+        self
+    }
+
+    /// Tells which pieces `text` may hold, and where they would begin.
+    #[inline]
+    fn search(&self, text: &[u8], mut found: impl FnMut(usize, Option<usize>)) {
+        let mut look = |gram, at: usize| {
+            if self.may_hold(gram) {
+                for &(number, gram_at) in self.by_gram.get(&gram).into_iter().flatten() {
+                    found(number as usize, at.checked_sub(gram_at as usize));
+                }
+            }
+        };
+        if (self.length, self.stride) == (4, 4) {
+            let grams = text.chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+            grams.enumerate().for_each(|(number, gram)| look(gram, number * 4));
+        } else if self.length == 4 {
+            for at in (0..text.len().saturating_sub(3)).step_by(self.stride) {
+                look(u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]]), at);
+            }
+        } else {
+            text.windows(self.length).enumerate().for_each(|(at, window)| look(gram(window), at));
         }
     }
 

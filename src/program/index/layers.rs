@@ -14,17 +14,20 @@ struct Layer<T> {
     members: Box<[Members]>,
 }
 
+/// The bounds of a range, and what is filed under it.
+pub type Filed<T> = ((T, T), Members);
+
 impl<T: Point> Layers<T> {
     /// Each layer costs a search.
     const MOST: usize = 8;
 
     /// Lays ranges out, and gives back the members of those that are nested too deep.
-    pub fn new(mut ranges: Vec<((T, T), Members)>) -> (Self, Vec<Members>) {
+    pub fn new(mut ranges: Vec<Filed<T>>) -> (Self, Vec<Members>) {
         ranges.sort_unstable_by_key(|&(bounds, _)| bounds);
-        let mut layers: Vec<Vec<((T, T), Members)>> = Vec::new();
+        let mut layers: Vec<Vec<Filed<T>>> = Vec::new();
         let mut left_over = Vec::new();
         for range in ranges {
-            let is_free = |layer: &Vec<((T, T), Members)>| layer.last().is_none_or(|(last, _)| last.1 < range.0.0);
+            let is_free = |layer: &Vec<Filed<T>>| layer.last().is_none_or(|(last, _)| last.1 < range.0.0);
             match layers.iter().position(is_free) {
                 Some(layer) => layers[layer].push(range),
                 None if layers.len() < Self::MOST => layers.push(vec![range]),
