@@ -42,9 +42,19 @@ pub fn raw_cookie<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
 
 /// Every name and undecoded value as Queue-it's adapter finds them, in order.
 pub fn queueit_cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    header.split(|&byte| byte == b';').filter_map(|piece| {
-        let mut parts = piece.split(|&byte| byte == b'=');
+    pieces(header, b';').filter_map(|piece| {
+        let mut parts = pieces(piece, b'=');
         Some((trim_bytes(parts.next()?), trim_bytes(parts.next()?)))
+    })
+}
+
+fn pieces(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(separator, text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
     })
 }
 
@@ -61,18 +71,18 @@ pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Appends what JavaScript's `decodeURIComponent` makes of `text`: `+` stays, and a run of escapes that is not whole
 /// UTF-8 is an error.
-pub fn decode_component(text: &[u8], out: &mut impl Extend<u8>) -> Result<(), MalformedEscape> {
+pub fn decode_component(text: &[u8], out: &mut BumpVec<'_, u8>) -> Result<(), MalformedEscape> {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'%', rest) {
-        out.extend(rest[..at].iter().copied());
+        out.extend_from_slice_copy(&rest[..at]);
         rest = decode_character(&rest[at..], out)?;
     }
-    out.extend(rest.iter().copied());
+    out.extend_from_slice_copy(rest);
     Ok(())
 }
 
 /// Decodes the escapes of one character at the start of `text`, and gives back what follows them.
-fn decode_character<'t>(text: &'t [u8], out: &mut impl Extend<u8>) -> Result<&'t [u8], MalformedEscape> {
+fn decode_character<'t>(text: &'t [u8], out: &mut BumpVec<'_, u8>) -> Result<&'t [u8], MalformedEscape> {
     let first = escaped_byte(text).ok_or(MalformedEscape)?;
     let length = match first {
         0x00..=0x7f => 1,
@@ -86,7 +96,7 @@ fn decode_character<'t>(text: &'t [u8], out: &mut impl Extend<u8>) -> Result<&'t
         *byte = text.get(3 * index..).and_then(escaped_byte).ok_or(MalformedEscape)?;
     }
     std::str::from_utf8(&bytes[..length]).map_err(|_| MalformedEscape)?;
-    out.extend(bytes[..length].iter().copied());
+    out.extend_from_slice_copy(&bytes[..length]);
     Ok(&text[3 * length..])
 }
 
@@ -98,13 +108,11 @@ fn escaped_byte(text: &[u8]) -> Option<u8> {
 }
 
 fn trim_bytes(text: &[u8]) -> &[u8] {
-    if let [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] = text {
+    let text = text.trim_ascii();
+    if text.first().is_none_or(u8::is_ascii_graphic) && text.last().is_none_or(u8::is_ascii_graphic) {
         return text;
     }
-    match std::str::from_utf8(text) {
-        Ok(text) => trim(text).as_bytes(),
-        Err(_) => text.trim_ascii(),
-    }
+    std::str::from_utf8(text).map_or(text, |text| trim(text).as_bytes())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bumpalo::collections::String as ArenaString;
 use jiff::fmt::StdFmtWrite;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::encoding::{concat, encode_uri_component, lenient_integer, lower_case};
+use super::encoding::{concat, encode_uri_component, is_graphic, lenient_integer, lower_case};
 use super::{Secret, Secrets};
 use crate::request::cookies::{self, MalformedEscape};
 
@@ -254,6 +254,9 @@ impl SetCookie<'_> {
 }
 
 fn write_harmless(out: &mut impl Write, text: &str) -> fmt::Result {
+    if is_graphic(text) && memchr::memchr(b';', text.as_bytes()).is_none() {
+        return out.write_str(text);
+    }
     text.split(|c: char| c == ';' || c.is_control()).try_for_each(|piece| out.write_str(piece))
 }
 

@@ -47,6 +47,12 @@ pub fn decode_uri_component<'t>(text: &'t str, arena: &'t Bump) -> Result<&'t st
     std::str::from_utf8(decoded.into_bump_slice()).map_err(|_| MalformedEscape)
 }
 
+/// Whether text has nothing but ASCII characters that are printed. Looks at all of them, so that many are looked at
+/// at once.
+pub fn is_graphic(text: &str) -> bool {
+    text.bytes().fold(true, |is_graphic, byte| is_graphic & byte.is_ascii_graphic())
+}
+
 /// Lower-case text (full Unicode mapping), as it is where it has no other letters.
 pub fn lower_case(text: &str) -> Cow<'_, str> {
     match text.bytes().any(|byte| !byte.is_ascii() || byte.is_ascii_uppercase()) {

@@ -100,8 +100,18 @@ impl Mac {
 
     /// Whether `claimed` is exactly this, compared in constant time (but for its length).
     pub fn is(&self, claimed: &str) -> bool {
-        self.0.ct_eq(claimed.as_bytes()).into()
+        let Ok(claimed) = claimed.as_bytes().try_into() else { return false };
+        words(&self.0).ct_eq(&words(claimed)).into()
     }
+}
+
+/// Digits eight at a time: bytes, each compared by itself, take eight times as long.
+fn words(digits: &[u8; 64]) -> [u64; 8] {
+    let mut words = [0; 8];
+    for (word, bytes) in words.iter_mut().zip(digits.as_chunks().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    words
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::connector::{Decision, Kind};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::Verdict;
 use crate::session::cookie::SetCookie;
-use crate::session::encoding::{Enc, concat};
+use crate::session::encoding::{Enc, concat, is_graphic};
 
 type Headers<'r> = ArenaVec<'r, Header<'r>>;
 
@@ -155,7 +155,7 @@ fn common<'r>(identity: &'r Identity, cookies: &[SetCookie<'_>], arena: &'r Bump
 /// The URL with everything encoded that cannot stand in a header; a visitor's token may hold line ends.
 fn in_header<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
     const UNFIT: &AsciiSet = &CONTROLS.add(b' ');
-    if url.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if is_graphic(url) {
         return url;
     }
     let mut text = ArenaString::with_capacity_in(2 * url.len(), arena);
