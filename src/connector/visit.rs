@@ -1,6 +1,5 @@
 //! One visit, and what the site has to say about it.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bumpalo::Bump;
@@ -103,10 +102,8 @@ impl<'v> Visit<'v> {
 /// The first header of this name, "" if there is none. Bytes that are not UTF-8 are replaced.
 pub(super) fn header<'v>(headers: &'v [(&'v str, &'v [u8])], name: &str, arena: &'v Bump) -> &'v str {
     let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    match String::from_utf8_lossy(found.map_or(b"", |(_, value)| value)) {
-        Cow::Borrowed(text) => text,
-        Cow::Owned(text) => arena.alloc_str(&text),
-    }
+    let value = found.map_or(&b""[..], |(_, value)| *value);
+    std::str::from_utf8(value).unwrap_or_else(|_| arena.alloc_str(&String::from_utf8_lossy(value)))
 }
 
 /// What the published configuration says of a visit.

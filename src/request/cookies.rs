@@ -1,7 +1,5 @@
 //! Cookies as the connector protocol reads them (protocol, section 3 "Reading"), and as the rules language does.
 
-use std::borrow::Cow;
-
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
@@ -27,10 +25,7 @@ pub fn cookie<'h>(header: &'h [u8], name: &str, arena: &'h Bump) -> Result<Optio
 }
 
 fn text<'h>(bytes: &'h [u8], arena: &'h Bump) -> &'h str {
-    match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(text) => text,
-        Cow::Owned(text) => arena.alloc_str(&text),
-    }
+    std::str::from_utf8(bytes).unwrap_or_else(|_| arena.alloc_str(&String::from_utf8_lossy(bytes)))
 }
 
 /// The value of the cookie `name` as Queue-it's adapter finds it, not yet decoded.
