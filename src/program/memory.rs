@@ -1,6 +1,6 @@
 //! What an evaluation remembers.
 
-use super::code::{Argument, Code, Node, Predicate, PredicateId, Source, SourceId};
+use super::code::{Argument, Code, Node, Predicate, PredicateId, Source, SourceId, Test};
 
 /// The places of values and truths that may be asked for more than once; the others are not worth remembering.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Memory {
         looked_at: impl Iterator<Item = SourceId>,
     ) -> Memory {
         let mut uses = Uses::of(code);
-        conditions.for_each(|node| uses.node(node, 1));
+        conditions.for_each(|node| uses.node(code, node, 1));
         looked_at.for_each(|source| uses.sources[source.0 as usize] += 1);
         Memory { values: Places::of(&uses.sources), truths: Places::of(&uses.predicates) }
     }
@@ -91,12 +91,12 @@ impl Uses {
     /// Those by other sources and predicates.
     fn of(code: &Code) -> Uses {
         let mut uses = Uses { sources: vec![0; code.sources.len()], predicates: vec![0; code.predicates.len()] };
-        code.sources.iter().for_each(|source| uses.source(source));
-        code.predicates.iter().for_each(|predicate| uses.predicate(predicate));
+        code.sources.iter().for_each(|source| uses.source(code, source));
+        code.predicates.iter().for_each(|predicate| uses.predicate(code, predicate));
         uses
     }
 
-    fn source(&mut self, source: &Source) {
+    fn source(&mut self, code: &Code, source: &Source) {
         match source {
             Source::Field(_) | Source::Entry(..) => {}
             Source::Key(of, _) | Source::At(of, _) | Source::Flatten(of, _) => self.add(*of, 1),
@@ -105,33 +105,48 @@ impl Uses {
                     match argument {
                         Argument::Literal(_) => {}
                         Argument::Source(of) => self.add(*of, 1),
-                        Argument::Condition(node) => self.node(node, OFTEN),
+                        Argument::Condition(node) => self.node(code, node, OFTEN),
                     }
                 }
             }
         }
     }
 
-    fn predicate(&mut self, predicate: &Predicate) {
+    fn predicate(&mut self, code: &Code, predicate: &Predicate) {
         match predicate {
-            Predicate::Truth { source, each } => self.add(*source, if *each { OFTEN } else { 1 }),
-            Predicate::Compare { source, test, each } => {
-                let times = if *each { OFTEN } else { 1 };
-                self.add(*source, times);
-                if let super::code::Test::OrderWith(_, right) = test {
-                    self.add(*right, times);
-                }
-            }
-            Predicate::Quantified(_, node) => self.node(node, OFTEN),
+            // One test of each element looks at the value once; see `Evaluation::quantified`.
+            Predicate::Quantified(_, Node::Test(id)) => match code.predicate(*id) {
+                Predicate::Compare { source, test, each: true } => self.look(*source, test, 1, OFTEN),
+                _ => self.node(code, &Node::Test(*id), OFTEN),
+            },
+            Predicate::Quantified(_, node) => self.node(code, node, OFTEN),
+            Predicate::Truth { source, each: false } => self.add(*source, 1),
+            Predicate::Compare { source, test, each: false } => self.look(*source, test, 1, 1),
+            // Counted where they are used.
+            Predicate::Truth { each: true, .. } | Predicate::Compare { each: true, .. } => {}
         }
     }
 
-    fn node(&mut self, node: &Node, times: u32) {
+    fn look(&mut self, source: SourceId, test: &Test, left: u32, right: u32) {
+        self.add(source, left);
+        if let Test::OrderWith(_, other) = test {
+            self.add(*other, right);
+        }
+    }
+
+    fn node(&mut self, code: &Code, node: &Node, times: u32) {
         match node {
             Node::Constant(_) => {}
-            Node::Test(id) => self.predicates[id.0 as usize] += times,
-            Node::Not(inner) => self.node(inner, times),
-            Node::Chain(_, parts) => parts.iter().for_each(|part| self.node(part, times)),
+            Node::Test(id) => {
+                self.predicates[id.0 as usize] += times;
+                match code.predicate(*id) {
+                    Predicate::Truth { source, each: true } => self.add(*source, OFTEN),
+                    Predicate::Compare { source, test, each: true } => self.look(*source, test, OFTEN, OFTEN),
+                    _ => {}
+                }
+            }
+            Node::Not(inner) => self.node(code, inner, times),
+            Node::Chain(_, parts) => parts.iter().for_each(|part| self.node(code, part, times)),
         }
     }
 

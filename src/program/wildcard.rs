@@ -33,7 +33,7 @@ impl WildcardPattern {
         let mut segments = segments(&pattern).into_iter();
         let first = segments.next().unwrap_or_default().into();
         let rest = segments.next_back().map(|last| AfterStar {
-            middle: segments.map(|segment| Substring::new(segment)).collect(),
+            middle: segments.map(Substring::new).collect(),
             last: last.into(),
         });
         WildcardPattern { strict: wildcard.strict, first, rest }
