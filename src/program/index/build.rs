@@ -1,9 +1,10 @@
 //! From filed conditions to tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 
 use super::affixes::Affixes;
 use super::grams::Parts;
@@ -16,63 +17,83 @@ use crate::program::code::{Argument, Code, Node, Predicate, Set, Source, SourceI
 use crate::request::FieldId;
 
 /// What a predicate is looked up by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Key {
-    Equal(Box<[u8]>),
-    Prefix(Box<[u8]>),
-    Suffix(Box<[u8]>),
-    Part(Box<[u8]>),
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key<'c> {
+    Equal(&'c [u8]),
+    Prefix(&'c [u8]),
+    Suffix(Cow<'c, [u8]>),
+    Part(&'c [u8]),
     /// In either case; written in lower case.
-    FoldedPart(Box<[u8]>),
+    FoldedPart(&'c [u8]),
     Ints(i64, i64),
     V4(u32, u32),
     V6(u128, u128),
 }
 
-/// The keys of which a value has one if it passes the test; `None` where no table tells.
-pub fn keys(test: &Test, code: &Code) -> Option<Vec<Key>> {
-    let keys = match test {
-        Test::Equal(text) => vec![Key::Equal(text.clone())],
-        Test::Prefix(text) => vec![Key::Prefix(text.clone())],
-        Test::Suffix(text) => vec![Key::Suffix(text.clone())],
-        Test::Contains(text) => vec![Key::Part(text.text().into())],
-        Test::Wildcard(pattern) if pattern.is_strict() => vec![Key::Part(pattern.longest_segment().into())],
-        Test::Wildcard(pattern) => vec![Key::FoldedPart(pattern.longest_segment().into())],
-        Test::Matches(matching) if matching.required().is_empty() => return None,
-        Test::Matches(matching) => matching.required().iter().cloned().map(Key::Part).collect(),
-        Test::Order(Relation::Eq, Literal::Int(number)) => vec![Key::Ints(*number, *number)],
-        Test::Order(Relation::Eq, Literal::Ip(IpAddr::V4(address))) => {
-            vec![Key::V4(address.to_bits(), address.to_bits())]
-        }
-        Test::Order(Relation::Eq, Literal::Ip(IpAddr::V6(address))) => {
-            vec![Key::V6(address.to_bits(), address.to_bits())]
-        }
-        Test::In(set) => keys_of_set(code.set(*set)),
-        Test::Nothing => Vec::new(),
-        Test::Order(..) | Test::OrderWith(..) | Test::Bits(_) => return None,
-    };
-    let is_empty = |key: &Key| match key {
-        Key::Equal(text) | Key::Prefix(text) | Key::Suffix(text) | Key::Part(text) | Key::FoldedPart(text) => {
-            text.is_empty()
-        }
-        Key::Ints(..) | Key::V4(..) | Key::V6(..) => false,
-    };
-    // Every text has an empty part, and a trigger's map has an empty text wherever a key is missing.
-    (!keys.iter().any(is_empty)).then_some(keys)
+/// What a predicate is looked up by, one or many.
+pub enum Keys<'c> {
+    One(Key<'c>),
+    Parts(&'c [Box<[u8]>]),
+    Set(&'c Set),
+    None,
 }
 
-fn keys_of_set(set: &Set) -> Vec<Key> {
-    match set {
-        Set::Bytes(set) => set.strings().map(|text| Key::Equal(text.into())).collect(),
-        Set::Hostnames(set) => {
-            let below = |name: &[u8]| Key::Suffix([b".", name].concat().into());
-            let exact = set.exact.strings().map(|text| Key::Equal(text.into()));
-            exact.chain(set.parents.strings().map(below)).collect()
+/// The keys of which a value has one if it passes the test; `None` where no table tells.
+pub fn keys<'c>(test: &'c Test, code: &'c Code) -> Option<Keys<'c>> {
+    let keys = match test {
+        Test::Equal(text) => Keys::One(Key::Equal(text)),
+        Test::Prefix(text) => Keys::One(Key::Prefix(text)),
+        Test::Suffix(text) => Keys::One(Key::Suffix(Cow::Borrowed(text))),
+        Test::Contains(text) => Keys::One(Key::Part(text.text())),
+        Test::Wildcard(pattern) if pattern.is_strict() => Keys::One(Key::Part(pattern.longest_segment())),
+        Test::Wildcard(pattern) => Keys::One(Key::FoldedPart(pattern.longest_segment())),
+        Test::Matches(matching) if matching.required().is_empty() => return None,
+        Test::Matches(matching) => Keys::Parts(matching.required()),
+        Test::Order(Relation::Eq, Literal::Int(number)) => Keys::One(Key::Ints(*number, *number)),
+        Test::Order(Relation::Eq, Literal::Ip(IpAddr::V4(address))) => {
+            Keys::One(Key::V4(address.to_bits(), address.to_bits()))
         }
-        Set::Ints(set) => set.bounds().iter().map(|&(first, last)| Key::Ints(first, last)).collect(),
-        Set::Ips(set) => {
-            let v4 = set.v4.bounds().iter().map(|&(first, last)| Key::V4(first, last));
-            v4.chain(set.v6.bounds().iter().map(|&(first, last)| Key::V6(first, last))).collect()
+        Test::Order(Relation::Eq, Literal::Ip(IpAddr::V6(address))) => {
+            Keys::One(Key::V6(address.to_bits(), address.to_bits()))
+        }
+        Test::In(set) => Keys::Set(code.set(*set)),
+        Test::Nothing => Keys::None,
+        Test::Order(..) | Test::OrderWith(..) | Test::Bits(_) => return None,
+    };
+    // Every text has an empty part, and a trigger's map has an empty text wherever a key is missing.
+    (!keys.hold_empty_text()).then_some(keys)
+}
+
+impl<'c> Keys<'c> {
+    fn hold_empty_text(&self) -> bool {
+        match self {
+            Keys::One(Key::Equal(text) | Key::Prefix(text) | Key::Part(text) | Key::FoldedPart(text)) => {
+                text.is_empty()
+            }
+            Keys::One(Key::Suffix(text)) => text.is_empty(),
+            Keys::Parts(texts) => texts.iter().any(|text| text.is_empty()),
+            Keys::Set(Set::Bytes(set)) => set.has(b""),
+            Keys::Set(Set::Hostnames(set)) => set.exact.has(b""),
+            Keys::One(Key::Ints(..) | Key::V4(..) | Key::V6(..)) | Keys::Set(Set::Ints(_) | Set::Ips(_)) => false,
+            Keys::None => false,
+        }
+    }
+
+    fn for_each(self, mut file: impl FnMut(Key<'c>)) {
+        match self {
+            Keys::One(key) => file(key),
+            Keys::Parts(texts) => texts.iter().for_each(|text| file(Key::Part(text))),
+            Keys::Set(Set::Bytes(set)) => set.strings().for_each(|text| file(Key::Equal(text))),
+            Keys::Set(Set::Hostnames(set)) => {
+                set.exact.strings().for_each(|text| file(Key::Equal(text)));
+                set.parents.strings().for_each(|name| file(Key::Suffix([b".", name].concat().into())));
+            }
+            Keys::Set(Set::Ints(set)) => set.bounds().iter().for_each(|&(first, last)| file(Key::Ints(first, last))),
+            Keys::Set(Set::Ips(set)) => {
+                set.v4.bounds().iter().for_each(|&(first, last)| file(Key::V4(first, last)));
+                set.v6.bounds().iter().for_each(|&(first, last)| file(Key::V6(first, last)));
+            }
+            Keys::None => {}
         }
     }
 }
@@ -104,17 +125,17 @@ impl Index {
 /// A source, and whether its elements are looked at.
 type Place = (u32, bool);
 
-/// Positions by key.
-type Cabinet = HashMap<Key, Vec<u32>, FxBuildHasher>;
+/// Keys and the positions that are filed under them, in any order.
+type Cabinet<'c> = Vec<(Key<'c>, u32)>;
 
 struct Builder<'c> {
     code: &'c Code,
-    cabinets: BTreeMap<Place, Cabinet>,
+    cabinets: BTreeMap<Place, Cabinet<'c>>,
     members: Vec<u32>,
     unfiled: Vec<u32>,
 }
 
-impl Builder<'_> {
+impl<'c> Builder<'c> {
     fn file(&mut self, position: u32, filed: &Filed) {
         let Filed::Under(predicates) = filed else {
             self.unfiled.push(position);
@@ -123,8 +144,8 @@ impl Builder<'_> {
         for predicate in predicates {
             let Predicate::Compare { source, test, each } = self.code.predicate(*predicate) else { continue };
             let cabinet = self.cabinets.entry((source.0, *each)).or_default();
-            for key in keys(test, self.code).into_iter().flatten() {
-                cabinet.entry(key).or_default().push(position);
+            if let Some(keys) = keys(test, self.code) {
+                keys.for_each(|key| cabinet.push((key, position)));
             }
         }
     }
@@ -160,19 +181,20 @@ impl Builder<'_> {
     }
 
     /// All keys of a source are of one type, because its value is.
-    fn table(&mut self, cabinet: Cabinet) -> Table {
+    fn table(&mut self, mut cabinet: Cabinet) -> Table {
         let (mut texts, mut ints, mut v4, mut v6) = (TextKeys::default(), Vec::new(), Vec::new(), Vec::new());
-        for (key, positions) in cabinet {
-            let members = self.keep(positions);
-            match key {
-                Key::Equal(text) => texts.equal.push((text, members)),
-                Key::Prefix(text) => texts.prefixes.push((text, members)),
-                Key::Suffix(text) => texts.suffixes.push((text, members)),
-                Key::Part(text) => texts.parts.push((text, members)),
-                Key::FoldedPart(text) => texts.folded_parts.push((text, members)),
-                Key::Ints(first, last) => ints.push(((first, last), members)),
-                Key::V4(first, last) => v4.push(((first, last), members)),
-                Key::V6(first, last) => v6.push(((first, last), members)),
+        cabinet.sort_unstable();
+        for filed in cabinet.chunk_by(|one, next| one.0 == next.0) {
+            let members = self.keep(filed);
+            match &filed[0].0 {
+                Key::Equal(text) => texts.equal.push(((*text).into(), members)),
+                Key::Prefix(text) => texts.prefixes.push(((*text).into(), members)),
+                Key::Suffix(text) => texts.suffixes.push((text.as_ref().into(), members)),
+                Key::Part(text) => texts.parts.push(((*text).into(), members)),
+                Key::FoldedPart(text) => texts.folded_parts.push(((*text).into(), members)),
+                Key::Ints(first, last) => ints.push(((*first, *last), members)),
+                Key::V4(first, last) => v4.push(((*first, *last), members)),
+                Key::V6(first, last) => v6.push(((*first, *last), members)),
             }
         }
         if !ints.is_empty() {
@@ -195,11 +217,11 @@ impl Builder<'_> {
         }))
     }
 
-    fn keep(&mut self, mut positions: Vec<u32>) -> Members {
-        // They come in order; one condition may have the same key twice.
-        positions.dedup();
+    /// What is filed under one key, in order; one condition may have the same key twice.
+    fn keep(&mut self, filed: &[(Key, u32)]) -> Members {
         let from = self.members.len() as u32;
-        self.members.append(&mut positions);
+        let same = filed.chunk_by(|(_, one), (_, next)| one == next);
+        self.members.extend(same.map(|filed| filed[0].1));
         Members { from, to: self.members.len() as u32 }
     }
 
