@@ -26,7 +26,8 @@ criterion_group!(
     queueit,
     unfilable_rules,
     hostile_requests,
-    compiling
+    compiling,
+    loading
 );
 criterion_main!(benches);
 
@@ -127,6 +128,22 @@ fn compiling(criterion: &mut Criterion) {
     group.bench_function("100,000 networks from text", |bencher| {
         let sources = &*sources;
         bencher.iter(|| Policy::compile(black_box(sources), None).0.expect("it compiles"));
+    });
+}
+
+/// What a host does when it starts with a compiled policy.
+fn loading(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("load");
+    let saved = |sources| Policy::compile(&sources, None).0.expect("it compiles").save();
+    let rules = LazyCell::new(|| saved(mixed::policy(1_000)));
+    group.bench_function("1,000 rules", |bencher| {
+        let rules = &*rules;
+        bencher.iter_with_large_drop(|| Policy::load(black_box(rules)).expect("what was saved"));
+    });
+    let networks = LazyCell::new(|| saved(networks::policy(100_000)));
+    group.bench_function("100,000 networks", |bencher| {
+        let networks = &*networks;
+        bencher.iter_with_large_drop(|| Policy::load(black_box(networks)).expect("what was saved"));
     });
 }
 
