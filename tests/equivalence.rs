@@ -62,10 +62,11 @@ proptest! {
             lists: lists(),
         };
         let program = Program::compile(&site);
+        let loaded = loaded(&program);
         for table in &tables {
-            check(&program, &site, table)?;
+            check(&program, &loaded, &site, table)?;
         }
-        request.with_view(|view| check(&program, &site, view))?;
+        request.with_view(|view| check(&program, &loaded, &site, view))?;
     }
 
     #[test]
@@ -108,12 +109,13 @@ proptest! {
             rules: expressions.clone(),
             lists: lists(),
         };
-        let (program, plain) = (Program::compile(&site), Program::compile_plain(&site));
+        let indexed = Program::compile(&site);
+        let programs = [loaded(&indexed), indexed, Program::compile_plain(&site)];
         for table in &tables {
-            agree(&program, &plain, &site, table)?;
+            agree(&programs, &site, table)?;
         }
         for request in &requests {
-            request.with_view(|view| agree(&program, &plain, &site, view))?;
+            request.with_view(|view| agree(&programs, &site, view))?;
         }
     }
 }
@@ -131,19 +133,27 @@ fn in_standard_fields(text: &str) -> Option<String> {
     (!text.contains("test.")).then_some(text)
 }
 
-/// The program and its explanation say what the reference evaluator says.
-fn check<S: Subject>(program: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
+/// The program after it was saved.
+fn loaded(program: &Program) -> Program {
+    let saved = postcard::to_allocvec(program).expect("every program can be saved");
+    postcard::from_bytes(&saved).unwrap_or_else(|error| panic!("{error}: {program:?}"))
+}
+
+/// The program, its explanation, and the program after it was saved say what the reference evaluator says.
+fn check<S: Subject>(program: &Program, loaded: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
     let expected = expected(site, subject);
     prop_assert_eq!(program.evaluate(subject, &Bump::new()), expected);
+    prop_assert_eq!(loaded.evaluate(subject, &Bump::new()), expected);
     prop_assert_eq!(program.explain(subject).map(|explained| explained.verdict), Some(expected));
     Ok(())
 }
 
-/// A program with indexes and one without say what the reference evaluator says.
-fn agree<S: Subject>(indexed: &Program, plain: &Program, site: &Site, subject: &S) -> Result<(), TestCaseError> {
+/// All programs, such as one with indexes and one without, say what the reference evaluator says.
+fn agree<S: Subject>(programs: &[Program], site: &Site, subject: &S) -> Result<(), TestCaseError> {
     let expected = expected(site, subject);
-    prop_assert_eq!(indexed.evaluate(subject, &Bump::new()), expected);
-    prop_assert_eq!(plain.evaluate(subject, &Bump::new()), expected);
+    for program in programs {
+        prop_assert_eq!(program.evaluate(subject, &Bump::new()), expected);
+    }
     Ok(())
 }
 

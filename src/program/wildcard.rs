@@ -32,10 +32,9 @@ impl WildcardPattern {
         let pattern = if wildcard.strict { wildcard.pattern.to_vec() } else { wildcard.pattern.to_ascii_lowercase() };
         let mut segments = segments(&pattern).into_iter();
         let first = segments.next().unwrap_or_default().into();
-        let rest = segments.next_back().map(|last| AfterStar {
-            middle: segments.map(Substring::new).collect(),
-            last: last.into(),
-        });
+        let rest = segments
+            .next_back()
+            .map(|last| AfterStar { middle: segments.map(Substring::new).collect(), last: last.into() });
         WildcardPattern { strict: wildcard.strict, first, rest }
     }
 
