@@ -1,7 +1,5 @@
 //! URLs of the waiting room, byte for byte as the official engine writes them (protocol, section 4).
 
-use std::fmt::{self, Write};
-
 use bumpalo::collections::String as ArenaString;
 
 use super::cancel::CancelConfig;
@@ -21,32 +19,38 @@ pub(super) struct Place<'a, 'v> {
 impl<'v> Place<'_, 'v> {
     /// The queue.
     pub fn queue(&self, target: &str, enqueue_token: &str) -> &'v str {
-        self.url(format_args!(""), |url| {
-            url.raw("enqueuetoken", enqueue_token)?;
-            url.encoded("t", target)
+        self.url(&[], |url| {
+            url.raw("&enqueuetoken=", enqueue_token);
+            url.encoded("&t=", target);
         })
     }
 
     /// A page that explains what is wrong.
     pub fn error(&self, code: &str, icr: &str, target: &str) -> &'v str {
-        self.url(format_args!("error/{code}/"), |url| {
-            url.encoded("icr", icr)?;
-            url.raw("queueittoken", self.visit.token.text)?;
-            write!(url.text, "&ts={}", self.visit.now())?;
-            url.encoded("t", target)
+        self.url(&["error/", code, "/"], |url| {
+            url.encoded("&icr=", icr);
+            url.raw("&queueittoken=", self.visit.token.text);
+            url.raw("&ts=", &bumpalo::format!(in self.visit.arena, "{}", self.visit.now()));
+            url.encoded("&t=", target);
         })
     }
 
-    fn url(&self, path: fmt::Arguments<'_>, more: impl FnOnce(&mut Url<'v>) -> fmt::Result) -> &'v str {
+    fn url(&self, path: &[&str], more: impl FnOnce(&mut Url<'v>)) -> &'v str {
         let QueueConfig { version, action_name, culture, layout, .. } = *self.config;
         write(self.visit, |url| {
-            url.base(self.visit, self.queue_domain, self.config.queue_path_prefix)?;
-            let (customer, event, sdk, name) =
-                (Enc(self.visit.customer_id), Enc(self.event_id), self.visit.sdk, Enc(action_name.unwrap_or_default()));
-            write!(url.text, "{path}?c={customer}&e={event}&ver={sdk}&cver={version}&man={name}")?;
-            url.encoded("cid", culture.unwrap_or_default())?;
-            url.encoded("l", layout.unwrap_or_default())?;
-            more(url)
+            url.base(self.visit, self.queue_domain, self.config.queue_path_prefix);
+            path.iter().for_each(|part| url.text.push_str(part));
+            url.text.push_str("?c=");
+            url.enc(self.visit.customer_id);
+            url.text.push_str("&e=");
+            url.enc(self.event_id);
+            for part in ["&ver=", self.visit.sdk, "&cver=", version, "&man="] {
+                url.text.push_str(part);
+            }
+            url.enc(action_name.unwrap_or_default());
+            url.encoded("&cid=", culture.unwrap_or_default());
+            url.encoded("&l=", layout.unwrap_or_default());
+            more(url);
         })
     }
 }
@@ -60,16 +64,18 @@ pub(super) fn cancel<'v>(
     target: &str,
 ) -> &'v str {
     write(visit, |url| {
-        url.base(visit, queue_domain, config.queue_path_prefix)?;
-        write!(url.text, "cancel/multiple/{}?wrl=", visit.customer_id)?;
+        url.base(visit, queue_domain, config.queue_path_prefix);
+        for part in ["cancel/multiple/", visit.customer_id, "?wrl="] {
+            url.text.push_str(part);
+        }
         for (index, (room, session)) in sessions.iter().enumerate() {
             url.text.push_str(if index > 0 { "_" } else { "" });
             url.text.push_str(room);
             if let Some(session) = session.filter(|session| !session.queue_id.is_empty()) {
-                write!(url.text, "~{}", session.queue_id)?;
+                url.raw("~", session.queue_id);
             }
         }
-        url.encoded("r", target)
+        url.encoded("&r=", target);
     })
 }
 
@@ -81,13 +87,10 @@ pub(super) fn ip_reason<'v>(visit: &Visit<'v>, hashed_ip: &str) -> &'v str {
 /// `icr` of a session that is bound to another address.
 pub(super) fn session_reason<'v>(visit: &Visit<'v>, session: &Session<'_>) -> &'v str {
     write(visit, |url| {
-        url.ip_reason(visit, session.hashed_ip)?;
-        for (key, value) in [("r", session.redirect_type), ("q", session.queue_id)] {
-            if !value.is_empty() {
-                write!(url.text, ",{key}:{value}")?;
-            }
-        }
-        write!(url.text, ",st:{}", visit.now_ms)
+        url.ip_reason(visit, session.hashed_ip);
+        url.raw(",r:", session.redirect_type);
+        url.raw(",q:", session.queue_id);
+        url.raw(",st:", &bumpalo::format!(in visit.arena, "{}", visit.now_ms));
     })
 }
 
@@ -95,24 +98,24 @@ struct Url<'v> {
     text: ArenaString<'v>,
 }
 
-/// Writes text into the visit's arena, which cannot fail.
-fn write<'v>(visit: &Visit<'v>, write: impl FnOnce(&mut Url<'v>) -> fmt::Result) -> &'v str {
-    let mut url = Url { text: ArenaString::new_in(visit.arena) };
-    let _ = write(&mut url);
+/// Writes text into the visit's arena.
+fn write<'v>(visit: &Visit<'v>, write: impl FnOnce(&mut Url<'v>)) -> &'v str {
+    const USUAL_LENGTH: usize = 512;
+    let mut url = Url { text: ArenaString::with_capacity_in(USUAL_LENGTH, visit.arena) };
+    write(&mut url);
     url.text.into_bump_str()
 }
 
 impl Url<'_> {
-    fn base(&mut self, visit: &Visit<'_>, queue_domain: &str, path_prefix: Option<&str>) -> fmt::Result {
+    fn base(&mut self, visit: &Visit<'_>, queue_domain: &str, path_prefix: Option<&str>) {
         match visit.waiting_room_origin {
             Some(origin) => self.text.push_str(origin),
-            None => write!(self.text, "https://{queue_domain}")?,
+            None => self.raw("https://", queue_domain),
         }
         self.close_segment();
         let prefix = path_prefix.unwrap_or_default();
         self.text.push_str(prefix.strip_prefix('/').unwrap_or(prefix));
         self.close_segment();
-        Ok(())
     }
 
     fn close_segment(&mut self) {
@@ -121,19 +124,33 @@ impl Url<'_> {
         }
     }
 
-    fn encoded(&mut self, name: &str, value: &str) -> fmt::Result {
-        if value.is_empty() { Ok(()) } else { write!(self.text, "&{name}={}", Enc(value)) }
+    /// A value and what comes before it; nothing where there is no value.
+    fn raw(&mut self, before: &str, value: &str) {
+        if !value.is_empty() {
+            self.text.push_str(before);
+            self.text.push_str(value);
+        }
     }
 
-    fn raw(&mut self, name: &str, value: &str) -> fmt::Result {
-        if value.is_empty() { Ok(()) } else { write!(self.text, "&{name}={value}") }
+    /// As [`Url::raw`], encoded.
+    fn encoded(&mut self, before: &str, value: &str) {
+        if !value.is_empty() {
+            self.text.push_str(before);
+            self.enc(value);
+        }
     }
 
-    fn ip_reason(&mut self, visit: &Visit<'_>, hashed_ip: &str) -> fmt::Result {
+    fn enc(&mut self, value: &str) {
+        // Writing into an arena cannot fail.
+        let _ = Enc(value).write_to(&mut self.text);
+    }
+
+    fn ip_reason(&mut self, visit: &Visit<'_>, hashed_ip: &str) {
         self.text.push_str("ip,cip:");
         for unit in visit.client_ip().encode_utf16() {
-            write!(self.text, "{unit:02x}")?;
+            self.text.push_str(&bumpalo::format!(in visit.arena, "{:02x}", unit));
         }
-        write!(self.text, ",hip:{hashed_ip}")
+        self.text.push_str(",hip:");
+        self.text.push_str(hashed_ip);
     }
 }
