@@ -222,7 +222,7 @@ fn tried_rule(policy: &Policy, index: usize, trace: Trace) -> Option<TriedRule> 
     Some(TriedRule {
         index,
         id: rule.id.clone(),
-        room: rule.room.clone(),
+        room: rule.room.to_string(),
         description: rule.description.clone(),
         matched: trace.result == Some(true),
         trace: TraceReport::from(trace),

@@ -120,7 +120,7 @@ impl RuleReport {
     fn of(policy: &Policy, index: usize, rule: &BypassRule) -> RuleReport {
         RuleReport {
             id: rule.id.clone(),
-            room: rule.room.clone(),
+            room: rule.room.to_string(),
             description: rule.description.clone(),
             enabled: rule.enabled,
             expression: policy.program.rule(index).map(ToString::to_string),

@@ -19,13 +19,13 @@ pub struct BypassRule {
     /// Its id, given or made from the room and its place, such as `shop/2`.
     pub id: String,
     /// The room's id, or `*` for every room.
-    pub room: String,
+    pub room: Arc<str>,
     /// What the operator calls it.
     pub description: String,
     /// Whether it is in force.
     pub enabled: bool,
     /// The file it stands in.
-    pub file: String,
+    pub file: Arc<str>,
     /// The line its expression starts in, from 1.
     pub line: usize,
 }
@@ -37,7 +37,8 @@ impl BypassRule {
     /// Whether it lets visitors walk past an integration's room. Where nobody waits there is nothing to walk past.
     pub fn is_for(&self, integration: &Integration) -> bool {
         let is_room = |id: &String| id.eq_ignore_ascii_case(&self.room);
-        integration.action != Action::Ignore && (self.room == "*" || integration.event_id.as_ref().is_some_and(is_room))
+        integration.action != Action::Ignore
+            && (*self.room == *"*" || integration.event_id.as_ref().is_some_and(is_room))
     }
 
     /// What a finding about it says it is about.
@@ -126,17 +127,25 @@ pub(super) fn read(file: File, room: &str, already: usize, checker: &Checker) ->
     };
     let rules = rules.as_array().unwrap_or(std::slice::from_ref(rules)).iter().zip(already + 1..);
     let mut lines = Lines::of(file.text);
-    rules.filter_map(|(rule, number)| read_rule(file, rule, room, number, &mut lines, checker)).collect()
+    let home = Home { room: room.into(), file: file.path.into() };
+    rules.filter_map(|(rule, number)| read_rule(file, rule, &home, number, &mut lines, checker)).collect()
+}
+
+/// Where the rules of one file belong.
+struct Home {
+    room: Arc<str>,
+    file: Arc<str>,
 }
 
 fn read_rule(
     file: File,
     node: &Node,
-    room: &str,
+    home: &Home,
     number: usize,
     lines: &mut Lines,
     checker: &Checker,
 ) -> Option<Checked> {
+    let room = &home.room;
     let mut fields = Fields::new(file, node, format!("rule {number} of room {room}"))?;
     let id = fields.text("id").unwrap_or_else(|| format!("{room}/{number}"));
     let description = fields.text("description").unwrap_or_default();
@@ -157,7 +166,7 @@ fn read_rule(
     let expression = checker.expression(origin, &text)?;
     warn_of_constant(origin, &text, &expression, enabled);
     let line = lines.line(origin.node.at);
-    let (room, file) = (room.to_owned(), file.path.to_owned());
+    let (room, file) = (Arc::clone(room), Arc::clone(&home.file));
     Some((BypassRule { id, room, description, enabled, file, line }, Arc::new(expression)))
 }
 

@@ -77,7 +77,12 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    pub fn finish(self) -> Code {
+    /// The code, with no more memory than it needs.
+    pub fn finish(mut self) -> Code {
+        self.code.sources.shrink_to_fit();
+        self.code.prepared.shrink_to_fit();
+        self.code.predicates.shrink_to_fit();
+        self.code.sets.shrink_to_fit();
         self.code
     }
 

@@ -135,8 +135,9 @@ fn check(parts: &Parts) -> Result<(), Invalid> {
         checker.node(node, Extent::MOST.height)?;
     }
     let has_bypass = |entry: &CompiledEntry| entry.bypass < bypasses.len();
-    let has_rules = |bypass: &Box<[usize]>| bypass.iter().all(|&rule| rule < rules.len());
-    (entries.iter().all(has_bypass) && bypasses.iter().all(has_rules)).then_some(()).ok_or(Invalid::NotThere)
+    let mut bypassing = bypasses.iter().flatten();
+    let is_there = entries.iter().all(has_bypass) && bypassing.all(|&rule| rule < rules.len());
+    is_there.then_some(()).ok_or(Invalid::NotThere)
 }
 
 /// How much there is to a part of a program with everything that it refers to.

@@ -158,7 +158,7 @@ impl<'p> Run<'p> {
 /// What to call a rule.
 pub fn title(rule: &BypassRule) -> String {
     let about = if rule.description.is_empty() { String::new() } else { format!(" ({})", rule.description) };
-    match rule.room.as_str() {
+    match &*rule.room {
         "*" => format!("{}{about} of every room", rule.id),
         room => format!("{}{about} of room {room}", rule.id),
     }
