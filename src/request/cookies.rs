@@ -30,17 +30,18 @@ fn text<'h>(bytes: &'h [u8], arena: &'h Bump) -> &'h str {
 
 /// The value of the cookie `name` as Queue-it's adapter finds it, not yet decoded.
 pub fn raw_cookie<'h>(header: &'h [u8], name: &[u8]) -> Option<&'h [u8]> {
-    // Most headers do not even hold the name.
-    memchr::memmem::find(header, name)?;
-    queueit_cookies(header).filter(|(known, _)| *known == name).last().map(|(_, value)| value)
+    let long_enough = pieces(header, b';').filter(|piece| piece.len() > name.len());
+    long_enough.filter_map(queueit_cookie).filter(|(known, _)| *known == name).last().map(|(_, value)| value)
 }
 
 /// Every name and undecoded value as Queue-it's adapter finds them, in order.
 pub fn queueit_cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    pieces(header, b';').filter_map(|piece| {
-        let mut parts = pieces(piece, b'=');
-        Some((trim_bytes(parts.next()?), trim_bytes(parts.next()?)))
-    })
+    pieces(header, b';').filter_map(queueit_cookie)
+}
+
+fn queueit_cookie(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = pieces(piece, b'=');
+    Some((trim_bytes(parts.next()?), trim_bytes(parts.next()?)))
 }
 
 fn pieces(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
