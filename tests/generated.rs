@@ -2,7 +2,7 @@
 
 use bumpalo::Bump;
 use velvetrope::policy::Policy;
-use velvetrope::program::{Program, Verdict};
+use velvetrope::program::{Approach, Program, Verdict};
 use velvetrope::request::OwnedRequest;
 
 mod workload;
@@ -68,4 +68,21 @@ fn the_policy_of_networks_compiles() {
     let at = |address| evaluate(&policy.program, &integrations::request_for(0).client_ip(address));
     assert_eq!(at(networks::address_in(999)), Verdict::Bypassed { entry: 0, rule: 0 });
     assert_eq!(at(networks::address_in(1_000)), Verdict::Matched { entry: 0 });
+}
+
+/// A large list is looked into as it is, however many rules name it.
+#[test]
+fn many_rules_share_a_large_list() {
+    let rule = |number| format!(r#"ip.src in $networks and not http.request.uri.path eq "/{number}""#);
+    let rules: Vec<String> = (0..40).map(rule).collect();
+    let mut site = workload::site(&workload::expressions(&rules));
+    site.lists.insert("networks".to_owned(), networks::list(&networks::networks(100_000)));
+    let program = Program::compile(&site);
+    assert!(matches!(program.plan().expect("it was compiled").bypasses[0].approach, Approach::Indexed(_)));
+    for (path, rule) in [("/0", 1), ("/1", 0), ("/none", 0)] {
+        let visitor = workload::visit(&format!("https://shop.example.com{path}"));
+        assert_eq!(evaluate(&program, &visitor), Verdict::Matched { entry: 0 });
+        let inside = visitor.client_ip(networks::address_in(99_999));
+        assert_eq!(evaluate(&program, &inside), Verdict::Bypassed { entry: 0, rule });
+    }
 }

@@ -15,7 +15,7 @@ use crate::request::FieldId;
 pub struct SourceId(pub u32);
 
 /// Refers to a [`Predicate`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PredicateId(pub u32);
 
 /// Refers to a [`Set`].
@@ -108,6 +108,18 @@ pub enum Set {
     Ips(IpSet),
     Bytes(ByteSet),
     Hostnames(HostnameSet),
+}
+
+impl Set {
+    /// How many strings, names or ranges it has.
+    pub fn count(&self) -> usize {
+        match self {
+            Set::Ints(set) => set.bounds().len(),
+            Set::Ips(set) => set.v4.bounds().len() + set.v6.bounds().len(),
+            Set::Bytes(set) => set.count(),
+            Set::Hostnames(set) => set.exact.count() + set.parents.count(),
+        }
+    }
 }
 
 /// Every part of a program.

@@ -52,6 +52,11 @@ impl<'a, S: Subject> Evaluation<'a, S> {
         }
     }
 
+    /// The truth of a predicate without `each`.
+    pub fn holds(&self, id: PredicateId) -> bool {
+        self.predicate(id)
+    }
+
     fn compound(&self, node: &'a Node) -> bool {
         match node {
             Node::Constant(value) => *value,

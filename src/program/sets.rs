@@ -180,6 +180,10 @@ impl ByteSet {
         self.0.contains(string)
     }
 
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Every string, in no order.
     pub fn strings(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(AsRef::as_ref)

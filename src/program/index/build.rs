@@ -10,10 +10,10 @@ use super::affixes::Affixes;
 use super::grams::Parts;
 use super::layers::Layers;
 use super::probe::{Probe, Table, Texts};
-use super::{Filed, Index, Map, Members, file};
+use super::{Filed, Index, Map, Members, Unit, file};
 use crate::language::Function;
 use crate::language::expression::{Literal, Relation};
-use crate::program::code::{Argument, Code, Node, Predicate, Set, Source, SourceId, Test};
+use crate::program::code::{Argument, Code, Node, Predicate, PredicateId, Set, Source, SourceId, Test};
 use crate::request::FieldId;
 
 /// What a predicate is looked up by.
@@ -105,15 +105,22 @@ impl Index {
     /// From this number of keys of one map on, the keys that a request has are looked up, instead of each in turn.
     const MANY_KEYS: usize = 4;
 
+    /// Sets with more members than this are not filed member by member: a look into one costs some nanoseconds, a copy
+    /// of it in each index a lot of memory.
+    const LARGE_SET: usize = 1_000;
+
     /// Files conditions; `None` where it is better to evaluate them one after the other.
     pub fn new(code: &Code, conditions: &[&Node]) -> Option<Index> {
         if conditions.len() < Self::WORTH_IT {
             return None;
         }
         let filed = file(code, conditions);
-        let mut builder = Builder { code, cabinets: BTreeMap::new(), members: Vec::new(), unfiled: Vec::new() };
+        let mut builder = Builder::new(code);
         for (position, filed) in filed.iter().enumerate() {
-            builder.file(position as u32, filed);
+            match filed {
+                Filed::Under(predicates) => builder.file(position as u32, predicates),
+                Filed::Nowhere => builder.unfiled.push(position as u32),
+            }
         }
         if conditions.len() - builder.unfiled.len() < Self::WORTH_IT {
             return None;
@@ -125,35 +132,58 @@ impl Index {
 /// A source, and whether its elements are looked at.
 type Place = (u32, bool);
 
-/// Keys and the positions that are filed under them, in any order.
-type Cabinet<'c> = Vec<(Key<'c>, u32)>;
+/// Keys and the predicates that they are keys of, in any order.
+type Cabinet<'c> = Vec<(Key<'c>, PredicateId)>;
 
 struct Builder<'c> {
     code: &'c Code,
-    cabinets: BTreeMap<Place, Cabinet<'c>>,
+    /// Positions of conditions, in order, by what they are filed under.
+    filed: BTreeMap<PredicateId, Vec<u32>>,
     members: Vec<u32>,
+    /// By the predicates whose conditions they are.
+    known: FxHashMap<Vec<PredicateId>, Members>,
     unfiled: Vec<u32>,
 }
 
 impl<'c> Builder<'c> {
-    fn file(&mut self, position: u32, filed: &Filed) {
-        let Filed::Under(predicates) = filed else {
-            self.unfiled.push(position);
-            return;
-        };
+    fn new(code: &'c Code) -> Self {
+        Builder { code, filed: BTreeMap::new(), members: Vec::new(), known: FxHashMap::default(), unfiled: Vec::new() }
+    }
+
+    fn file(&mut self, position: u32, predicates: &[PredicateId]) {
         for predicate in predicates {
-            let Predicate::Compare { source, test, each } = self.code.predicate(*predicate) else { continue };
-            let cabinet = self.cabinets.entry((source.0, *each)).or_default();
-            if let Some(keys) = keys(test, self.code) {
-                keys.for_each(|key| cabinet.push((key, position)));
+            let positions = self.filed.entry(*predicate).or_default();
+            if positions.last() != Some(&position) {
+                positions.push(position);
             }
         }
+    }
+
+    /// What is filed where; large sets apart.
+    fn cabinets(&mut self) -> (BTreeMap<Place, Cabinet<'c>>, Vec<Unit>) {
+        let (mut cabinets, mut units) = (BTreeMap::<Place, Cabinet>::new(), Vec::new());
+        let predicates: Vec<PredicateId> = self.filed.keys().copied().collect();
+        for predicate in predicates {
+            let Predicate::Compare { source, test, each } = self.code.predicate(predicate) else { continue };
+            match keys(test, self.code) {
+                Some(Keys::Set(set)) if !each && set.count() > Index::LARGE_SET => {
+                    units.push(Unit { predicate, source: *source, members: self.members_of(&[predicate]) });
+                }
+                Some(keys) => {
+                    let cabinet = cabinets.entry((source.0, *each)).or_default();
+                    keys.for_each(|key| cabinet.push((key, predicate)));
+                }
+                None => {}
+            }
+        }
+        (cabinets, units)
     }
 
     fn finish(mut self, conditions: usize) -> Index {
         let mut by_field: BTreeMap<FieldId, Vec<Keyed>> = BTreeMap::new();
         let mut probes = Vec::new();
-        for ((source, each), cabinet) in std::mem::take(&mut self.cabinets) {
+        let (cabinets, units) = self.cabinets();
+        for ((source, each), cabinet) in cabinets {
             let source = SourceId(source);
             let probe = Probe { source, each, table: self.table(cabinet) };
             match entry_behind(source, self.code) {
@@ -175,6 +205,7 @@ impl<'c> Builder<'c> {
             conditions,
             probes: probes.into(),
             maps: maps.into(),
+            units: units.into(),
             members: self.members.into(),
             unfiled: self.unfiled.into(),
         }
@@ -185,7 +216,8 @@ impl<'c> Builder<'c> {
         let (mut texts, mut ints, mut v4, mut v6) = (TextKeys::default(), Vec::new(), Vec::new(), Vec::new());
         cabinet.sort_unstable();
         for filed in cabinet.chunk_by(|one, next| one.0 == next.0) {
-            let members = self.keep(filed);
+            let predicates: Vec<PredicateId> = filed.iter().map(|(_, predicate)| *predicate).collect();
+            let members = self.members_of(&predicates);
             match &filed[0].0 {
                 Key::Equal(text) => texts.equal.push(((*text).into(), members)),
                 Key::Prefix(text) => texts.prefixes.push(((*text).into(), members)),
@@ -217,12 +249,20 @@ impl<'c> Builder<'c> {
         }))
     }
 
-    /// What is filed under one key, in order; one condition may have the same key twice.
-    fn keep(&mut self, filed: &[(Key, u32)]) -> Members {
+    /// What is filed under any of these predicates, in order.
+    fn members_of(&mut self, predicates: &[PredicateId]) -> Members {
+        if let Some(&known) = self.known.get(predicates) {
+            return known;
+        }
+        let mut positions: Vec<u32> =
+            predicates.iter().filter_map(|one| self.filed.get(one)).flatten().copied().collect();
+        positions.sort_unstable();
+        positions.dedup();
         let from = self.members.len() as u32;
-        let same = filed.chunk_by(|(_, one), (_, next)| one == next);
-        self.members.extend(same.map(|filed| filed[0].1));
-        Members { from, to: self.members.len() as u32 }
+        self.members.append(&mut positions);
+        let members = Members { from, to: self.members.len() as u32 };
+        self.known.insert(predicates.to_vec(), members);
+        members
     }
 
     /// What does not fit into a table is evaluated always.

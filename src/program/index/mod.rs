@@ -19,7 +19,7 @@ pub use access::{Filed, file};
 use probe::Probe;
 
 use super::bits::Bits;
-use super::code::{Node, SourceId};
+use super::code::{Node, PredicateId, SourceId};
 use super::evaluate::Evaluation;
 use crate::request::{FieldId, Subject};
 
@@ -32,6 +32,8 @@ pub struct Index {
     probes: Box<[Probe]>,
     /// With these only as far as it has the keys.
     maps: Box<[Map]>,
+    /// Large sets, each looked into as it is: their members are not filed one by one.
+    units: Box<[Unit]>,
     /// Positions of conditions, as [`Members`] refer to them.
     members: Box<[u32]>,
     /// Positions of the conditions that cannot be filed, in order.
@@ -44,6 +46,14 @@ struct Map {
     field: FieldId,
     probes: Box<[Probe]>,
     by_key: FxHashMap<Box<[u8]>, Box<[u32]>>,
+}
+
+/// A predicate that is evaluated for every request, and what is filed under it.
+#[derive(Debug)]
+struct Unit {
+    predicate: PredicateId,
+    source: SourceId,
+    members: Members,
 }
 
 /// Conditions that are filed under the same predicate: a part of [`Index::members`], in order.
@@ -70,6 +80,11 @@ impl Index {
         for map in &self.maps {
             map.look(evaluation, &mut |members| search.offer(members));
         }
+        for unit in &self.units {
+            if evaluation.holds(unit.predicate) {
+                search.offer(unit.members);
+            }
+        }
         search.rest();
         (search.best < self.conditions).then_some(search.best)
     }
@@ -82,7 +97,8 @@ impl Index {
     /// The sources of which an evaluation will ask for the values, each once more than the conditions do.
     pub fn sources(&self) -> impl Iterator<Item = SourceId> {
         let maps = self.maps.iter().flat_map(|map| &map.probes);
-        self.probes.iter().chain(maps).map(|probe| probe.source)
+        let probes = self.probes.iter().chain(maps).map(|probe| probe.source);
+        probes.chain(self.units.iter().map(|unit| unit.source))
     }
 }
 
