@@ -99,8 +99,9 @@ impl<'c> Keys<'c> {
 }
 
 impl Index {
-    /// Below this number of conditions that can be filed, evaluating them one after the other costs less.
-    const WORTH_IT: usize = 16;
+    /// An index is worth it from so many conditions for each place where it looks: about as many can be evaluated one
+    /// after the other in the time of a look.
+    const CONDITIONS_PER_LOOK: usize = 2;
 
     /// From this number of keys of one map on, the keys that a request has are looked up, instead of each in turn.
     const MANY_KEYS: usize = 4;
@@ -111,67 +112,72 @@ impl Index {
 
     /// Files conditions; `None` where it is better to evaluate them one after the other.
     pub fn new(code: &Code, conditions: &[&Node]) -> Option<Index> {
-        if conditions.len() < Self::WORTH_IT {
+        if conditions.len() < Self::CONDITIONS_PER_LOOK {
             return None;
         }
         let filed = file(code, conditions);
         let mut builder = Builder::new(code);
         for (position, filed) in filed.iter().enumerate() {
             match filed {
-                Filed::Under(predicates) => builder.file(position as u32, predicates),
+                Filed::Under(predicates) => {
+                    builder.filed.extend(predicates.iter().map(|&predicate| (predicate, position as u32)));
+                }
                 Filed::Nowhere => builder.unfiled.push(position as u32),
             }
         }
-        if conditions.len() - builder.unfiled.len() < Self::WORTH_IT {
-            return None;
-        }
-        Some(builder.finish(conditions.len()))
+        let index = builder.finish(conditions.len());
+        let looks = index.probes.len() + index.maps.len() + index.units.len();
+        let is_worth_it = conditions.len() - index.unfiled.len() >= Self::CONDITIONS_PER_LOOK * looks.max(1);
+        is_worth_it.then_some(index)
     }
 }
 
 /// A source, and whether its elements are looked at.
 type Place = (u32, bool);
 
-/// Keys and the predicates that they are keys of, in any order.
-type Cabinet<'c> = Vec<(Key<'c>, PredicateId)>;
+/// Keys and the predicates that they are keys of, by their number in [`Builder::drawers`], in any order.
+type Cabinet<'c> = Vec<(Key<'c>, u32)>;
 
 struct Builder<'c> {
     code: &'c Code,
-    /// Positions of conditions, in order, by what they are filed under.
-    filed: BTreeMap<PredicateId, Vec<u32>>,
+    /// Predicates and the positions of conditions that are filed under them, in any order.
+    filed: Vec<(PredicateId, u32)>,
+    /// What is filed under each predicate.
+    drawers: Vec<Members>,
     members: Vec<u32>,
-    /// By the predicates whose conditions they are.
-    known: FxHashMap<Vec<PredicateId>, Members>,
+    /// What is filed under several predicates that have a key in common, by their numbers.
+    shared: FxHashMap<Vec<u32>, Members>,
     unfiled: Vec<u32>,
 }
 
 impl<'c> Builder<'c> {
     fn new(code: &'c Code) -> Self {
-        Builder { code, filed: BTreeMap::new(), members: Vec::new(), known: FxHashMap::default(), unfiled: Vec::new() }
-    }
-
-    fn file(&mut self, position: u32, predicates: &[PredicateId]) {
-        for predicate in predicates {
-            let positions = self.filed.entry(*predicate).or_default();
-            if positions.last() != Some(&position) {
-                positions.push(position);
-            }
+        Builder {
+            code,
+            filed: Vec::new(),
+            drawers: Vec::new(),
+            members: Vec::new(),
+            shared: FxHashMap::default(),
+            unfiled: Vec::new(),
         }
     }
 
     /// What is filed where; large sets apart.
     fn cabinets(&mut self) -> (BTreeMap<Place, Cabinet<'c>>, Vec<Unit>) {
+        self.filed.sort_unstable();
+        self.filed.dedup();
         let (mut cabinets, mut units) = (BTreeMap::<Place, Cabinet>::new(), Vec::new());
-        let predicates: Vec<PredicateId> = self.filed.keys().copied().collect();
-        for predicate in predicates {
+        for filed in std::mem::take(&mut self.filed).chunk_by(|one, next| one.0 == next.0) {
+            let (predicate, members) = (filed[0].0, self.keep(filed.iter().map(|(_, position)| *position)));
             let Predicate::Compare { source, test, each } = self.code.predicate(predicate) else { continue };
             match keys(test, self.code) {
                 Some(Keys::Set(set)) if !each && set.count() > Index::LARGE_SET => {
-                    units.push(Unit { predicate, source: *source, members: self.members_of(&[predicate]) });
+                    units.push(Unit { predicate, source: *source, members });
                 }
                 Some(keys) => {
                     let cabinet = cabinets.entry((source.0, *each)).or_default();
-                    keys.for_each(|key| cabinet.push((key, predicate)));
+                    keys.for_each(|key| cabinet.push((key, self.drawers.len() as u32)));
+                    self.drawers.push(members);
                 }
                 None => {}
             }
@@ -216,8 +222,10 @@ impl<'c> Builder<'c> {
         let (mut texts, mut ints, mut v4, mut v6) = (TextKeys::default(), Vec::new(), Vec::new(), Vec::new());
         cabinet.sort_unstable();
         for filed in cabinet.chunk_by(|one, next| one.0 == next.0) {
-            let predicates: Vec<PredicateId> = filed.iter().map(|(_, predicate)| *predicate).collect();
-            let members = self.members_of(&predicates);
+            let members = match filed {
+                [(_, drawer)] => self.drawers[*drawer as usize],
+                several => self.shared(several.iter().map(|(_, drawer)| *drawer).collect()),
+            };
             match &filed[0].0 {
                 Key::Equal(text) => texts.equal.push(((*text).into(), members)),
                 Key::Prefix(text) => texts.prefixes.push(((*text).into(), members)),
@@ -249,20 +257,25 @@ impl<'c> Builder<'c> {
         }))
     }
 
-    /// What is filed under any of these predicates, in order.
-    fn members_of(&mut self, predicates: &[PredicateId]) -> Members {
-        if let Some(&known) = self.known.get(predicates) {
+    /// What is filed in any of several drawers, in order.
+    fn shared(&mut self, drawers: Vec<u32>) -> Members {
+        if let Some(&known) = self.shared.get(&drawers) {
             return known;
         }
-        let mut positions: Vec<u32> =
-            predicates.iter().filter_map(|one| self.filed.get(one)).flatten().copied().collect();
+        let drawn = drawers.iter().map(|&drawer| self.drawers[drawer as usize]);
+        let spans = drawn.map(|members| members.from as usize..members.to as usize);
+        let mut positions: Vec<u32> = spans.flat_map(|span| self.members[span].iter().copied()).collect();
         positions.sort_unstable();
         positions.dedup();
-        let from = self.members.len() as u32;
-        self.members.append(&mut positions);
-        let members = Members { from, to: self.members.len() as u32 };
-        self.known.insert(predicates.to_vec(), members);
+        let members = self.keep(positions.into_iter());
+        self.shared.insert(drawers, members);
         members
+    }
+
+    fn keep(&mut self, positions: impl Iterator<Item = u32>) -> Members {
+        let from = self.members.len() as u32;
+        self.members.extend(positions);
+        Members { from, to: self.members.len() as u32 }
     }
 
     /// What does not fit into a table is evaluated always.
