@@ -90,7 +90,7 @@ pub struct SecretNames {
 
 /// What becomes of a request when something fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[schemars(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// The request passes, as Queue-it does it.
     #[default]
