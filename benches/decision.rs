@@ -17,7 +17,7 @@ fn decisions(criterion: &mut Criterion) {
         let incoming = case.incoming(&headers);
         let mut scratch = Scratch::default();
         assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, case.label);
-        group.bench_function(case.label, |bencher| {
+        group.bench_function(case.name, |bencher| {
             bencher.iter(|| {
                 black_box(handle(ticketing.site(), black_box(&incoming), &mut scratch));
             })

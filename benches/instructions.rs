@@ -64,7 +64,7 @@ fn decisions() {
     for case in ticketing.cases() {
         let headers = case.headers();
         let incoming = case.incoming(&headers);
-        count(&format!("decision/{}", case.label), || {
+        count(&format!("decision/{}", case.name), || {
             black_box(handle(ticketing.site(), &incoming, &mut scratch).label);
         });
     }

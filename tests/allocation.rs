@@ -80,7 +80,7 @@ fn a_warm_decision_does_not_allocate() {
         let mut decide = || assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, case.label);
         (0..8).for_each(|_| decide());
         let measured = allocation_counter::measure(decide);
-        assert_eq!(measured.count_total, 0, "{}: {measured:?}", case.label);
+        assert_eq!(measured.count_total, 0, "{}: {measured:?}", case.name);
     }
 }
 

@@ -22,49 +22,52 @@ pub fn normal_path<'a>(path: &'a str, arena: &'a Bump) -> &'a [u8] {
     remove_dot_segments(&unescaped, arena)
 }
 
-/// The bytes for which a `const fn` says so.
-macro_rules! odd_bytes {
-    ($is_odd:expr) => {{
-        let mut kinds = [0; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            kinds[byte] = match byte as u8 {
-                b'/' => Odd::SLASH | Odd::ODD_AFTER_SLASH,
-                b'.' => Odd::ODD_AFTER_SLASH,
-                other if $is_odd(other) => Odd::ODD,
-                _ => 0,
-            };
-            byte += 1;
-        }
-        Odd(kinds)
-    }};
-}
-
 /// Whether nothing in a path even looks as if it had to be normalised, which is so for nearly every request.
 fn is_plain(path: &[u8]) -> bool {
     const ODD: Odd = odd_bytes!(may_be_normalized);
     path.first() == Some(&b'/') && ODD.is_absent_from(path)
 }
 
-/// What makes a second look necessary: certain bytes, and a `/` or a `.` after a `/`.
+/// What makes a second look necessary: odd bytes, and a `/` or a `.` after a `/`. By byte: in the lower bits what it is,
+/// in the upper bits what must not follow it.
 struct Odd([u8; 256]);
 
 impl Odd {
     const ODD: u8 = 1;
-    const SLASH: u8 = 2;
-    const ODD_AFTER_SLASH: u8 = 4;
+    const ODD_AFTER_SLASH: u8 = 2;
+    const NEXT: u32 = 4;
 
     /// In one pass without branches.
     fn is_absent_from(&self, text: &[u8]) -> bool {
-        let (mut odd, mut previous) = (0, 0);
+        let (mut odd, mut unwanted) = (0, Self::ODD);
         for &byte in text {
             let kind = self.0[usize::from(byte)];
-            odd |= kind & Self::ODD | (previous & Self::SLASH) << 1 & kind;
-            previous = kind;
+            odd |= kind & unwanted;
+            unwanted = kind >> Self::NEXT;
         }
         odd == 0
     }
 }
+
+/// The table for those bytes of which a `const fn`, which takes a byte, says that they are odd. A macro, because what
+/// is evaluated at compile time cannot be passed a function.
+macro_rules! odd_bytes {
+    ($is_odd:expr) => {{
+        let mut kinds = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            kinds[byte] = match byte as u8 {
+                b'/' => (Odd::ODD | Odd::ODD_AFTER_SLASH) << Odd::NEXT | Odd::ODD_AFTER_SLASH,
+                b'.' => Odd::ODD << Odd::NEXT | Odd::ODD_AFTER_SLASH,
+                other if $is_odd(other) => Odd::ODD << Odd::NEXT | Odd::ODD,
+                _ => Odd::ODD << Odd::NEXT,
+            };
+            byte += 1;
+        }
+        Odd(kinds)
+    }};
+}
+use odd_bytes;
 
 fn is_normal(path: &[u8]) -> bool {
     let mut previous = b'x';
@@ -72,7 +75,7 @@ fn is_normal(path: &[u8]) -> bool {
         let plain = match byte {
             b'/' | b'.' => previous != b'/',
             b'%' => matches!(escape_at(path, at), Some(Escape::Canonical)),
-            _ => !is_escaped_by_browsers(byte) && byte != b'\\',
+            _ => !may_be_normalized(byte),
         };
         if !plain {
             return false;

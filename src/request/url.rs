@@ -28,13 +28,11 @@ impl<'u> UrlParts<'u> {
                 (&whole[..at], Some(query), fragment)
             }
         };
-        let (scheme, rest) = match before.bytes().position(|byte| byte == b':' || byte == b'/') {
-            Some(at) if at > 0 && before.as_bytes()[at] == b':' => (&before[..at], &before[at + 1..]),
-            _ => ("", before),
-        };
+        let (scheme, rest) = cut_scheme(before);
         let (authority, path) = match rest.strip_prefix("//") {
             Some(rest) => {
-                let (authority, path) = rest.split_at(memchr::memchr(b'/', rest.as_bytes()).unwrap_or(rest.len()));
+                // Too short for a searcher to pay.
+                let (authority, path) = rest.split_at(rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len()));
                 (Some(authority), path)
             }
             None => (None, rest),
@@ -80,6 +78,17 @@ impl<'u> UrlParts<'u> {
     fn path_at(&self) -> usize {
         let scheme = if self.scheme.is_empty() { 0 } else { self.scheme.len() + 1 };
         scheme + self.authority.map_or(0, |authority| authority.len() + 2)
+    }
+}
+
+fn cut_scheme(text: &str) -> (&str, &str) {
+    // Nearly every URL has this one.
+    if let Some(rest) = text.strip_prefix("https:") {
+        return ("https", rest);
+    }
+    match text.bytes().position(|byte| byte == b':' || byte == b'/') {
+        Some(at) if at > 0 && text.as_bytes()[at] == b':' => (&text[..at], &text[at + 1..]),
+        _ => ("", text),
     }
 }
 

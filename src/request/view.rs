@@ -112,14 +112,12 @@ impl<'r> RequestView<'r> {
 
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&'r [u8]> {
-        let is_it = |known: &str| known.len() == name.len() && (known == name || known.eq_ignore_ascii_case(name));
-        self.parts.headers.iter().find(|(known, _)| is_it(known)).map(|(_, value)| *value)
+        self.headers_named(name.as_bytes()).next()
     }
 
     /// Every header of this name, in any case and in order.
     pub fn headers_named<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n> {
-        let headers = self.parts.headers.iter();
-        headers.filter(move |(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        self.parts.headers.iter().filter(move |(known, _)| is_named(known.as_bytes(), name)).map(|(_, value)| *value)
     }
 
     /// The URL, taken apart.
@@ -333,6 +331,13 @@ impl Subject for RequestView<'_> {
             None => {}
         }
     }
+}
+
+/// Whether two names differ at most in case. Most of them are told apart by their lengths or their first letters.
+#[inline]
+fn is_named(known: &[u8], name: &[u8]) -> bool {
+    let is_same = |(one, other): (&u8, &u8)| one == other || one.eq_ignore_ascii_case(other);
+    known.len() == name.len() && known.iter().zip(name).all(is_same)
 }
 
 fn text(text: &str) -> Value<'_> {

@@ -20,8 +20,10 @@ pub struct Ticketing {
     identity: Identity,
 }
 
-/// A request, and the label of what is decided about it.
+/// A request, and what is decided about it.
 pub struct Case {
+    pub name: &'static str,
+    /// The decision's label.
     pub label: &'static str,
     url: String,
     cookie: String,
@@ -37,15 +39,16 @@ impl Ticketing {
         Site { policy: &self.policy, secrets: &self.secrets, identity: &self.identity }
     }
 
-    pub fn cases(&self) -> [Case; 5] {
-        let case = |label, url: &str, cookie| Case { label, url: url.to_owned(), cookie };
+    pub fn cases(&self) -> [Case; 6] {
+        let case = |name, label, url: &str, cookie| Case { name, label, url: url.to_owned(), cookie };
         let returning = format!("{SHOP}&queueittoken={}", self.token());
         [
-            case("pass", "http://tickets.example/", String::new()),
-            case("bypass", "http://tickets.example/shop/tickets/4711/userverified", String::new()),
-            case("queue", SHOP, String::new()),
-            case("session", SHOP, self.session()),
-            case("token", &returning, String::new()),
+            case("pass", "pass", "http://tickets.example/", String::new()),
+            case("bypass", "bypass", "http://tickets.example/shop/tickets/4711/userverified", String::new()),
+            case("queue", "queue", SHOP, String::new()),
+            case("session, not extended", "session", SHOP, self.session("20")),
+            case("session, extended", "session", SHOP, self.session("")),
+            case("token", "token", &returning, String::new()),
         ]
     }
 
@@ -60,9 +63,15 @@ impl Ticketing {
         sign(&fields, self.secrets.current())
     }
 
-    fn session(&self) -> String {
-        let session =
-            NewSession { event_id: "ticketshop", queue_id: QUEUE_ID, redirect_type: "queue", ..NewSession::default() };
+    /// Only a session whose validity is not fixed is extended.
+    fn session(&self, fixed_validity: &str) -> String {
+        let session = NewSession {
+            event_id: "ticketshop",
+            queue_id: QUEUE_ID,
+            fixed_validity,
+            redirect_type: "queue",
+            ..NewSession::default()
+        };
         let arena = Bump::new();
         let value = session.sign(self.secrets.current(), NOW - 60, &arena).replace('=', "%3D").replace('&', "%26");
         format!("theme=dark; {NAME_PREFIX}ticketshop={value}")

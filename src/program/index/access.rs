@@ -103,7 +103,7 @@ fn odds(test: &Test, code: &Code) -> u64 {
         Test::Wildcard(pattern) => of_text(pattern.longest_segment().len(), 12),
         Test::Matches(_) => 20,
         Test::In(set) => match code.set(*set) {
-            Set::Bytes(set) => 1 + set.strings().count() as u64 / 10,
+            Set::Bytes(set) => 1 + set.count() as u64 / 10,
             Set::Hostnames(_) | Set::Ints(_) | Set::Ips(_) => 4,
         },
         Test::Order(..) | Test::OrderWith(..) | Test::Bits(_) | Test::Nothing => 4,

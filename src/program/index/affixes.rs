@@ -26,15 +26,10 @@ struct Node {
 type Affix = (Box<[u8]>, Members);
 
 impl Affixes {
-    /// Of texts that are not empty, each once.
-    pub fn starts(prefixes: Vec<(Box<[u8]>, Members)>) -> Self {
-        Affixes::new(prefixes)
-    }
-
-    /// Of texts that are not empty, each once.
-    pub fn ends(mut suffixes: Vec<(Box<[u8]>, Members)>) -> Self {
+    /// Of ends of texts that are not empty, each once.
+    pub fn ends(mut suffixes: Vec<Affix>) -> Self {
         suffixes.iter_mut().for_each(|(suffix, _)| suffix.reverse());
-        let mut affixes = Affixes::new(suffixes);
+        let mut affixes = Affixes::starts(suffixes);
         // Labels are compared from left to right.
         for node in &affixes.nodes {
             affixes.labels[span(&node.label)].reverse();
@@ -42,7 +37,8 @@ impl Affixes {
         affixes
     }
 
-    fn new(mut sorted: Vec<Affix>) -> Self {
+    /// Of starts of texts that are not empty, each once.
+    pub fn starts(mut sorted: Vec<Affix>) -> Self {
         if sorted.is_empty() {
             return Affixes::default();
         }

@@ -115,20 +115,19 @@ impl Index {
         if conditions.len() < Self::CONDITIONS_PER_LOOK {
             return None;
         }
-        let filed = file(code, conditions);
         let mut builder = Builder::new(code);
-        for (position, filed) in filed.iter().enumerate() {
+        for (position, filed) in file(code, conditions).into_iter().enumerate() {
             match filed {
                 Filed::Under(predicates) => {
-                    builder.filed.extend(predicates.iter().map(|&predicate| (predicate, position as u32)));
+                    builder.filed.extend(predicates.into_iter().map(|predicate| (predicate, position as u32)));
                 }
                 Filed::Nowhere => builder.unfiled.push(position as u32),
             }
         }
-        let index = builder.finish(conditions.len());
-        let looks = index.probes.len() + index.maps.len() + index.units.len();
-        let is_worth_it = conditions.len() - index.unfiled.len() >= Self::CONDITIONS_PER_LOOK * looks.max(1);
-        is_worth_it.then_some(index)
+        let found = conditions.len() - builder.unfiled.len();
+        let archive = builder.archive();
+        let is_worth_it = found >= Self::CONDITIONS_PER_LOOK * archive.looks().max(1);
+        is_worth_it.then(|| builder.finish(archive, conditions.len()))
     }
 }
 
@@ -137,6 +136,23 @@ type Place = (u32, bool);
 
 /// Keys and the predicates that they are keys of, by their number in [`Builder::drawers`], in any order.
 type Cabinet<'c> = Vec<(Key<'c>, u32)>;
+
+/// What is filed where, before there are tables.
+struct Archive<'c> {
+    /// To be looked at for every request.
+    cabinets: Vec<(Place, Cabinet<'c>)>,
+    /// To be looked at if a map has the key.
+    by_key: BTreeMap<FieldId, Vec<(&'c [u8], Place, Cabinet<'c>)>>,
+    /// Large sets.
+    units: Vec<Unit>,
+}
+
+impl Archive<'_> {
+    /// In how many places an index looks.
+    fn looks(&self) -> usize {
+        self.cabinets.len() + self.by_key.len() + self.units.len()
+    }
+}
 
 struct Builder<'c> {
     code: &'c Code,
@@ -162,7 +178,22 @@ impl<'c> Builder<'c> {
         }
     }
 
-    /// What is filed where; large sets apart.
+    fn archive(&mut self) -> Archive<'c> {
+        let (all, units) = self.cabinets();
+        let (mut cabinets, mut by_key) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+        for (place, cabinet) in all {
+            match entry_behind(SourceId(place.0), self.code) {
+                Some((field, key)) => by_key.entry(field).or_default().push((key, place, cabinet)),
+                None => cabinets.push((place, cabinet)),
+            }
+        }
+        for (_, few) in by_key.extract_if(.., |_, keyed| keyed.len() < Index::MANY_KEYS) {
+            cabinets.extend(few.into_iter().map(|(_, place, cabinet)| (place, cabinet)));
+        }
+        Archive { cabinets, by_key, units }
+    }
+
+    /// What is filed by the values of each source; large sets apart.
     fn cabinets(&mut self) -> (BTreeMap<Place, Cabinet<'c>>, Vec<Unit>) {
         self.filed.sort_unstable();
         self.filed.dedup();
@@ -185,36 +216,28 @@ impl<'c> Builder<'c> {
         (cabinets, units)
     }
 
-    fn finish(mut self, conditions: usize) -> Index {
-        let mut by_field: BTreeMap<FieldId, Vec<Keyed>> = BTreeMap::new();
-        let mut probes = Vec::new();
-        let (cabinets, units) = self.cabinets();
-        for ((source, each), cabinet) in cabinets {
-            let source = SourceId(source);
-            let probe = Probe { source, each, table: self.table(cabinet) };
-            match entry_behind(source, self.code) {
-                Some((field, key)) => by_field.entry(field).or_default().push((key.into(), probe)),
-                None => probes.push(probe),
-            }
-        }
-        let mut maps = Vec::new();
-        for (field, keyed) in by_field {
-            if keyed.len() < Index::MANY_KEYS {
-                probes.extend(keyed.into_iter().map(|(_, probe)| probe));
-            } else {
-                maps.push(Map::new(field, keyed));
-            }
-        }
+    fn finish(mut self, archive: Archive<'c>, conditions: usize) -> Index {
+        let Archive { cabinets, by_key, units } = archive;
+        let probes = cabinets.into_iter().map(|(place, cabinet)| self.probe(place, cabinet)).collect();
+        let maps = by_key.into_iter().map(|(field, keyed)| {
+            let keyed = keyed.into_iter().map(|(key, place, cabinet)| (key.into(), self.probe(place, cabinet)));
+            Map::new(field, keyed.collect())
+        });
+        let maps = maps.collect();
         self.unfiled.sort_unstable();
         self.unfiled.dedup();
         Index {
             conditions,
-            probes: probes.into(),
-            maps: maps.into(),
+            probes,
+            maps,
             units: units.into(),
             members: self.members.into(),
             unfiled: self.unfiled.into(),
         }
+    }
+
+    fn probe(&mut self, (source, each): Place, cabinet: Cabinet) -> Probe {
+        Probe { source: SourceId(source), each, table: self.table(cabinet) }
     }
 
     /// All keys of a source are of one type, because its value is.

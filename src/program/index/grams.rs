@@ -1,11 +1,13 @@
 //! What is filed by pieces of text.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use bumpalo::Bump;
 use rustc_hash::FxHashMap;
 
 use super::Members;
 use crate::program::bits::Bits;
-use crate::program::substring::commonness;
-use bumpalo::Bump;
+use crate::program::substring::{Substring, commonness};
 
 /// Pieces of text, each filed by a few of its bytes, its grams. A text is searched for all of them in one pass: whether
 /// what stands at a place can be a gram is a look at a bit, which for most places says no. An automaton would go from
@@ -20,7 +22,7 @@ pub struct Parts {
 /// What is filed by a piece.
 #[derive(Debug)]
 struct Piece {
-    text: Box<[u8]>,
+    text: Substring,
     members: Members,
 }
 
@@ -41,6 +43,10 @@ struct Grams {
 type Filed = (u32, u32);
 
 impl Parts {
+    /// A text in which grams stand for pieces that are not there, once for each piece and each so many bytes, was made
+    /// to be slow: it is searched for one piece after the other, which costs what it does without an index.
+    const BYTES_PER_ALARM: usize = 256;
+
     /// Of texts that are not empty, each once.
     pub fn new(pieces: Vec<(Box<[u8]>, Members)>) -> Self {
         let mut grams =
@@ -51,7 +57,7 @@ impl Parts {
             }
         }
         Parts {
-            pieces: pieces.into_iter().map(|(text, members)| Piece { text, members }).collect(),
+            pieces: pieces.into_iter().map(|(text, members)| Piece { text: Substring::new(text), members }).collect(),
             grams: grams.into_iter().filter(|grams| !grams.by_gram.is_empty()).map(Grams::sealed).collect(),
         }
     }
@@ -59,15 +65,21 @@ impl Parts {
     /// Tells what is filed under the pieces that are in `text`, each once.
     pub fn look(&self, text: &[u8], arena: &Bump, found: &mut impl FnMut(Members)) {
         let mut known = None;
-        for grams in &self.grams {
-            grams.search(text, |number, gram_at| {
-                let piece = &self.pieces[number];
-                if gram_at.is_some_and(|start| text[start..].starts_with(&piece.text))
-                    && known.get_or_insert_with(|| Bits::new(self.pieces.len(), arena)).insert(number)
-                {
-                    found(piece.members);
-                }
-            });
+        let mut is_new = |number| known.get_or_insert_with(|| Bits::new(self.pieces.len(), arena)).insert(number);
+        let mut alarms = self.pieces.len() * (1 + text.len() / Self::BYTES_PER_ALARM);
+        let mut check = |number: usize, start: Option<usize>| {
+            let piece = &self.pieces[number];
+            if start.is_some_and(|start| text[start..].starts_with(piece.text.text())) && is_new(number) {
+                found(piece.members);
+                return Continue(());
+            }
+            alarms -= 1;
+            if alarms == 0 { Break(()) } else { Continue(()) }
+        };
+        if self.grams.iter().try_for_each(|grams| grams.search(text, &mut check)).is_break() {
+            let there =
+                self.pieces.iter().enumerate().filter(|(number, piece)| piece.text.is_in(text) && is_new(*number));
+            there.for_each(|(_, piece)| found(piece.members));
         }
     }
 }
@@ -109,26 +121,26 @@ impl Grams {
         self
     }
 
-    /// Tells which pieces `text` may hold, and where they would begin.
+    /// Tells which pieces `text` may hold, and where they would begin, until `found` has had enough.
     #[inline]
-    fn search(&self, text: &[u8], mut found: impl FnMut(usize, Option<usize>)) {
+    fn search(&self, text: &[u8], found: &mut impl FnMut(usize, Option<usize>) -> ControlFlow<()>) -> ControlFlow<()> {
         let mut look = |gram, at: usize| {
-            if self.may_hold(gram) {
-                for &(number, gram_at) in self.by_gram.get(&gram).into_iter().flatten() {
-                    found(number as usize, at.checked_sub(gram_at as usize));
-                }
+            if !self.may_hold(gram) {
+                return Continue(());
             }
+            let mut filed = self.by_gram.get(&gram).into_iter().flatten();
+            filed.try_for_each(|&(number, gram_at)| found(number as usize, at.checked_sub(gram_at as usize)))
         };
         if (self.length, self.stride) == (4, 4) {
             let grams = text.chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-            grams.enumerate().for_each(|(number, gram)| look(gram, number * 4));
-        } else if self.length == 4 {
-            for at in (0..text.len().saturating_sub(3)).step_by(self.stride) {
-                look(u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]]), at);
-            }
-        } else {
-            text.windows(self.length).enumerate().for_each(|(at, window)| look(gram(window), at));
+            return grams.enumerate().try_for_each(|(number, gram)| look(gram, number * 4));
         }
+        if self.length == 4 {
+            let mut places = (0..text.len().saturating_sub(3)).step_by(self.stride);
+            let gram_at = |at| u32::from_le_bytes([text[at], text[at + 1], text[at + 2], text[at + 3]]);
+            return places.try_for_each(|at| look(gram_at(at), at));
+        }
+        text.windows(self.length).enumerate().try_for_each(|(at, window)| look(gram(window), at))
     }
 
     #[inline]
