@@ -64,6 +64,7 @@ fn decisions() {
     for case in ticketing.cases() {
         let headers = case.headers();
         let incoming = case.incoming(&headers);
+        assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, case.label);
         count(&format!("decision/{}", case.name), || {
             black_box(handle(ticketing.site(), &incoming, &mut scratch).label);
         });

@@ -137,12 +137,15 @@ type Place = (u32, bool);
 /// Keys and the predicates that they are keys of, by their number in [`Builder::drawers`], in any order.
 type Cabinet<'c> = Vec<(Key<'c>, u32)>;
 
+/// A cabinet for entries with a key.
+type KeyedCabinet<'c> = (&'c [u8], Place, Cabinet<'c>);
+
 /// What is filed where, before there are tables.
 struct Archive<'c> {
     /// To be looked at for every request.
     cabinets: Vec<(Place, Cabinet<'c>)>,
     /// To be looked at if a map has the key.
-    by_key: BTreeMap<FieldId, Vec<(&'c [u8], Place, Cabinet<'c>)>>,
+    by_key: BTreeMap<FieldId, Vec<KeyedCabinet<'c>>>,
     /// Large sets.
     units: Vec<Unit>,
 }
