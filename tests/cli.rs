@@ -617,6 +617,48 @@ mod show {
     }
 }
 
+mod publish {
+    use super::*;
+
+    #[test]
+    fn the_uploads_are_written_and_the_commands_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("a folder").display().to_string();
+        let more = ["--integration", "--into", &into, "--format", "json", "--", "--config", "w.toml"];
+        let shown = run(["publish", TICKETING].iter().chain(&more)).ends_with(0).json();
+        assert_eq!(shown["published"], false);
+        let upload = &shown["uploads"][0];
+        let file = format!("{into}/policy.json");
+        let command = format!(
+            "npx wrangler kv key put policy --path '{file}' --binding IntegrationConfigKV --remote --config w.toml"
+        );
+        assert_eq!((upload["file"].as_str(), upload["command"].as_str()), (Some(&*file), Some(&*command)));
+        let texts: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let rules = std::fs::read_to_string(Path::new(TICKETING).join("rules/ticketshop.json")).unwrap();
+        assert_eq!(texts["rules/ticketshop.json"], rules.as_str());
+        assert_eq!(shown["uploads"][1]["key"], "info");
+        let integration = std::fs::read(Path::new(TICKETING).join("integration.json")).unwrap();
+        assert_eq!(std::fs::read(format!("{into}/info.json")).unwrap(), integration);
+        let ran = run(["publish", TICKETING, "--into", &into, "--", "--local"]).ends_with(0);
+        assert!(ran.out.ends_with(" --local\n") && !ran.out.contains("--remote"), "{}", ran.out);
+    }
+
+    #[test]
+    fn only_a_policy_that_works_on_a_worker_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("upload");
+        let ran = run(["publish", BROKEN, "--into", &into.display().to_string()]).ends_with(2);
+        assert!(ran.err.contains("error[") && !into.exists(), "{}", ran.err);
+    }
+
+    #[test]
+    fn without_wrangler_it_says_what_to_do() {
+        let ran: Ran = command(["publish", TICKETING]).env("PATH", "").output().expect("the command runs").into();
+        let ran = ran.ends_with(2);
+        assert!(ran.err.contains("npx") && ran.err.contains("--into"), "{}", ran.err);
+    }
+}
+
 mod compile {
     use super::*;
 

@@ -16,6 +16,7 @@ mod input;
 mod output;
 mod plan;
 mod policy;
+mod publish;
 mod request;
 mod schema;
 #[cfg(feature = "proxy")]
@@ -66,6 +67,7 @@ enum Command {
     Test(test::Test),
     Show(show::Show),
     Bench(bench::Bench),
+    Publish(publish::Publish),
     #[command(subcommand)]
     Token(token::Token),
     #[cfg(feature = "proxy")]
@@ -107,6 +109,7 @@ impl Command {
             Command::Test(command) => command.run(format),
             Command::Show(command) => command.run(format),
             Command::Bench(command) => command.run(format, counter),
+            Command::Publish(command) => command.run(format),
             Command::Token(command) => command.run(format),
             #[cfg(feature = "proxy")]
             Command::Serve(command) => command.run(format),

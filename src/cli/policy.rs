@@ -21,6 +21,15 @@ pub fn compile(path: &Path, target: Option<Target>) -> Result<(Option<Policy>, F
     Ok((policy, FindingsReport::new(&folder, unreadable.into_iter().chain(findings))))
 }
 
+/// The texts of a policy, if all of them can be read.
+pub fn sources(path: &Path) -> Result<Sources, Failure> {
+    let PolicyFiles { sources, findings, folder, .. } = read(path)?;
+    match findings.is_empty() {
+        true => Ok(sources),
+        false => Err(Failure::new(FindingsReport::new(&folder, findings).to_string())),
+    }
+}
+
 /// A policy that works; its warnings are left to `check`.
 pub fn load(path: &Path) -> Result<Policy, Failure> {
     load_for(path, None)

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::program::{Entry, Lists, Program, Site, Verdict};
 
+pub mod bundle;
 mod check;
 mod compile;
 mod document;
