@@ -8,7 +8,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use velvetrope::host::proxy::{Config, PolicySource, Proxy, Running};
-use velvetrope::policy::Sources;
+use velvetrope::policy::{Policy, Sources};
 use velvetrope::session::Secret;
 
 use crate::support::*;
@@ -66,6 +66,30 @@ async fn a_better_policy_comes_into_force_and_a_broken_one_does_not() {
     // Now nobody asks for it: the change itself does.
     std::fs::write(folder.path().join("rules.json"), "[]").expect("a file");
     becomes(&proxy, "5").await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_compiled_policy_is_served_and_reloaded() {
+    let saved = |version| {
+        let mut sources = sources("");
+        sources.insert("integration.json".into(), integration(version).into());
+        Policy::compile(&sources, None).0.expect("a good policy").save()
+    };
+    let origin = Origin::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("site.vrp");
+    std::fs::write(&file, saved(3)).expect("a file");
+    let proxy = started(&file, &origin).await;
+    assert_eq!(version(&proxy).await, "3");
+
+    std::fs::write(&file, saved(4).split_off(100)).expect("a file");
+    proxy.reload().await.expect_err("half a policy");
+    assert_eq!(version(&proxy).await, "3", "the last good one stays");
+
+    std::fs::write(&file, saved(5)).expect("a file");
+    proxy.reload().await.expect("a good policy");
+    assert_eq!(version(&proxy).await, "5");
     proxy.stop().await;
 }
 
