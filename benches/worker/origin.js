@@ -1,0 +1,5 @@
+// The site behind the Workers.
+
+export default {
+  fetch: () => new Response("the site"),
+};
