@@ -196,6 +196,15 @@ for (const [onFailure, status] of [["open", 200], ["closed", 503]]) {
   });
 }
 
+test("what the policy says of failures comes before the variable", async (t) => {
+  const policy = JSON.stringify({
+    "velvetrope.toml": 'customer_id = "acme"\ntarget = "worker"\n[failure]\ninvalid_configuration = "closed"\nretry_after = 7\n[delivery]\npush = true\n',
+  });
+  const site = await Site.of(t, { kv: { info: "{", policy }, variables: { VELVETROPE_ON_FAILURE: "open" } });
+  const response = await site.get("/shop");
+  assert.deepEqual([response.status, response.headers.get("retry-after")], [503, "7"]);
+});
+
 test("by default requests fail open", async (t) => {
   const site = await Site.of(t, { kv: {} });
   const { told, response } = await site.passed("/shop");

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { exchange } from "./support/http.js";
 import {
   SESSION_NAME, hmac, integration, now, part, published, session, sessionParts, sessionValue, setCookie, token,
 } from "./support/queueit.js";
@@ -275,6 +276,20 @@ test("whom a rule lets through passes untouched", async () => {
     ["/shop/tls", { cf: { tlsVersion: "TLSv1.2" } }],
   ]) {
     assert.equal((await answered(path, init)).status, 302, `${path} ${JSON.stringify(init)}`);
+  }
+});
+
+test("what the platform does not tell is missing, and does no harm", async () => {
+  const address = await site.address();
+  for (const path of ["/shop/c", "/shop/d", "/shop/tls"]) {
+    const { status, headers } = await exchange(address, { path });
+    assert.deepEqual([status, headers["x-queueit-failed"]], [302, undefined], path);
+  }
+  for (const cf of [{}, { country: null, asn: "none", tlsVersion: 3 }, { country: "", asn: -1, tlsVersion: "" }]) {
+    for (const path of ["/shop/c", "/shop/d", "/shop/tls"]) {
+      const response = await answered(path, { cf });
+      assert.deepEqual([response.status, response.headers.get("x-queueit-failed")], [302, null], JSON.stringify(cf));
+    }
   }
 });
 

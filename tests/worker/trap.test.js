@@ -1,0 +1,78 @@
+// If the compiled core dies all the same, one request follows the failure policy, and nobody else notices.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import binaryen from "binaryen";
+import { session } from "./support/queueit.js";
+import { Site, becomes, builtModules, bundle } from "./support/site.js";
+
+/** The core's function that decides about a request. */
+const DECIDE = "decide";
+/** Which of its arguments is the length of the request: a text comes as where it is and how long it is. */
+const LENGTH = 1;
+/** A request of so many bytes is deadly. */
+const DEADLY = 20_000;
+const MINE = `/shop?mine=${"x".repeat(DEADLY)}`;
+
+/** The bundle, but that a request of `DEADLY` bytes or more ends in `unreachable`, as a panic does. */
+function fragile() {
+  const modules = builtModules().map((module) => (module.type === "CompiledWasm" ? { ...module, contents: undermined(module.contents) } : module));
+  return bundle(modules);
+}
+
+/** Wraps the deciding function. */
+function undermined(wasm) {
+  const module = binaryen.readBinary(wasm);
+  module.setFeatures(binaryen.Features.All);
+  const { value: name } = binaryen.getExportInfo(module.getExport(DECIDE));
+  const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
+  const types = binaryen.expandType(params);
+  const args = types.map((type, index) => module.local.get(index, type));
+  const isDeadly = module.i32.ge_u(module.local.get(LENGTH, binaryen.i32), module.i32.const(DEADLY));
+  const body = module.block(null, [module.if(isDeadly, module.unreachable()), module.call(name, args, results)], results);
+  module.addFunction("undermined", params, results, [], body);
+  module.removeExport(DECIDE);
+  module.addFunctionExport("undermined", DECIDE);
+  return Buffer.from(module.emitBinary());
+}
+
+for (const [onFailure, status] of [["open", 200], ["closed", 503]]) {
+  test(`a trap costs one request, which fails ${onFailure}, and nobody else notices`, { timeout: 120_000 }, async (t) => {
+    const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: onFailure }, worker: fragile() });
+    assert.equal((await site.get("/shop")).status, 302);
+    const held = [];
+    site.origin.on("/shop/slow", (_, response) => held.push(response));
+    const others = Array.from({ length: 20 }, () => site.get("/shop/slow", { headers: { cookie: session() } }));
+    await becomes(async () => assert.equal(held.length, others.length));
+
+    for (let round = 0; round < 3; round += 1) {
+      const mine = await site.get(MINE);
+      assert.equal(mine.status, status);
+      assert.equal(mine.headers.get("x-queueit-failed"), "true");
+      assert.equal(mine.headers.get("x-queueit-connector"), "cloudflare");
+      if (onFailure === "open") {
+        const { url, headers } = site.origin.requests.at(-1);
+        assert.deepEqual([url, headers["x-velvetrope-verdict"]], [MINE, "failed-open"]);
+      }
+      await mine.arrayBuffer();
+      const next = await site.get("/shop");
+      assert.match(next.headers.get("location") ?? `${next.status}`, /&e=shop&.*&cver=3&/);
+    }
+
+    held.forEach((response) => response.end("at last"));
+    for (const other of await Promise.all(others)) {
+      assert.deepEqual([other.status, await other.text()], [200, "at last"]);
+      assert.equal(other.headers.getSetCookie().length, 1);
+    }
+  });
+}
+
+test("many deadly requests at once cost only themselves", { timeout: 120_000 }, async (t) => {
+  const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: "closed" }, worker: fragile() });
+  const asked = Array.from({ length: 60 }, async (_, index) => {
+    const isDeadly = index % 3 === 0;
+    const { status } = await site.get(isDeadly ? MINE : "/shop");
+    assert.equal(status, isDeadly ? 503 : 302);
+  });
+  await Promise.all(asked);
+});
