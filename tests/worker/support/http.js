@@ -7,7 +7,7 @@ import { connect } from "node:net";
 /** One exchange; `agent` keeps connections where there are many. Header values are bytes as Latin-1. */
 export async function exchange(address, { method = "GET", path, headers = {}, body, agent } = {}) {
   const { hostname, port } = address;
-  const asked = request({ hostname, port, method, path, headers: { host: "tickets.example", ...headers }, agent });
+  const asked = request({ hostname, port, method, path, headers: { host: "tickets.example", ...headers }, agent, maxHeaderSize: 1 << 20 });
   asked.end(body);
   const [response] = await once(asked, "response");
   const parts = [];

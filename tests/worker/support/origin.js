@@ -10,7 +10,7 @@ export class Origin {
   /** Every request, in the order they came: method, url, headers, rawHeaders. */
   requests = [];
   #answers = new Map();
-  #server = createServer((request, response) => this.#answer(request, response));
+  #server = createServer({ maxHeaderSize: 1 << 20 }, (request, response) => this.#answer(request, response));
   #sockets = new WebSocketServer({ noServer: true });
 
   static async start() {
