@@ -6,10 +6,8 @@ import binaryen from "binaryen";
 import { session } from "./support/queueit.js";
 import { Site, becomes, builtModules, bundle } from "./support/site.js";
 
-/** The core's function that decides about a request. */
-const DECIDE = "decide";
-/** Which of its arguments is the length of the request: a text comes as where it is and how long it is. */
-const LENGTH = 1;
+/** The core's function that decides about a request; the length of the text that it takes is its last argument. */
+const DECIDE = "engine_decide";
 /** A request of so many bytes is deadly. */
 const DEADLY = 20_000;
 const MINE = `/shop?mine=${"x".repeat(DEADLY)}`;
@@ -28,7 +26,7 @@ function undermined(wasm) {
   const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
   const types = binaryen.expandType(params);
   const args = types.map((type, index) => module.local.get(index, type));
-  const isDeadly = module.i32.ge_u(module.local.get(LENGTH, binaryen.i32), module.i32.const(DEADLY));
+  const isDeadly = module.i32.ge_u(module.local.get(types.length - 1, binaryen.i32), module.i32.const(DEADLY));
   const body = module.block(null, [module.if(isDeadly, module.unreachable()), module.call(name, args, results)], results);
   module.addFunction("undermined", params, results, [], body);
   module.removeExport(DECIDE);
