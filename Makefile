@@ -3,12 +3,12 @@
 # What tests need more than Rust for, and what is off by default.
 ALL_TESTS = browser-tests,instruction-counts,count-allocations
 
-.PHONY: test tools lint tests fuzz bench peers
+.PHONY: test tools worker lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
 
-# Chromium, its driver and valgrind are the only things beyond Rust that the tests need.
+# Chromium, its driver and valgrind. What the Worker needs beyond Rust and Node.js, `tools/wasm` sees to.
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
 	@if ! { command -v chromedriver && command -v chromium && command -v valgrind; } >/dev/null; then \
@@ -16,12 +16,20 @@ tools:
 		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium chromium-driver valgrind; \
 	fi
 
-# With clippy's eyes also on the pure core; and what is only for native hosts must not reach a wasm build.
-lint:
+# The Cloudflare Worker, into `build/`.
+worker:
+	tools/wasm deploy/cloudflare/build
+
+# With clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
+# but not mio, its half that speaks to the operating system), and that build has no warnings.
+lint: worker
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
-	@! cargo tree --locked --target wasm32-unknown-unknown --edges normal --prefix none | grep -E '^(tokio|hyper|clap|maxminddb|notify|ureq|socket2) '
+	@! cargo tree --locked --features worker --target wasm32-unknown-unknown --edges normal --prefix none \
+		| grep -E '^(mio|hyper|clap|maxminddb|notify|ureq|socket2) '
+	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown 2>&1) \
+		| grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, and the
 # instructions of hot paths.

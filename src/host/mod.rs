@@ -1,8 +1,12 @@
 //! Where the connector runs.
 
-#[cfg(feature = "proxy")]
+#[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
 pub mod demo;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod files;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod geo;
-#[cfg(feature = "proxy")]
+#[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
 pub mod proxy;
+#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+pub mod worker;
