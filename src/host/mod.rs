@@ -8,5 +8,7 @@ pub mod files;
 pub mod geo;
 #[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
 pub mod proxy;
+#[cfg(all(feature = "serving", not(target_arch = "wasm32")))]
+pub mod serving;
 #[cfg(all(feature = "worker", target_arch = "wasm32"))]
 pub mod worker;

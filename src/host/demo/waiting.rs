@@ -5,7 +5,7 @@ use hyper::header::{ACCEPT, COOKIE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::http::Answered;
-use crate::host::proxy::now_ms;
+use crate::host::serving::now_ms;
 use crate::room::{Answer, Room, Visit};
 
 pub(super) fn answer<B>(room: &Room, request: &Request<B>) -> Answered {

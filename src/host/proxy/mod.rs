@@ -18,38 +18,29 @@
 //!
 //! It does not speak TLS (put it behind what does, and set `trusted_hops`), nor WebSockets over HTTP/2 (RFC 8441).
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::connector::edge::Identity;
+use crate::host::serving::keeper::Keeper;
+use crate::host::serving::metrics::Metrics;
+use crate::host::serving::{Starting, seconds};
 
-mod admin;
 mod body;
-mod fetch;
+mod counters;
 mod headers;
-mod keeper;
-mod logs;
-mod metrics;
 mod server;
 mod service;
 mod upstream;
 mod visitor;
-mod watch;
 
-use keeper::Keeper;
-pub use keeper::{LoadError, PolicySource, SecretSource};
-pub use logs::{LogFormat, init_logs};
-use metrics::Metrics;
-use server::Stop;
+pub use crate::host::serving::{
+    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, init_logs,
+};
+use counters::Counters;
 use service::Service;
-pub(super) use service::now_ms;
-use upstream::{Tunnels, Upstream, seconds};
+use upstream::{Tunnels, Upstream};
 
 /// What a proxy is told at its start.
 #[derive(Clone)]
@@ -113,53 +104,6 @@ impl Default for Limits {
     }
 }
 
-/// Is told of every decision.
-pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
-
-/// One decision and what came of it. It holds no query, token or cookie.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// The method.
-    pub method: String,
-    /// The host asked for.
-    pub host: String,
-    /// The path asked for, as received.
-    pub path: String,
-    /// The visitor.
-    pub client_ip: Option<IpAddr>,
-    /// What was decided; the words of [`crate::connector::edge::Reply::label`].
-    pub decision: &'static str,
-    /// The waiting room it was about.
-    pub room: Option<String>,
-    /// The bypass rule that was true.
-    pub rule: Option<String>,
-    /// Why the failure policy was applied, if it was.
-    pub failed: Option<String>,
-    /// Status of the answer.
-    pub status: u16,
-    /// Until the answer began.
-    pub took: Duration,
-}
-
-/// Why a proxy does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The settings cannot be read, so there is nothing to listen on and nothing to protect.
-    #[error("{0}")]
-    Policy(#[from] LoadError),
-    /// Something in the settings does not do.
-    #[error("{0}")]
-    Settings(String),
-    /// A port cannot be opened.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        error: io::Error,
-    },
-}
-
 /// The way to start one.
 pub struct Proxy;
 
@@ -167,7 +111,9 @@ impl Proxy {
     /// Loads the policy, opens the ports and serves, in tasks of the current tokio runtime. A policy that cannot be put
     /// in force is no reason not to start: its failure policy applies until it can.
     pub async fn bind(config: Config) -> Result<Running, StartError> {
-        let metrics = Arc::new(Metrics::new());
+        let mut registry = Metrics::registry();
+        let counters = Counters::new(&mut registry);
+        let metrics = Arc::new(Metrics::new(registry));
         let keeper = Arc::new(Keeper::new(config.policy, config.secrets, config.state_file, Arc::clone(&metrics)));
         let loaded = keeper.load("start");
         let settings = match (keeper.settings(), loaded) {
@@ -181,110 +127,24 @@ impl Proxy {
             StartError::Settings("no origin: set `proxy.origin` in velvetrope.toml to the site behind the proxy".into())
         })?;
         let upstream = Upstream::new(&origin, &settings).map_err(StartError::Settings)?;
-        let (listener, address) = listen(config.listen.unwrap_or(settings.listen))?;
-        let (admin_listener, admin_address) = listen(config.admin.unwrap_or(settings.admin))?;
-
-        let stop = Stop { drain: CancellationToken::new(), end: CancellationToken::new() };
-        let (tasks, background) = (TaskTracker::new(), TaskTracker::new());
+        let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
+        let starting = Starting::new(Arc::clone(&keeper), Arc::clone(&metrics), listen, admin)?;
+        let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         let drain_timeout = seconds(settings.drain_timeout);
         let service = Arc::new(Service {
-            keeper: Arc::clone(&keeper),
+            keeper,
             upstream,
             settings,
             limits: config.limits,
             identity: Identity::of_host("proxy"),
-            metrics: Arc::clone(&metrics),
+            metrics,
+            counters,
             tunnels: Tunnels { tracker: tasks.clone(), end: stop.end.clone() },
             observer: config.observer,
         });
-        let admin = admin::Admin { keeper: Arc::clone(&keeper), metrics, drain: stop.drain.clone() };
-        background.spawn(Arc::new(admin).serve(admin_listener, background.clone(), stop.end.clone()));
-        tasks.spawn(server::serve(listener, service, tasks.clone(), stop.clone()));
-        if keeper.folder().is_some() {
-            background.spawn(watch::watch(Arc::clone(&keeper), stop.end.clone()));
-        }
-        background.spawn(fetch::fetch(Arc::clone(&keeper), config.pull_url, stop.end.clone()));
-        tracing::info!(%address, admin = %admin_address, origin, "serving");
-        Ok(Running { address, admin_address, keeper, stop, tasks, background, drain_timeout })
-    }
-}
-
-fn listen(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen { address, error };
-    let listener = server::listen(address).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
-}
-
-/// A proxy that serves. Dropping it does not stop it; [`Running::drain`] and [`Running::stop`] do.
-pub struct Running {
-    /// Where visitors are served.
-    pub address: SocketAddr,
-    /// Where `/livez`, `/readyz` and `/metrics` are.
-    pub admin_address: SocketAddr,
-    keeper: Arc<Keeper>,
-    stop: Stop,
-    tasks: TaskTracker,
-    background: TaskTracker,
-    drain_timeout: Duration,
-}
-
-impl Running {
-    /// Reads the policy anew, as on SIGHUP. The one in force stays if the new one does not do.
-    pub async fn reload(&self) -> Result<(), LoadError> {
-        let keeper = Arc::clone(&self.keeper);
-        match tokio::task::spawn_blocking(move || keeper.load("reload")).await {
-            Ok(loaded) => loaded,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
-    }
-
-    /// Stops taking connections and waits for the requests under way, for `drain_timeout` at most; then stops
-    /// everything. Says whether all requests came to an end.
-    pub async fn drain(self) -> bool {
-        self.stop.drain.cancel();
-        self.tasks.close();
-        let drained = tokio::time::timeout(self.drain_timeout, self.tasks.wait()).await.is_ok();
-        self.stop().await;
-        drained
-    }
-
-    /// Stops everything at once.
-    pub async fn stop(self) {
-        self.stop.drain.cancel();
-        self.stop.end.cancel();
-        self.tasks.close();
-        self.background.close();
-        self.tasks.wait().await;
-        self.background.wait().await;
-    }
-
-    /// Serves until SIGTERM or SIGINT, then drains. SIGHUP reloads the policy. Says whether all requests came to an
-    /// end in time.
-    #[cfg(unix)]
-    pub async fn until_signal(self) -> io::Result<bool> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        tracing::info!("listening to signals");
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                // What is wrong with the policy is in the log; the one in force stays.
-                _ = hang_up.recv() => self.reload().await.unwrap_or_default(),
-            }
-        }
-        tracing::info!("draining");
-        Ok(self.drain().await)
-    }
-
-    /// Serves until Ctrl-C, then drains. Says whether all requests came to an end in time.
-    #[cfg(not(unix))]
-    pub async fn until_signal(self) -> io::Result<bool> {
-        tokio::signal::ctrl_c().await?;
-        tracing::info!("draining");
-        Ok(self.drain().await)
+        let server = |listener| server::serve(listener, service, tasks, stop);
+        let running = starting.serve(server, config.pull_url, drain_timeout);
+        tracing::info!(address = %running.address, admin = %running.admin_address, origin, "serving");
+        Ok(running)
     }
 }

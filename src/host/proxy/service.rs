@@ -1,10 +1,8 @@
 //! One request: read, decide, pass on or answer, tell.
 
-use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use bumpalo::Bump;
 use http_body_util::{BodyExt, Limited};
@@ -14,14 +12,17 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
+use super::Limits;
 use super::body::{self, AnyBody, Unread};
-use super::keeper::{Keeper, State};
-use super::metrics::{Counted, Metrics};
-use super::upstream::{Passing, Tunnels, Upstream, seconds};
+use super::counters::Counters;
+use super::upstream::{Passing, Tunnels, Upstream};
 use super::visitor::{Visitor, version_text};
-use super::{Event, Limits, Observer};
 use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, push};
 use crate::host::geo::GeoFacts;
+use crate::host::serving::connections::Ends;
+use crate::host::serving::keeper::{Keeper, State};
+use crate::host::serving::metrics::{Counted, Metrics};
+use crate::host::serving::{Event, Observer, guarded, now_ms, seconds};
 use crate::policy::{FailurePolicy, ProxySettings};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, Field, Value};
@@ -34,15 +35,9 @@ pub(super) struct Service {
     pub limits: Limits,
     pub identity: Identity,
     pub metrics: Arc<Metrics>,
+    pub counters: Counters,
     pub tunnels: Tunnels,
     pub observer: Option<Observer>,
-}
-
-/// Both ends of a connection.
-#[derive(Clone, Copy)]
-pub(super) struct Ends {
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
 }
 
 /// A request that is answered without a decision, and why.
@@ -75,12 +70,12 @@ impl Service {
         let answered = match self.try_answer(request, ends, started).await {
             Ok(response) => response,
             Err(refused) => {
-                self.metrics.refused(refused.kind);
+                self.counters.refused(refused.kind);
                 tracing::info!(kind = refused.kind, peer = %ends.peer.ip(), "refused: {}", refused.text);
                 plain(refused.status, refused.text)
             }
         };
-        self.metrics.answered(started.elapsed());
+        self.counters.answered(started.elapsed());
         answered
     }
 
@@ -95,10 +90,10 @@ impl Service {
         let visitor = Visitor::of(&parts.uri, &parts.headers, ends.peer, self.settings.trusted_hops)
             .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string()))?;
         let url = visitor.url(&parts.uri);
-        let mut event = Event::new(&parts, &visitor);
+        let mut event = Event::new(parts.method.as_str(), &visitor.host, parts.uri.path(), visitor.address);
         let response = if push::is_push(&url) && self.takes_pushes() {
             let task = self.take_push(body).await?;
-            event.decided(&task, None);
+            task.tell(&mut event);
             self.metrics.decided(task.label, started.elapsed());
             self.carry_out(task.act, parts, body::empty(), &visitor, ends.peer.ip()).await
         } else {
@@ -107,7 +102,8 @@ impl Service {
             let deciding = Instant::now();
             let task = self.decide(&state, &parts, &visitor, &url, &seen, ends.local);
             self.metrics.decided(task.label, deciding.elapsed());
-            event.decided(&task, Some(&state));
+            task.tell(&mut event);
+            event.judged(task.verdict, &state);
             self.carry_out(task.act, parts, body, &visitor, ends.peer.ip()).await
         };
         event.status = response.status().as_u16();
@@ -205,11 +201,11 @@ impl Service {
         };
         let trusts_hops = self.settings.trusted_hops > 0;
         let passing = Passing { parts, body, visitor, peer, trusts_hops, extra_headers: request_headers };
-        let counted = || Counted::new(&self.metrics.tunnels);
+        let counted = || Counted::new(&self.counters.tunnels);
         let mut response = match self.upstream.pass(passing, &self.tunnels, counted).await {
             Ok(response) => response,
             Err(error) => {
-                self.metrics.origin_failed(error.kind());
+                self.counters.origin_failed(error.kind());
                 tracing::warn!(kind = error.kind(), "{error}");
                 plain(error.status(), "The site does not answer. Please try again in a moment.")
             }
@@ -242,18 +238,6 @@ impl Service {
     }
 }
 
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// Decides with this thread's memory. A panic costs the memory and one decision, not the thread.
-fn guarded(decide: impl FnOnce(&mut Scratch) -> Task) -> Option<Task> {
-    let mut scratch = SCRATCH.take();
-    let task = catch_unwind(AssertUnwindSafe(|| decide(&mut scratch))).ok()?;
-    SCRATCH.set(scratch);
-    Some(task)
-}
-
 /// A reply that outlives the memory it was made in.
 struct Task {
     act: Act,
@@ -278,6 +262,11 @@ impl Task {
             Outcome::Answer { status, headers, body } => Act::Answer(answer(status, headers, body)),
         };
         Task { act, verdict: reply.verdict, failed: reply.failed.map(str::to_owned), label: reply.label }
+    }
+
+    fn tell(&self, event: &mut Event) {
+        event.decision = self.label;
+        event.failed = self.failed.clone();
     }
 }
 
@@ -315,43 +304,6 @@ impl Facts for ProxyFacts<'_> {
     }
 }
 
-impl Event {
-    fn new(parts: &Parts, visitor: &Visitor) -> Event {
-        Event {
-            method: parts.method.to_string(),
-            host: visitor.host.clone(),
-            path: parts.uri.path().to_owned(),
-            client_ip: visitor.address,
-            decision: "",
-            room: None,
-            rule: None,
-            failed: None,
-            status: 0,
-            took: Default::default(),
-        }
-    }
-
-    fn decided(&mut self, task: &Task, state: Option<&State>) {
-        self.decision = task.label;
-        self.failed = task.failed.clone();
-        if let (Some(State::InForce(deployment)), Some(verdict)) = (state, task.verdict) {
-            let policy = &deployment.policy;
-            self.room = policy.matched(verdict).and_then(|integration| integration.event_id.clone());
-            if let Verdict::Bypassed { rule, .. } = verdict {
-                self.rule = policy.rules.get(rule).map(|rule| rule.id.clone());
-            }
-        }
-    }
-
-    fn log(&self) {
-        let Event { method, host, path, decision, status, .. } = self;
-        let client = self.client_ip.map(tracing::field::display);
-        let (room, rule, failed) = (self.room.as_deref(), self.rule.as_deref(), self.failed.as_deref());
-        let ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(method, host, path, client, decision, room, rule, failed, status, ms, "request");
-    }
-}
-
 fn too_long() -> Refused {
     Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-long", "the body is longer than allowed")
 }
@@ -372,10 +324,4 @@ fn add_headers(response: &mut Response<AnyBody>, headers: OwnedHeaders) {
             response.headers_mut().insert(name, value);
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(in crate::host) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

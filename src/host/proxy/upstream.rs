@@ -18,8 +18,9 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{AnyBody, BoxError, Progress, Tracked, is_too_long};
 use super::headers;
-use super::metrics::Counted;
 use super::visitor::Visitor;
+use crate::host::serving::metrics::Counted;
+use crate::host::serving::seconds;
 use crate::policy::ProxySettings;
 
 /// The site behind the proxy, and the connections to it.
@@ -216,8 +217,4 @@ fn classify(error: hyper_util::client::legacy::Error) -> UpstreamError {
         return UpstreamError::ConnectTimeout;
     }
     UpstreamError::Connect(error.into())
-}
-
-pub(super) fn seconds(count: u32) -> Duration {
-    Duration::from_secs(count.into())
 }

@@ -6,6 +6,8 @@ use hyper::header::{HOST, HeaderMap, HeaderName};
 use hyper::http::uri::Authority;
 use hyper::{Uri, Version};
 
+use crate::host::serving::address;
+
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -37,7 +39,7 @@ impl Visitor {
     ) -> Result<Visitor, BadRequest> {
         let address = match of_trusted_hop(headers, &X_FORWARDED_FOR, trusted_hops) {
             None => Some(peer.ip().to_canonical()),
-            Some(entry) => parse_address(entry),
+            Some(entry) => address::parse(entry),
         };
         let is_https = of_trusted_hop(headers, &X_FORWARDED_PROTO, trusted_hops.min(1))
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
@@ -52,23 +54,10 @@ impl Visitor {
     }
 }
 
-/// The entry that the outermost trusted hop wrote, counted from the right over all lines of the header.
+/// What the outermost trusted hop wrote.
 fn of_trusted_hop<'h>(headers: &'h HeaderMap, name: &HeaderName, trusted_hops: u32) -> Option<&'h str> {
-    if trusted_hops == 0 {
-        return None;
-    }
     let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unreadable"));
-    let entries: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-    let hops = usize::try_from(trusted_hops).unwrap_or(usize::MAX);
-    entries.get(entries.len().saturating_sub(hops)).copied()
-}
-
-/// An address, possibly with a port (`192.0.2.1:80`, `[2001:db8::1]:80`).
-fn parse_address(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim_matches('"');
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
-    bare.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
+    address::from_the_right(lines, trusted_hops)
 }
 
 /// The host asked for: of the request line where it names one (RFC 9112, section 3.2.2), else of the one Host header.

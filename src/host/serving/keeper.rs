@@ -41,7 +41,7 @@ pub enum SecretSource {
 }
 
 /// A policy and what belongs to it.
-pub(super) struct Deployment {
+pub(in crate::host) struct Deployment {
     pub policy: Policy,
     pub secrets: Secrets,
     pub geo: GeoDatabases,
@@ -49,7 +49,7 @@ pub(super) struct Deployment {
 
 /// What requests are decided by.
 #[allow(clippy::large_enum_variant, reason = "there is one in a process")]
-pub(super) enum State {
+pub(in crate::host) enum State {
     InForce(Deployment),
     /// Nothing; this is why, and the settings as far as they can be read.
     Absent {
@@ -77,7 +77,7 @@ impl LoadError {
     }
 }
 
-pub(super) struct Keeper {
+pub(in crate::host) struct Keeper {
     source: PolicySource,
     secrets: SecretSource,
     state_file: Option<PathBuf>,
@@ -106,7 +106,7 @@ struct Published {
 
 impl Keeper {
     /// A keeper with nothing in force yet.
-    pub(super) fn new(
+    pub(in crate::host) fn new(
         source: PolicySource,
         secrets: SecretSource,
         state_file: Option<PathBuf>,
@@ -123,12 +123,12 @@ impl Keeper {
     }
 
     /// What requests are decided by now.
-    pub(super) fn state(&self) -> Arc<State> {
+    pub(in crate::host) fn state(&self) -> Arc<State> {
         self.state.load_full()
     }
 
     /// Reads the policy anew and puts it in force if it is good. Blocks.
-    pub(super) fn load(&self, occasion: &'static str) -> Result<(), LoadError> {
+    pub(in crate::host) fn load(&self, occasion: &'static str) -> Result<(), LoadError> {
         let mut work = self.work();
         let loaded = self.read(&mut work.files).and_then(|sources| {
             let deployment = self.deploy(&sources, work.published.as_ref())?;
@@ -148,7 +148,7 @@ impl Keeper {
     }
 
     /// Reads the policy anew if a text of it is no longer what is in force. Blocks.
-    pub(super) fn load_if_changed(&self) -> Result<bool, LoadError> {
+    pub(in crate::host) fn load_if_changed(&self) -> Result<bool, LoadError> {
         let current = self.read(&mut Vec::new())?;
         if self.work().sources.as_ref() == Some(&current) {
             return Ok(false);
@@ -158,7 +158,7 @@ impl Keeper {
 
     /// Puts an integration JSON in force that Queue-it delivered, beside everything else that is; says what is wrong
     /// with it, if anything. Blocks.
-    pub(super) fn publish(&self, text: &str, occasion: &'static str) -> Result<(), String> {
+    pub(in crate::host) fn publish(&self, text: &str, occasion: &'static str) -> Result<(), String> {
         let mut work = self.work();
         match self.try_publish(text, &mut work) {
             Ok(deployment) => {
@@ -194,7 +194,7 @@ impl Keeper {
     }
 
     /// Where the policy's files are, if they can change; `geoip` names are relative to it.
-    pub(super) fn folder(&self) -> Option<PathBuf> {
+    pub(in crate::host) fn folder(&self) -> Option<PathBuf> {
         match &self.source {
             PolicySource::Fixed(_) => None,
             PolicySource::Path(path) if path.is_dir() => Some(path.clone()),
@@ -203,7 +203,7 @@ impl Keeper {
     }
 
     /// The folders in which something can happen that concerns the policy.
-    pub(super) fn watched_folders(&self) -> BTreeSet<PathBuf> {
+    pub(in crate::host) fn watched_folders(&self) -> BTreeSet<PathBuf> {
         let Some(folder) = self.folder() else { return BTreeSet::new() };
         let mut files = self.work().files.clone();
         if let State::InForce(deployment) = &*self.state() {
@@ -214,7 +214,7 @@ impl Keeper {
     }
 
     /// The key for fetching the configuration.
-    pub(super) fn api_key(&self, settings: &Settings) -> Option<String> {
+    pub(in crate::host) fn api_key(&self, settings: &Settings) -> Option<String> {
         match &self.secrets {
             SecretSource::Environment => std::env::var(&settings.secrets.api_key).ok(),
             SecretSource::Given { api_key, .. } => api_key.clone(),
@@ -222,7 +222,7 @@ impl Keeper {
     }
 
     /// What the policy in force says, or the policy that would be if it had no errors.
-    pub(super) fn settings(&self) -> Option<Settings> {
+    pub(in crate::host) fn settings(&self) -> Option<Settings> {
         match &*self.state() {
             State::InForce(deployment) => Some(deployment.policy.settings.clone()),
             State::Absent { settings, .. } => settings.clone(),
@@ -230,7 +230,7 @@ impl Keeper {
     }
 
     /// The secrets that pushes are signed with, even while no policy is in force.
-    pub(super) fn secrets(&self, settings: &Settings) -> Result<Secrets, LoadError> {
+    pub(in crate::host) fn secrets(&self, settings: &Settings) -> Result<Secrets, LoadError> {
         match &self.secrets {
             SecretSource::Given { secrets, .. } => Ok(secrets.clone()),
             SecretSource::Environment => {

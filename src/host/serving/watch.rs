@@ -16,7 +16,7 @@ use super::keeper::Keeper;
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Loads the policy when its files have changed, until `end`. Folders are watched, not files: files are replaced.
-pub(super) async fn watch(keeper: Arc<Keeper>, end: CancellationToken) {
+pub(in crate::host) async fn watch(keeper: Arc<Keeper>, end: CancellationToken) {
     let something = Arc::new(Notify::new());
     let mut watcher = match watcher(&something) {
         Ok(watcher) => watcher,

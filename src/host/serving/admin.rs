@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::Full;
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -13,19 +15,23 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::body::{AnyBody, full};
 use super::keeper::{Keeper, State};
 use super::metrics::Metrics;
 
-pub(super) struct Admin {
+pub(in crate::host) struct Admin {
     pub keeper: Arc<Keeper>,
     pub metrics: Arc<Metrics>,
     pub drain: CancellationToken,
 }
 
 impl Admin {
-    /// Serves until everything ends: while the proxy drains, it says so here.
-    pub(super) async fn serve(self: Arc<Self>, listener: TcpListener, tasks: TaskTracker, end: CancellationToken) {
+    /// Serves until everything ends: while the host drains, it says so here.
+    pub(in crate::host) async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tasks: TaskTracker,
+        end: CancellationToken,
+    ) {
         loop {
             let accepted = tokio::select! {
                 () = end.cancelled() => return,
@@ -55,7 +61,7 @@ impl Admin {
         }
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<AnyBody> {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         const TEXT: &str = "text/plain; charset=utf-8";
         const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -78,8 +84,8 @@ impl Admin {
     }
 }
 
-fn answer(status: StatusCode, content_type: &'static str, text: String) -> Response<AnyBody> {
-    let mut response = Response::new(full(text));
+fn answer(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

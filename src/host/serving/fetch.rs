@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::Keeper;
-use super::service::now_ms;
+use super::now_ms;
 use crate::connector::edge::pull::{News, Pull, PullRequest, TIMEOUT_MS};
 
 /// No configuration is that long.
@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 32 << 20;
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Fetches whenever it is due and the policy says so, until `end`. `url` stands in for Queue-it's.
-pub(super) async fn fetch(keeper: Arc<Keeper>, url: Option<String>, end: CancellationToken) {
+pub(in crate::host) async fn fetch(keeper: Arc<Keeper>, url: Option<String>, end: CancellationToken) {
     let mut pull: Option<(u32, Pull)> = None;
     loop {
         tokio::select! { () = end.cancelled() => return, () = sleep(LOOK) => {} }

@@ -1,0 +1,146 @@
+//! Takes connections and serves them, each in a task of its own.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use super::metrics::Counted;
+use super::{StartError, Stop};
+
+/// How long to wait after a connection could not be taken, for example because there are too many open files.
+const RESPITE: Duration = Duration::from_millis(50);
+
+/// How HTTP/2 begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Both ends of a connection.
+#[derive(Clone, Copy)]
+pub(in crate::host) struct Ends {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+}
+
+/// Opens a port; connections wait there while the server is busy. Says which it is.
+pub(in crate::host) fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    try_listen(address).map_err(|error| StartError::Listen { address, error })
+}
+
+fn try_listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(4_096)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Takes up to `max` connections at a time until `stop` says otherwise. Never gives up on its own: a connection that
+/// cannot be taken is the next try's.
+pub(in crate::host) async fn take<C: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    max: usize,
+    open: Gauge,
+    tasks: TaskTracker,
+    stop: Stop,
+    connection: impl Fn(TcpStream, Ends) -> C,
+) {
+    let places = Arc::new(Semaphore::new(max));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.drain.cancelled() => return,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        match accepted {
+            Ok((stream, ends, place)) => {
+                let (counted, connection) = (Counted::new(&open), connection(stream, ends));
+                tasks.spawn(async move {
+                    connection.await;
+                    drop((counted, place));
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                sleep(RESPITE).await;
+            }
+        }
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, Ends, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    let local = stream.local_addr()?;
+    stream.set_nodelay(true)?;
+    Ok((stream, Ends { peer, local }, place))
+}
+
+/// Answers the requests of one connection until it ends, or until `stop` says so. `builder` is told whether it speaks
+/// HTTP/2; a connection that says nothing for `patience` is given up.
+pub(in crate::host) async fn serve<F, B>(
+    stream: TcpStream,
+    patience: Duration,
+    builder: impl FnOnce(bool) -> Builder<TokioExecutor>,
+    answer: impl Fn(Request<Incoming>) -> F,
+    stop: Stop,
+) where
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let is_h2 = tokio::select! {
+        () = stop.drain.cancelled() => return,
+        begins = begins_as_h2(&stream, Instant::now() + patience) => match begins {
+            Some(is_h2) => is_h2,
+            None => return,
+        },
+    };
+    let answer = service_fn(|request| {
+        let answering = answer(request);
+        async move { Ok::<_, Infallible>(answering.await) }
+    });
+    let builder = builder(is_h2);
+    let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
+    let served = tokio::select! {
+        () = stop.end.cancelled() => return,
+        served = connection.as_mut() => served,
+        () = stop.drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                () = stop.end.cancelled() => return,
+                served = connection => served,
+            }
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection broken off");
+    }
+}
+
+/// Whether a connection begins as HTTP/2 does; `None` where it ends, or says too little in time.
+async fn begins_as_h2(stream: &TcpStream, deadline: Instant) -> Option<bool> {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let read = timeout_at(deadline, stream.peek(&mut start)).await.ok()?.ok().filter(|read| *read > 0)?;
+        if read == start.len() || start[..read] != PREFACE[..read] {
+            return Some(start == PREFACE);
+        }
+        // What was peeked at stays readable, so there is no event to wait for.
+        timeout_at(deadline, sleep(Duration::from_millis(5))).await.ok()?;
+    }
+}

@@ -1,0 +1,73 @@
+//! One decision and what came of it, for logs and for those who want to be told.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keeper::State;
+use crate::program::Verdict;
+
+/// Is told of every decision.
+pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// One decision and what came of it. It holds no query, token or cookie.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The method.
+    pub method: String,
+    /// The host asked for.
+    pub host: String,
+    /// The path asked for, as received.
+    pub path: String,
+    /// The visitor.
+    pub client_ip: Option<IpAddr>,
+    /// What was decided; the words of [`crate::connector::edge::Reply::label`].
+    pub decision: &'static str,
+    /// The waiting room it was about.
+    pub room: Option<String>,
+    /// The bypass rule that was true.
+    pub rule: Option<String>,
+    /// Why the failure policy was applied, if it was.
+    pub failed: Option<String>,
+    /// Status of the answer.
+    pub status: u16,
+    /// Until the answer began.
+    pub took: Duration,
+}
+
+impl Event {
+    /// Something was asked.
+    pub(in crate::host) fn new(method: &str, host: &str, path: &str, client_ip: Option<IpAddr>) -> Event {
+        Event {
+            method: method.to_owned(),
+            host: host.to_owned(),
+            path: path.to_owned(),
+            client_ip,
+            decision: "",
+            room: None,
+            rule: None,
+            failed: None,
+            status: 0,
+            took: Duration::default(),
+        }
+    }
+
+    /// What the program said becomes a room's and a rule's name.
+    pub(in crate::host) fn judged(&mut self, verdict: Option<Verdict>, state: &State) {
+        if let (State::InForce(deployment), Some(verdict)) = (state, verdict) {
+            let policy = &deployment.policy;
+            self.room = policy.matched(verdict).and_then(|integration| integration.event_id.clone());
+            if let Verdict::Bypassed { rule, .. } = verdict {
+                self.rule = policy.rules.get(rule).map(|rule| rule.id.clone());
+            }
+        }
+    }
+
+    pub(in crate::host) fn log(&self) {
+        let Event { method, host, path, decision, status, .. } = self;
+        let client = self.client_ip.map(tracing::field::display);
+        let (room, rule, failed) = (self.room.as_deref(), self.rule.as_deref(), self.failed.as_deref());
+        let ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(method, host, path, client, decision, room, rule, failed, status, ms, "request");
+    }
+}

@@ -1,0 +1,202 @@
+//! What hosts that serve have in common: the policy in force and how it is renewed, connections, what the operator
+//! asks, logs, and the end. It knows nothing of what is served.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::program::Scratch;
+
+pub(in crate::host) mod address;
+mod admin;
+pub(in crate::host) mod connections;
+mod event;
+mod fetch;
+pub(in crate::host) mod keeper;
+mod logs;
+pub(in crate::host) mod metrics;
+mod watch;
+
+pub use event::{Event, Observer};
+use keeper::Keeper;
+pub use keeper::{LoadError, PolicySource, SecretSource};
+pub use logs::{LogFormat, init_logs};
+use metrics::Metrics;
+
+/// Why a host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings cannot be read, so there is nothing to listen on and nothing to protect.
+    #[error("{0}")]
+    Policy(#[from] LoadError),
+    /// Something in the settings does not do.
+    #[error("{0}")]
+    Settings(String),
+    /// A port cannot be opened.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+/// Ends of a server's life.
+#[derive(Clone)]
+pub(in crate::host) struct Stop {
+    /// No more connections; those that are open end with the requests under way.
+    pub drain: CancellationToken,
+    /// Everything ends.
+    pub end: CancellationToken,
+}
+
+/// A host that serves. Dropping it does not stop it; [`Running::drain`] and [`Running::stop`] do.
+pub struct Running {
+    /// Where requests are served.
+    pub address: SocketAddr,
+    /// Where `/livez`, `/readyz` and `/metrics` are.
+    pub admin_address: SocketAddr,
+    keeper: Arc<Keeper>,
+    stop: Stop,
+    tasks: TaskTracker,
+    background: TaskTracker,
+    drain_timeout: Duration,
+}
+
+/// A host that is about to serve: its ports are open.
+pub(in crate::host) struct Starting {
+    /// What is waited for while draining.
+    pub tasks: TaskTracker,
+    pub stop: Stop,
+    keeper: Arc<Keeper>,
+    metrics: Arc<Metrics>,
+    listener: TcpListener,
+    admin_listener: TcpListener,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+}
+
+impl Starting {
+    pub fn new(
+        keeper: Arc<Keeper>,
+        metrics: Arc<Metrics>,
+        listen: SocketAddr,
+        admin: SocketAddr,
+    ) -> Result<Starting, StartError> {
+        let (listener, address) = connections::listen(listen)?;
+        let (admin_listener, admin_address) = connections::listen(admin)?;
+        let stop = Stop { drain: CancellationToken::new(), end: CancellationToken::new() };
+        let tasks = TaskTracker::new();
+        Ok(Starting { tasks, stop, keeper, metrics, listener, admin_listener, address, admin_address })
+    }
+
+    /// Serves, answers the operator, and looks for newer policies. `pull_url` stands in for Queue-it's.
+    pub fn serve<S: Future<Output = ()> + Send + 'static>(
+        self,
+        server: impl FnOnce(TcpListener) -> S,
+        pull_url: Option<String>,
+        drain_timeout: Duration,
+    ) -> Running {
+        let Starting { tasks, stop, keeper, metrics, listener, admin_listener, address, admin_address } = self;
+        let background = TaskTracker::new();
+        let admin = admin::Admin { keeper: Arc::clone(&keeper), metrics, drain: stop.drain.clone() };
+        background.spawn(Arc::new(admin).serve(admin_listener, background.clone(), stop.end.clone()));
+        tasks.spawn(server(listener));
+        if keeper.folder().is_some() {
+            background.spawn(watch::watch(Arc::clone(&keeper), stop.end.clone()));
+        }
+        background.spawn(fetch::fetch(Arc::clone(&keeper), pull_url, stop.end.clone()));
+        Running { address, admin_address, keeper, stop, tasks, background, drain_timeout }
+    }
+}
+
+impl Running {
+    /// Reads the policy anew, as on SIGHUP. The one in force stays if the new one does not do.
+    pub async fn reload(&self) -> Result<(), LoadError> {
+        let keeper = Arc::clone(&self.keeper);
+        match tokio::task::spawn_blocking(move || keeper.load("reload")).await {
+            Ok(loaded) => loaded,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+
+    /// Stops taking connections and waits for the requests under way, for `drain_timeout` at most; then stops
+    /// everything. Says whether all requests came to an end.
+    pub async fn drain(self) -> bool {
+        self.stop.drain.cancel();
+        self.tasks.close();
+        let drained = tokio::time::timeout(self.drain_timeout, self.tasks.wait()).await.is_ok();
+        self.stop().await;
+        drained
+    }
+
+    /// Stops everything at once.
+    pub async fn stop(self) {
+        self.stop.drain.cancel();
+        self.stop.end.cancel();
+        self.tasks.close();
+        self.background.close();
+        self.tasks.wait().await;
+        self.background.wait().await;
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains. SIGHUP reloads the policy. Says whether all requests came to an
+    /// end in time.
+    #[cfg(unix)]
+    pub async fn until_signal(self) -> io::Result<bool> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        tracing::info!("listening to signals");
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                // What is wrong with the policy is in the log; the one in force stays.
+                _ = hang_up.recv() => self.reload().await.unwrap_or_default(),
+            }
+        }
+        tracing::info!("draining");
+        Ok(self.drain().await)
+    }
+
+    /// Serves until Ctrl-C, then drains. Says whether all requests came to an end in time.
+    #[cfg(not(unix))]
+    pub async fn until_signal(self) -> io::Result<bool> {
+        tokio::signal::ctrl_c().await?;
+        tracing::info!("draining");
+        Ok(self.drain().await)
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Decides with this thread's memory. A panic costs the memory and one decision, not the thread.
+pub(in crate::host) fn guarded<T>(decide: impl FnOnce(&mut Scratch) -> T) -> Option<T> {
+    let mut scratch = SCRATCH.take();
+    let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut scratch))).ok()?;
+    SCRATCH.set(scratch);
+    Some(decided)
+}
+
+/// Milliseconds since the Unix epoch.
+pub(in crate::host) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A number of seconds, as settings have them.
+pub(in crate::host) fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
+}
