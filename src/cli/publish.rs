@@ -108,7 +108,8 @@ impl Publish {
         })?;
         let mut values = vec![(POLICY, whole)];
         if self.integration {
-            let named = crate::policy::settings_of(&sources).and_then(|settings| settings.integration);
+            let named =
+                crate::policy::settings_of(&sources, Some(Target::Worker)).and_then(|settings| settings.integration);
             let text = named.and_then(|file| String::from_utf8(sources.get(&file)?.clone()).ok());
             let missing = || Failure::new("the policy has no integration JSON").help("leave out --integration");
             values.push((INTEGRATION, text.ok_or_else(missing)?));

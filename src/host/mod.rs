@@ -10,5 +10,5 @@ pub mod geo;
 pub mod proxy;
 #[cfg(all(feature = "serving", not(target_arch = "wasm32")))]
 pub mod serving;
-#[cfg(all(feature = "worker", target_arch = "wasm32"))]
+#[cfg(any(test, all(feature = "worker", target_arch = "wasm32")))]
 pub mod worker;

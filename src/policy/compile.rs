@@ -17,18 +17,22 @@ use crate::request::Target;
 /// The file that names all others.
 pub const SETTINGS_FILE: &str = "velvetrope.toml";
 
+/// The name, among the texts of a policy, of an integration JSON that a store holds. It stands in for the file that
+/// `integration` names, or for none. No file of a policy can be called so.
+pub const DELIVERED: &str = "kv:info";
+
 /// The files of the policy that a `velvetrope.toml` names, as far as it can be read.
 pub fn files_named_by(settings: &str) -> Vec<String> {
     let report = Report::default();
-    let settings = settings::read(File { path: SETTINGS_FILE, text: settings, report: &report });
+    let settings = settings::read(File { path: SETTINGS_FILE, text: settings, report: &report }, None);
     let rules = settings.rules.into_values().flatten();
     let lists = settings.lists.into_values().map(|list| list.file);
     settings.integration.into_iter().chain(settings.rooms).chain(rules).chain(lists).collect()
 }
 
 /// The settings of a policy, as far as they can be read; for what has to be known of a policy that does not compile.
-pub fn settings_of(sources: &Sources) -> Option<Settings> {
-    Compiler { sources, report: &Report::default() }.settings()
+pub fn settings_of(sources: &Sources, target: Option<Target>) -> Option<Settings> {
+    Compiler { sources, report: &Report::default(), target }.settings()
 }
 
 impl Policy {
@@ -41,7 +45,7 @@ impl Policy {
             Some((path, bytes)) if path.ends_with(SAVED_SUFFIX) && sources.len() == 1 => {
                 load(path, bytes, target, &report)
             }
-            _ => Compiler { sources, report: &report }.policy(target),
+            _ => Compiler { sources, report: &report, target }.policy(),
         };
         let policy = policy.filter(|_| !report.has_errors());
         (policy, report.into_findings())
@@ -64,12 +68,13 @@ fn load(path: &str, bytes: &[u8], target: Option<Target>, report: &Report) -> Op
 struct Compiler<'a> {
     sources: &'a Sources,
     report: &'a Report,
+    /// Where the policy is to run, if that is not for the policy to say.
+    target: Option<Target>,
 }
 
 impl<'a> Compiler<'a> {
-    fn policy(&self, target: Option<Target>) -> Option<Policy> {
-        let mut settings = self.settings()?;
-        settings.target = target.unwrap_or(settings.target);
+    fn policy(&self) -> Option<Policy> {
+        let settings = self.settings()?;
         let lists = self.lists(&settings);
         let published = self.published(&settings);
         let checker = Checker { settings: &settings, lists: &lists };
@@ -89,10 +94,14 @@ impl<'a> Compiler<'a> {
     }
 
     fn settings(&self) -> Option<Settings> {
-        match self.sources.get(SETTINGS_FILE) {
-            Some(_) => Some(settings::read(self.file(SETTINGS_FILE)?)),
-            None => self.defaults(),
+        let mut settings = match self.sources.get(SETTINGS_FILE) {
+            Some(_) => settings::read(self.file(SETTINGS_FILE)?, self.target),
+            None => self.defaults()?,
+        };
+        if self.sources.contains_key(DELIVERED) {
+            settings.integration = Some(DELIVERED.to_owned());
         }
+        Some(settings)
     }
 
     /// The settings of a policy that is nothing but an integration JSON: the customer is who published it.
@@ -109,7 +118,8 @@ impl<'a> Compiler<'a> {
             let help = "write a velvetrope.toml beside it, with `customer_id` and `integration`";
             self.report.add(path, problem.help(help));
         }
-        Some(Settings { integration: Some(path.clone()), ..Settings::new(customer) })
+        let settings = Settings::new(customer);
+        Some(Settings { target: self.target.unwrap_or(settings.target), integration: Some(path.clone()), ..settings })
     }
 
     fn lists(&self, settings: &Settings) -> Lists {

@@ -30,7 +30,7 @@ mod schemas;
 mod settings;
 mod trigger;
 
-pub use compile::{SETTINGS_FILE, files_named_by, settings_of};
+pub use compile::{DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
 pub use finding::Finding;
 pub use integration::{
     Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, number_text,

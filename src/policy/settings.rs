@@ -122,8 +122,9 @@ pub struct FailurePolicy {
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct Delivery {
-    /// Whether signed configurations are accepted at `/?__push_queueit_config`. Default false: the protocol knows no
-    /// protection against an old one being sent again.
+    /// Whether signed configurations are accepted at `/?__push_queueit_config`. Default true on a Worker, which is how
+    /// Queue-it publishes there, and false elsewhere: the protocol knows no protection against an old one being sent
+    /// again.
     pub push: bool,
     /// Whether the configuration is fetched from Queue-it with the API key. Default false.
     pub pull: bool,

@@ -224,7 +224,7 @@ fields! {
     /// ISO 3166-2 code, first level.
     IpSrcSubdivision1 = "ip.src.subdivision_1_iso_code": Bytes, A, c("a city database"), MMDB_CITY;
     /// ISO 3166-2 code, second level.
-    IpSrcSubdivision2 = "ip.src.subdivision_2_iso_code": Bytes, A, c("a city database"), MMDB_CITY;
+    IpSrcSubdivision2 = "ip.src.subdivision_2_iso_code": Bytes, N, c("a city database"), MMDB_CITY;
     /// Whether the country is a member of the European Union.
     IpSrcIsInEuropeanUnion = "ip.src.is_in_european_union": Bool, A, c("a custom request header with `{client_region}`"), MMDB_COUNTRY;
     /// Whether the client used TLS.
@@ -236,11 +236,11 @@ fields! {
     /// Whether the client came over TCP (and not QUIC).
     CfEdgeClientTcp = "cf.edge.client_tcp": Bool, A, N, N;
     /// Delivery rate of the connection, bytes a second.
-    CfEdgeL4DeliveryRate = "cf.edge.l4.delivery_rate": Int, N, N, N;
+    CfEdgeL4DeliveryRate = "cf.edge.l4.delivery_rate": Int, A, N, N;
     /// Round-trip time of a TCP client, milliseconds.
     CfTimingsClientTcpRttMsec = "cf.timings.client_tcp_rtt_msec": Int, A, c("a custom request header with `{client_rtt_msec}`"), N;
     /// Round-trip time of a QUIC client, milliseconds.
-    CfTimingsClientQuicRttMsec = "cf.timings.client_quic_rtt_msec": Int, N, N, N;
+    CfTimingsClientQuicRttMsec = "cf.timings.client_quic_rtt_msec": Int, A, N, N;
     /// TLS version.
     CfTlsVersion = "cf.tls_version": Bytes, A, c("a custom request header with `{tls_version}`"), N;
     /// TLS cipher.

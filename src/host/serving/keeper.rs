@@ -306,7 +306,7 @@ impl Keeper {
     fn refuse(&self, error: &LoadError, occasion: &'static str) {
         self.report(error, occasion);
         if matches!(&*self.state(), State::Absent { .. }) {
-            let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources));
+            let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
             self.state.store(Arc::new(State::Absent { class: error.class, why: error.why.clone(), settings }));
         }
     }
@@ -333,7 +333,7 @@ fn log_finding(finding: &Finding) {
 }
 
 fn integration_file(sources: &Sources) -> Option<String> {
-    settings_of(sources)?.integration
+    settings_of(sources, None)?.integration
 }
 
 /// The sources with the delivered configuration in place of its file, unless the file has changed since.

@@ -1,9 +1,415 @@
-// The module that runs as the Worker: it carries requests into the compiled connector, and its decisions out.
+// The module that runs as the Worker. It carries requests into the compiled connector and its replies out, keeps the
+// configuration fresh, and does all I/O; it decides nothing. What the texts look like that go in and come out is
+// described in wire.rs.
+//
+// Somebody's own Worker imports `handle` and `DecisionCounter` from here.
 
-import { Engine } from "./core.js";
+import { DecisionCounter, Engine } from "./core.js";
 
-export function handle(request) {
-  return new Response(Engine.decide(request.url));
+export { DecisionCounter };
+export default { fetch: handle };
+
+const { decide } = Engine;
+
+/** A request whose URL has this anywhere but at the beginning is a push. */
+const PUSH = "__push_queueit_config";
+/** How many pushes may be read at a time: anybody can send them, and their bodies are held in memory. */
+const PUSHES_AT_ONCE = 4;
+/** Where operators read what was counted. */
+const DECISIONS = "/__velvetrope/decisions";
+/** Milliseconds that a visitor waits for the first configuration. */
+const PATIENCE = 5_000;
+/** Milliseconds until KV is read again after it could not be, or held nothing usable. */
+const RETRY = 5_000;
+/** Milliseconds that counts are collected. */
+const COLLECTING = 2_000;
+/** How much of a body triggers see, in UTF-16 units; no text of so many is longer than so many bytes. */
+const SEEN_UNITS = 2_048;
+const SEEN_BYTES = 3 * SEEN_UNITS;
+
+/** What the core has to be told of each request, and the reply where even a new instance cannot give one. */
+let plan;
+let lastResort;
+take();
+/** When KV is to be read again, and the reading under way. */
+let due = 0;
+let reading;
+/** Whether KV has been read, or could not be. */
+let isReady = false;
+/** What was read last, so that nothing is compiled twice, and the arguments of `setVariables` that belong to it. */
+let seen = [];
+let variables = [];
+/** What loads the policy in force into a new instance. */
+let inForce;
+let pushes = 0;
+let counts = new Map();
+let flushDue = 0;
+
+/**
+ * Answers one request, or passes it on.
+ *
+ * @param {Request} request
+ * @param {object} env the bindings that wrangler.toml names
+ * @param {ExecutionContext} ctx
+ * @returns {Response | Promise<Response>}
+ */
+export function handle(request, env, ctx) {
+  const now = Date.now();
+  if (now >= due) {
+    refresh(env, ctx, now);
+  }
+  return isReady ? serve(request, env, ctx, now) : whenReady(request, env, ctx);
 }
 
-export default { fetch: handle };
+async function whenReady(request, env, ctx) {
+  await Promise.race([reading, scheduler.wait(PATIENCE)]);
+  return serve(request, env, ctx, Date.now());
+}
+
+function serve(request, env, ctx, now) {
+  const { url } = request;
+  if (plan.push && url.indexOf(PUSH) > 0) {
+    return push(request, env, ctx);
+  }
+  if (env.VELVETROPE_ADMIN_TOKEN && url.includes(DECISIONS) && new URL(url).pathname === DECISIONS) {
+    return decisions(request, env);
+  }
+  if (plan.body && request.body !== null) {
+    return serveWithBody(request, env, ctx, now);
+  }
+  return carryOut(ask(pack(request, url, now)), request, env, ctx, now);
+}
+
+async function serveWithBody(request, env, ctx, now) {
+  let reply;
+  try {
+    const start = await startOf(request);
+    reply = ask(pack(request, request.url, now) + start);
+  } catch {
+    reply = Engine.fail("the body of a request cannot be read");
+  }
+  return carryOut(reply, request, env, ctx, now);
+}
+
+function pack(request, url, now) {
+  const { headers } = request;
+  let packed = `${now}\n${request.method}\n${url}\n${headers.get("cf-connecting-ip") ?? ""}\n`;
+  if (plan.properties.length > 0) {
+    packed += packProperties(request.cf);
+  }
+  if (plan.seed) {
+    packed += `@seed:"${hex(crypto.getRandomValues(new Uint8Array(16)))}"\n`;
+  }
+  if (plan.all_headers) {
+    for (const [name, value] of headers) packed += `${name}:${value}\n`;
+  } else {
+    for (const name of plan.headers) {
+      const value = headers.get(name);
+      if (value !== null) packed += `${name}:${value}\n`;
+    }
+  }
+  return `${packed}\n`;
+}
+
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+function packProperties(cf) {
+  let packed = "";
+  for (const { label, path } of plan.properties) {
+    let value = cf;
+    for (const step of path) value = value?.[step];
+    if (value !== undefined && value !== null) packed += `${label}${JSON.stringify(value)}\n`;
+  }
+  return packed;
+}
+
+/** The start of a body as triggers see it. The request keeps its body. */
+async function startOf(request) {
+  const reader = request.clone().body.getReader();
+  const bytes = await upTo(SEEN_BYTES, reader);
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes).slice(0, SEEN_UNITS);
+  // Half a character is none.
+  return text.replace(/[\ud800-\udbff]$/, "");
+}
+
+/** The next bytes of a stream, at most so many; the rest is not read. */
+async function upTo(limit, reader) {
+  const chunks = [];
+  let length = 0;
+  while (length < limit) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const chunk = value.subarray(0, limit - length);
+    chunks.push(chunk);
+    length += chunk.length;
+  }
+  if (length === limit) reader.cancel().catch(() => {});
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** The core's reply. If the core dies of a request, the next one finds a new core. */
+function ask(packed) {
+  try {
+    return decide(packed);
+  } catch (error) {
+    return reviveAfter(error, "a decision");
+  }
+}
+
+function carryOut(reply, request, env, ctx, now) {
+  const lines = reply.split("\n");
+  const [status, label, failed] = lines;
+  count(label, env, ctx, now);
+  if (failed !== "") {
+    log(`${label}: ${failed}`);
+  }
+  return status === "0" ? pass(request, lines) : answer(lines);
+}
+
+/** To the origin and back; bodies and WebSockets are not touched. */
+async function pass(request, lines) {
+  const forVisitor = 4 + 2 * Number(lines[3]);
+  const headers = new Headers(request.headers);
+  for (let at = 4; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
+  const response = await fetch(request, { headers, redirect: "manual" });
+  const passed = new Response(response.body, response);
+  for (let at = forVisitor; at < lines.length; at += 2) {
+    if (lines[at] === "set-cookie") passed.headers.append("set-cookie", lines[at + 1]);
+    else passed.headers.set(lines[at], lines[at + 1]);
+  }
+  return passed;
+}
+
+function answer(lines) {
+  const headers = [];
+  let at = 4;
+  for (; at < lines.length && lines[at] !== ""; at += 2) headers.push([lines[at], lines[at + 1]]);
+  const body = lines.slice(at + 1).join("\n");
+  return new Response(body === "" ? null : body, { status: Number(lines[0]), headers });
+}
+
+// Configuration
+
+/** Notes what the core says after a change. */
+function take() {
+  const told = JSON.parse(Engine.plan());
+  const properties = told.properties.map((property) => ({ label: `@${property}:`, path: property.split(".") }));
+  plan = { ...told, properties };
+  lastResort = Engine.fail("the core cannot be started again");
+}
+
+/** Reads KV anew while visitors are served by what is in force. */
+function refresh(env, ctx, now) {
+  const period = 1_000 * (between(1, 86_400, env.VELVETROPE_REFRESH_SECONDS) ?? 60);
+  due = now + (isReady ? period : PATIENCE);
+  reading = read(env, ctx).catch(storeFailed).then(() => {
+    due = Date.now() + (inForce ? period : Math.min(period, RETRY));
+    isReady = true;
+  });
+  ctx.waitUntil(reading);
+}
+
+function storeFailed(error) {
+  log(`KV cannot be read: ${error}`);
+  Engine.storeFailed(`KV cannot be read: ${error}`);
+  if (!inForce) {
+    seen = [];
+    take();
+  }
+}
+
+function between(least, most, text) {
+  const number = text ? Number(text) : NaN;
+  return number >= least && number <= most ? number : undefined;
+}
+
+/** What KV holds and the core is told of, unless it is bound. */
+const VARIABLES = ["QUEUEIT_CUSTOMERID", "QUEUEIT_SECRETKEY", "QUEUEIT_SECRETKEY_PREVIOUS"];
+
+/** Puts in force what KV holds, if it is new. */
+async function read(env, ctx) {
+  const kv = env.IntegrationConfigKV;
+  const isClosed = env.VELVETROPE_ON_FAILURE === "closed";
+  if (seen.length === 0) {
+    setVariables([...VARIABLES.map((name) => env[name] ?? ""), isClosed]);
+  }
+  if (!kv) {
+    throw "no namespace is bound as IntegrationConfigKV";
+  }
+  // Where it cannot be read, the texts are compiled.
+  const compiled = () => kv.getWithMetadata("compiled", "arrayBuffer").catch(() => null);
+  const isFirst = seen.length === 0;
+  const [early, ...values] = await Promise.all([
+    isFirst ? compiled() : null,
+    kv.get("info"),
+    kv.get("policy"),
+    ...VARIABLES.map(async (name) => env[name] || ((await kv.get(name)) ?? "").trim()),
+  ]);
+  if (values.every((value, index) => value === seen[index])) {
+    return;
+  }
+  seen = values;
+  const [info, policy, ...others] = values;
+  setVariables([...others, isClosed]);
+  const { value, metadata } = (isFirst ? early : await compiled()) ?? {};
+  const saved = value ? [new Uint8Array(value), JSON.stringify(metadata)] : [];
+  load({ info, policy, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
+}
+
+function setVariables(values) {
+  variables = values;
+  Engine.setVariables(...values);
+}
+
+/** Puts a configuration in force if it is good; tells `keep` if it had to be compiled. */
+function load(configuration, keep) {
+  const { info, policy, saved } = configuration;
+  try {
+    Engine.load(info ?? undefined, policy ?? undefined, ...saved).forEach(log);
+    putInForce(configuration, keep);
+  } catch (error) {
+    if (typeof error === "string") {
+      log(`not put in force: ${error}`);
+      take();
+    } else {
+      reviveAfter(error, "a configuration");
+    }
+  }
+}
+
+/** Notes what the core has put in force. */
+function putInForce(configuration, keep) {
+  const compiled = Engine.takeToStore();
+  inForce = { ...configuration, variables };
+  if (compiled.length > 0) {
+    inForce.saved = compiled;
+    keep(inForce);
+  }
+  take();
+}
+
+/** Keeps a compiled policy for other isolates. */
+async function store(kv, { saved: [bytes, origin] }) {
+  try {
+    await kv.put("compiled", bytes, { metadata: JSON.parse(origin) });
+  } catch (error) {
+    log(`the compiled policy cannot be stored: ${error}`);
+  }
+}
+
+/** Makes a new instance after one has died, with the policy in force; the reply to the request that killed it. */
+function reviveAfter(error, what) {
+  log(`the core died of ${what}: ${error}`);
+  try {
+    // The glue makes a new instance at the next call, which must bring nothing: it would be put into the dead one's memory.
+    Engine.restart();
+    Engine.setVariables(...(inForce?.variables ?? variables));
+    if (inForce) {
+      const { info, policy, saved } = inForce;
+      Engine.load(info ?? undefined, policy ?? undefined, ...saved);
+    }
+    return Engine.fail(`the core died of ${what}`);
+  } catch (again) {
+    log(`the core cannot be started again: ${again}`);
+    return lastResort;
+  }
+}
+
+/** Takes a configuration that Queue-it sends: checks it, stores it, and puts it in force. */
+async function push(request, env, ctx) {
+  if (pushes >= PUSHES_AT_ONCE) {
+    return notNow("several configurations are being pushed at once");
+  }
+  pushes += 1;
+  try {
+    const limit = Engine.pushLimit() + 1;
+    const body = request.body === null ? new Uint8Array() : await upTo(limit, request.body.getReader());
+    return await accept(body, env, ctx);
+  } catch (error) {
+    return notNow(`a pushed configuration cannot be taken: ${error}`);
+  } finally {
+    pushes -= 1;
+  }
+}
+
+async function accept(body, env, ctx) {
+  const kv = env.IntegrationConfigKV;
+  const policy = await kv.get("policy");
+  const [reply, info] = pushed(body, policy);
+  const lines = reply.split("\n");
+  if (info === undefined) {
+    log(`a pushed configuration is refused: ${lines[2]}`);
+    return answer(lines);
+  }
+  seen = [info, policy, ...seen.slice(2)];
+  putInForce({ info, policy, saved: [] }, (configuration) => ctx.waitUntil(store(kv, configuration)));
+  await kv.put("info", info);
+  return answer(lines);
+}
+
+function pushed(body, policy) {
+  try {
+    return Engine.push(body, policy ?? undefined);
+  } catch (error) {
+    reviveAfter(error, "a pushed configuration");
+    throw error;
+  }
+}
+
+function notNow(why) {
+  log(why);
+  return new Response("Fail!", { status: 503, headers: { "x-queueit-connector": "cloudflare", "retry-after": "10" } });
+}
+
+// Counting
+
+/** Counts what was decided. What an isolate has counted is sent at most every few seconds, after visitors have their answers. */
+function count(label, env, ctx, now) {
+  if (env.DECISIONS === undefined) {
+    return;
+  }
+  counts.set(label, (counts.get(label) ?? 0) + 1);
+  if (now >= flushDue) {
+    // If this one is cut off, a later one comes.
+    flushDue = now + 10 * COLLECTING;
+    ctx.waitUntil(scheduler.wait(COLLECTING).then(() => flush(env)));
+  }
+}
+
+async function flush(env) {
+  flushDue = 0;
+  const taken = counts;
+  counts = new Map();
+  try {
+    const body = JSON.stringify(Object.fromEntries(taken));
+    const response = await counter(env).fetch("https://counter/", { method: "POST", body });
+    if (!response.ok) throw `status ${response.status}`;
+    return response;
+  } catch (error) {
+    for (const [label, number] of taken) counts.set(label, (counts.get(label) ?? 0) + number);
+    log(`decisions cannot be counted: ${error}`);
+    return notNow("");
+  }
+}
+
+const counter = ({ DECISIONS: counters }) => counters.get(counters.idFromName("site"));
+
+async function decisions(request, env) {
+  const headers = { "cache-control": "no-store", "content-type": "application/json" };
+  if (!Engine.isAuthorized(request.headers.get("authorization") ?? "", env.VELVETROPE_ADMIN_TOKEN)) {
+    const help = '{"error":"send VELVETROPE_ADMIN_TOKEN as a bearer token"}\n';
+    return new Response(help, { status: 401, headers: { ...headers, "www-authenticate": "Bearer" } });
+  }
+  const { status, body } = await flush(env);
+  return new Response(body, { status, headers });
+}
+
+function log(text) {
+  console.log(`velvetrope: ${text}`);
+}

@@ -15,25 +15,28 @@ const LIST_KINDS: &[(&str, ListKind)] =
 const TARGETS: &[(&str, Target)] =
     &[("worker", Target::Worker), ("google-cloud", Target::GoogleCloud), ("proxy", Target::Proxy)];
 
-/// As much of the settings as can be read; the rest is reported and keeps its default.
-pub(in crate::policy) fn read(file: File) -> Settings {
+/// As much of the settings as can be read; the rest is reported and keeps its default. A `target` that is given counts
+/// instead of the one that is written.
+pub(in crate::policy) fn read(file: File, target: Option<Target>) -> Settings {
     let (root, errors) = parse_toml(file.text);
     for error in errors {
         file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message));
     }
     let mut settings = Settings::new("");
     if let Some(fields) = Fields::new(file, &root, "") {
-        read_root(&fields, &mut settings);
+        read_root(&fields, target, &mut settings);
         fields.finish();
     }
     settings
 }
 
-fn read_root(fields: &Fields, settings: &mut Settings) {
+fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     fields.required("customer_id", "write Queue-it's id of your account: `customer_id = \"example\"`");
     settings.customer_id =
         checked(fields, "customer_id", is_identifier, "letters, digits, `-` and `_`").unwrap_or_default();
     set(&mut settings.target, fields.choice("target", TARGETS));
+    set(&mut settings.target, target);
+    settings.delivery.push = settings.target == Target::Worker;
     settings.hosts = hosts(fields);
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
