@@ -285,7 +285,7 @@ test("what the platform does not tell is missing, and does no harm", async () =>
     const { status, headers } = await exchange(address, { path });
     assert.deepEqual([status, headers["x-queueit-failed"]], [302, undefined], path);
   }
-  for (const cf of [{}, { country: null, asn: "none", tlsVersion: 3 }, { country: "", asn: -1, tlsVersion: "" }]) {
+  for (const cf of [{ tlsVersion: null }, { country: null, asn: "none", tlsVersion: 3 }, { country: "", asn: -1, tlsVersion: "" }]) {
     for (const path of ["/shop/c", "/shop/d", "/shop/tls"]) {
       const response = await answered(path, { cf });
       assert.deepEqual([response.status, response.headers.get("x-queueit-failed")], [302, null], JSON.stringify(cf));

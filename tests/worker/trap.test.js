@@ -21,7 +21,6 @@ function fragile() {
 /** Wraps the deciding function. */
 function undermined(wasm) {
   const module = binaryen.readBinary(wasm);
-  module.setFeatures(binaryen.Features.All);
   const { value: name } = binaryen.getExportInfo(module.getExport(DECIDE));
   const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
   const types = binaryen.expandType(params);

@@ -23,8 +23,11 @@ export async function raw(address, bytes) {
   const socket = connect(Number(address.port), address.hostname);
   await once(socket, "connect");
   socket.write(bytes);
-  const parts = [];
-  for await (const part of socket) parts.push(part);
-  const text = Buffer.concat(parts).toString("latin1");
-  return { status: Number(text.split(" ")[1]), head: text.split("\r\n\r\n")[0], text };
+  let text = "";
+  for await (const part of socket.setEncoding("latin1")) {
+    text += part;
+    // Leaving the loop ends the connection.
+    if (text.includes("\r\n\r\n")) break;
+  }
+  return { status: Number(text.split(" ")[1]), head: text.split("\r\n\r\n")[0] };
 }

@@ -40,13 +40,21 @@ export function answerAt(record, expect, now, at, connector) {
   return { ...expect, headers: expect.headers.map(([name, value]) => [name, bring(name, value)]) };
 }
 
-/** Every token in a text. Nothing in a token needs percent-encoding, so that it looks alike wherever it stands. */
+/** The tokens that a request brings, in its URL or in a header. */
+function tokensOf({ request: { url, headers } }) {
+  const all = [url, ...Object.values(headers)].flatMap((text) => text.match(/(?<=^|=)(?:[a-z]+_[^~?&=#]*~)+h_[0-9a-f]{64}/g) ?? []);
+  return new Set(all);
+}
+
+/** A text with its tokens renewed. Nothing in a token needs percent-encoding, so that it looks alike wherever it stands. */
 function tokensNow(record, text, now) {
-  return text.replaceAll(/(?:[a-z]+_[^~?&=#|%]*~)+h_[0-9a-f]{64}/gi, (token) => {
-    const [, signed, hash] = /^(.*)~h_([0-9a-f]{64})$/i.exec(token);
-    const dated = signed.replace(/(^|~)ts_(\d+)/, (_, before, ts) => `${before}ts_${Number(ts) - record.now + now}`);
-    return `${dated}~h_${signedAnew(record, signed, hash, dated)}`;
-  });
+  return [...tokensOf(record)].reduce((text, token) => text.replaceAll(token, tokenNow(record, token, now)), text);
+}
+
+function tokenNow(record, token, now) {
+  const [signed, hash] = token.split("~h_");
+  const dated = signed.replace(/(^|~)ts_(\d+)/, (_, before, ts) => `${before}ts_${Number(ts) - record.now + now}`);
+  return `${dated}~h_${signedAnew(record, signed, hash, dated)}`;
 }
 
 function cookiesNow(record, header, now) {
