@@ -31,10 +31,11 @@ lint: worker
 	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown 2>&1) \
 		| grep -A9 '^warning'
 
-# Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, and the
-# instructions of hot paths.
-tests:
+# Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
+# instructions of hot paths, and the Worker in the runtime that it is made for.
+tests: worker
 	cargo test --locked --features $(ALL_TESTS)
+	cd tests/worker && npm test
 
 # Needs `cargo install cargo-fuzz`; SECONDS for each target.
 FUZZ_SECONDS ?= 300
