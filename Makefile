@@ -27,7 +27,7 @@ lint: worker
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --features worker --target wasm32-unknown-unknown --edges normal --prefix none \
-		| grep -E '^(mio|hyper|clap|maxminddb|notify|ureq|socket2) '
+		| grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2) '
 	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown 2>&1) \
 		| grep -A9 '^warning'
 

@@ -12,7 +12,7 @@
 //! | [`session`] | the visitor's signed state: token, cookie, hashes, enqueue token |
 //! | [`connector`] | policy + session → decision |
 //! | [`room`] | the embedded waiting room |
-//! | [`host`] | where the connector runs: files, MMDB and the reverse proxy |
+//! | [`host`] | where the connector runs: files, MMDB, the reverse proxy and the ext_proc callout |
 //! | [`cli`] | the commands |
 //!
 //! ```text

@@ -108,8 +108,8 @@ mod usage {
     #[test]
     fn help_names_every_command_and_the_exit_codes() {
         let ran = run(["--help"]).ends_with(0);
-        let commands =
-            "check explain eval fmt test show bench token serve demo schema completions".split_ascii_whitespace();
+        let commands = "check explain eval fmt test show bench token serve ext-proc demo schema completions"
+            .split_ascii_whitespace();
         for command in commands {
             assert!(ran.out.contains(&format!("\n  {command} ")), "{command} is not in\n{}", ran.out);
             let help = run([command, "--help"]).ends_with(0);

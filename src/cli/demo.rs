@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::output::{self, Answer, Exit, Failure, printable};
-use super::serve::runtime;
+use super::serving::runtime;
 use crate::host::demo;
 
 /// See it work: starts a sample ticket site, a waiting room and the proxy on this machine

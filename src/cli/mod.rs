@@ -11,6 +11,8 @@ mod completions;
 mod demo;
 mod eval;
 mod explain;
+#[cfg(feature = "ext-proc")]
+mod ext_proc;
 mod fmt;
 mod input;
 mod output;
@@ -21,6 +23,8 @@ mod request;
 mod schema;
 #[cfg(feature = "proxy")]
 mod serve;
+#[cfg(feature = "serving")]
+mod serving;
 mod show;
 mod test;
 mod time;
@@ -72,6 +76,8 @@ enum Command {
     Token(token::Token),
     #[cfg(feature = "proxy")]
     Serve(serve::Serve),
+    #[cfg(feature = "ext-proc")]
+    ExtProc(ext_proc::ExtProcArgs),
     #[cfg(feature = "proxy")]
     Demo(demo::Demo),
     Schema(schema::Schema),
@@ -113,6 +119,8 @@ impl Command {
             Command::Token(command) => command.run(format),
             #[cfg(feature = "proxy")]
             Command::Serve(command) => command.run(format),
+            #[cfg(feature = "ext-proc")]
+            Command::ExtProc(command) => command.run(format),
             #[cfg(feature = "proxy")]
             Command::Demo(command) => command.run(),
             Command::Schema(command) => command.run(),

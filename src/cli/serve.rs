@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tokio::runtime::Runtime;
-
-use super::output::{Answer, Exit, Failure, Format};
-use crate::host::proxy::{Config, LogFormat, PolicySource, Proxy, init_logs};
+use super::output::{Answer, Failure, Format};
+use super::serving;
+use crate::host::proxy::{Config, PolicySource, Proxy};
 
 /// Stand before a site as a reverse proxy
 ///
@@ -40,10 +39,6 @@ pub struct Serve {
 
 impl Serve {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
-        init_logs(match self.log_format.unwrap_or(format) {
-            Format::Text => LogFormat::Text,
-            Format::Json => LogFormat::Json,
-        });
         let config = Config {
             listen: self.listen,
             admin: self.admin,
@@ -51,15 +46,6 @@ impl Serve {
             state_file: self.state_file,
             ..Config::new(PolicySource::Path(self.policy))
         };
-        let drained = runtime()?.block_on(async {
-            let running = Proxy::bind(config).await.map_err(|error| Failure::new(error.to_string()))?;
-            running.until_signal().await.map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))
-        })?;
-        Ok(Answer { text: String::new(), exit: if drained { Exit::Fine } else { Exit::Findings } })
+        serving::serve(self.log_format.unwrap_or(format), Proxy::bind(config))
     }
-}
-
-/// What servers run in.
-pub fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new().map_err(|error| Failure::new(format!("cannot start: {error}")))
 }

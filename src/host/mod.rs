@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
 pub mod demo;
+#[cfg(all(feature = "ext-proc", not(target_arch = "wasm32")))]
+pub mod ext_proc;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 #[cfg(not(target_arch = "wasm32"))]

@@ -202,7 +202,7 @@ fields! {
     /// ISO 3166 alpha-2 country.
     IpSrcCountry = "ip.src.country": Bytes, A, c("a custom request header with `{client_region}`"), MMDB_COUNTRY;
     /// Continent, two letters.
-    IpSrcContinent = "ip.src.continent": Bytes, A, c("a custom request header with `{client_region}`"), MMDB_COUNTRY;
+    IpSrcContinent = "ip.src.continent": Bytes, A, MMDB_COUNTRY, MMDB_COUNTRY;
     /// Autonomous system number.
     IpSrcAsnum = "ip.src.asnum": Int, A, c("an AS-number database"), MMDB_ASN;
     /// City.
@@ -226,7 +226,7 @@ fields! {
     /// ISO 3166-2 code, second level.
     IpSrcSubdivision2 = "ip.src.subdivision_2_iso_code": Bytes, N, c("a city database"), MMDB_CITY;
     /// Whether the country is a member of the European Union.
-    IpSrcIsInEuropeanUnion = "ip.src.is_in_european_union": Bool, A, c("a custom request header with `{client_region}`"), MMDB_COUNTRY;
+    IpSrcIsInEuropeanUnion = "ip.src.is_in_european_union": Bool, A, MMDB_COUNTRY, MMDB_COUNTRY;
     /// Whether the client used TLS.
     Ssl = "ssl": Bool, A, A, A;
     /// Port at the edge.

@@ -21,6 +21,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::connector::edge::Identity;
 use crate::host::serving::keeper::Keeper;
@@ -143,7 +144,7 @@ impl Proxy {
             observer: config.observer,
         });
         let server = |listener| server::serve(listener, service, tasks, stop);
-        let running = starting.serve(server, config.pull_url, drain_timeout);
+        let running = starting.serve(server, config.pull_url, Duration::ZERO, drain_timeout);
         tracing::info!(address = %running.address, admin = %running.admin_address, origin, "serving");
         Ok(running)
     }

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{HOST, HeaderMap, HeaderName};
-use hyper::http::uri::Authority;
 use hyper::{Uri, Version};
 
 use crate::host::serving::address;
@@ -69,8 +68,7 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, BadRequest> {
         (None, Some(host), None) => host.to_str().map_err(|_| BadRequest("the Host header is not ASCII"))?,
         (None, None, None) => return Err(BadRequest("no Host header")),
     };
-    let is_authority = host.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty());
-    if !is_authority || host.contains('@') {
+    if !address::is_authority(host) {
         return Err(BadRequest("the Host header names no host"));
     }
     Ok(host.to_owned())

@@ -21,7 +21,7 @@ use super::metrics::Metrics;
 pub(in crate::host) struct Admin {
     pub keeper: Arc<Keeper>,
     pub metrics: Arc<Metrics>,
-    pub drain: CancellationToken,
+    pub leaving: CancellationToken,
 }
 
 impl Admin {
@@ -61,7 +61,7 @@ impl Admin {
         }
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    pub(in crate::host) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         const TEXT: &str = "text/plain; charset=utf-8";
         const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -69,7 +69,7 @@ impl Admin {
         }
         match request.uri().path() {
             "/livez" => answer(StatusCode::OK, TEXT, "alive\n".into()),
-            "/readyz" if self.drain.is_cancelled() => {
+            "/readyz" if self.leaving.is_cancelled() => {
                 answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".into())
             }
             "/readyz" => match &*self.keeper.state() {

@@ -59,6 +59,16 @@ pub(in crate::host) enum State {
     },
 }
 
+impl State {
+    /// What the policy in force says, or the policy that would be if it had no errors.
+    pub(in crate::host) fn settings(&self) -> Option<&Settings> {
+        match self {
+            State::InForce(deployment) => Some(&deployment.policy.settings),
+            State::Absent { settings, .. } => settings.as_ref(),
+        }
+    }
+}
+
 /// Why a policy was not put in force. What was in force before still is.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
@@ -221,12 +231,9 @@ impl Keeper {
         }
     }
 
-    /// What the policy in force says, or the policy that would be if it had no errors.
+    /// See [`State::settings`].
     pub(in crate::host) fn settings(&self) -> Option<Settings> {
-        match &*self.state() {
-            State::InForce(deployment) => Some(deployment.policy.settings.clone()),
-            State::Absent { settings, .. } => settings.clone(),
-        }
+        self.state().settings().cloned()
     }
 
     /// The secrets that pushes are signed with, even while no policy is in force.

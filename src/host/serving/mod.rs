@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::program::Scratch;
 
 pub(in crate::host) mod address;
-mod admin;
+pub(in crate::host) mod admin;
 pub(in crate::host) mod connections;
 mod event;
 mod fetch;
@@ -24,6 +24,7 @@ mod logs;
 pub(in crate::host) mod metrics;
 mod watch;
 
+use admin::Admin;
 pub use event::{Event, Observer};
 use keeper::Keeper;
 pub use keeper::{LoadError, PolicySource, SecretSource};
@@ -52,6 +53,8 @@ pub enum StartError {
 /// Ends of a server's life.
 #[derive(Clone)]
 pub(in crate::host) struct Stop {
+    /// Everything goes on, but whoever asks is told that it soon will not.
+    pub leaving: CancellationToken,
     /// No more connections; those that are open end with the requests under way.
     pub drain: CancellationToken,
     /// Everything ends.
@@ -68,6 +71,7 @@ pub struct Running {
     stop: Stop,
     tasks: TaskTracker,
     background: TaskTracker,
+    drain_delay: Duration,
     drain_timeout: Duration,
 }
 
@@ -76,8 +80,8 @@ pub(in crate::host) struct Starting {
     /// What is waited for while draining.
     pub tasks: TaskTracker,
     pub stop: Stop,
+    pub admin: Arc<Admin>,
     keeper: Arc<Keeper>,
-    metrics: Arc<Metrics>,
     listener: TcpListener,
     admin_listener: TcpListener,
     address: SocketAddr,
@@ -93,28 +97,31 @@ impl Starting {
     ) -> Result<Starting, StartError> {
         let (listener, address) = connections::listen(listen)?;
         let (admin_listener, admin_address) = connections::listen(admin)?;
-        let stop = Stop { drain: CancellationToken::new(), end: CancellationToken::new() };
-        let tasks = TaskTracker::new();
-        Ok(Starting { tasks, stop, keeper, metrics, listener, admin_listener, address, admin_address })
+        let stop =
+            Stop { leaving: CancellationToken::new(), drain: CancellationToken::new(), end: CancellationToken::new() };
+        let (tasks, leaving) = (TaskTracker::new(), stop.leaving.clone());
+        let admin = Arc::new(Admin { keeper: Arc::clone(&keeper), metrics, leaving });
+        Ok(Starting { tasks, stop, admin, keeper, listener, admin_listener, address, admin_address })
     }
 
-    /// Serves, answers the operator, and looks for newer policies. `pull_url` stands in for Queue-it's.
+    /// Serves, answers the operator, and looks for newer policies. `pull_url` stands in for Queue-it's. Draining
+    /// begins with `drain_delay`, and takes no longer than `drain_timeout` after that.
     pub fn serve<S: Future<Output = ()> + Send + 'static>(
         self,
         server: impl FnOnce(TcpListener) -> S,
         pull_url: Option<String>,
+        drain_delay: Duration,
         drain_timeout: Duration,
     ) -> Running {
-        let Starting { tasks, stop, keeper, metrics, listener, admin_listener, address, admin_address } = self;
+        let Starting { tasks, stop, admin, keeper, listener, admin_listener, address, admin_address } = self;
         let background = TaskTracker::new();
-        let admin = admin::Admin { keeper: Arc::clone(&keeper), metrics, drain: stop.drain.clone() };
-        background.spawn(Arc::new(admin).serve(admin_listener, background.clone(), stop.end.clone()));
+        background.spawn(admin.serve(admin_listener, background.clone(), stop.end.clone()));
         tasks.spawn(server(listener));
         if keeper.folder().is_some() {
             background.spawn(watch::watch(Arc::clone(&keeper), stop.end.clone()));
         }
         background.spawn(fetch::fetch(Arc::clone(&keeper), pull_url, stop.end.clone()));
-        Running { address, admin_address, keeper, stop, tasks, background, drain_timeout }
+        Running { address, admin_address, keeper, stop, tasks, background, drain_delay, drain_timeout }
     }
 }
 
@@ -128,9 +135,11 @@ impl Running {
         }
     }
 
-    /// Stops taking connections and waits for the requests under way, for `drain_timeout` at most; then stops
-    /// everything. Says whether all requests came to an end.
+    /// Says that it is about to end, and after a while stops taking connections and waits for the requests under way,
+    /// for as long as the policy allows; then stops everything. Says whether all requests came to an end.
     pub async fn drain(self) -> bool {
+        self.stop.leaving.cancel();
+        tokio::time::sleep(self.drain_delay).await;
         self.stop.drain.cancel();
         self.tasks.close();
         let drained = tokio::time::timeout(self.drain_timeout, self.tasks.wait()).await.is_ok();
@@ -140,6 +149,7 @@ impl Running {
 
     /// Stops everything at once.
     pub async fn stop(self) {
+        self.stop.leaving.cancel();
         self.stop.drain.cancel();
         self.stop.end.cancel();
         self.tasks.close();

@@ -1,0 +1,146 @@
+//! One HTTP request's way through its stream: what the proxy in front tells → what it shall do. No I/O, no clock.
+
+use super::facts::CalloutFacts;
+use super::messages::{self, Message};
+use super::proto::envoy::config::core::v3::HeaderValueOption;
+use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
+use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use super::request::{Asked, Unclear};
+use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER};
+use crate::host::serving::Event;
+use crate::host::serving::keeper::State;
+use crate::program::Scratch;
+
+/// What all exchanges are answered by.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'c> {
+    pub state: &'c State,
+    pub identity: &'c Identity,
+    pub now_ms: i64,
+    /// Fills bytes with randomness, and says whether it could.
+    pub random: fn(&mut [u8]) -> bool,
+}
+
+/// One HTTP request, from its headers to those of its response.
+#[derive(Default)]
+pub(super) struct Exchange {
+    is_decided: bool,
+    /// What the response's headers are to get.
+    pending: Vec<HeaderValueOption>,
+}
+
+/// An answer, and what was decided if this was the moment of it; 200 for a request that goes on.
+pub(super) struct Step {
+    pub response: ProcessingResponse,
+    pub event: Option<Event>,
+}
+
+impl Exchange {
+    /// Whether the request has been decided about.
+    pub(super) fn is_decided(&self) -> bool {
+        self.is_decided
+    }
+
+    /// Answers a message. Each gets an answer of its kind at once, empty where there is nothing to do; only a message
+    /// of no kind that is known gets none.
+    pub(super) fn answer(
+        &mut self,
+        message: ProcessingRequest,
+        context: Context<'_>,
+        scratch: &mut Scratch,
+    ) -> Option<Step> {
+        let kind = Message::of(message.request.as_ref()?);
+        let step = match &message.request {
+            Some(Request::RequestHeaders(_)) if !self.is_decided => self.decide(&message, context, scratch),
+            Some(Request::ResponseHeaders(_)) => messages::response_headers(std::mem::take(&mut self.pending)).into(),
+            _ => kind.empty().into(),
+        };
+        Some(step)
+    }
+
+    /// Applies the failure policy to a request that is not decided about yet; everything else goes on as it is.
+    pub(super) fn fail(&mut self, kind: Message, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
+        if kind != Message::RequestHeaders || self.is_decided {
+            return kind.empty().into();
+        }
+        let reply = failed(context, FailureClass::Internal, why, scratch);
+        self.carry_out(context, &reply, None)
+    }
+
+    fn decide(&mut self, message: &ProcessingRequest, context: Context<'_>, scratch: &mut Scratch) -> Step {
+        let asked = match Asked::of(message, context.state.settings().map_or(0, |settings| settings.proxy.trusted_hops))
+        {
+            Ok(asked) => asked,
+            Err(Unclear(why)) => return self.fail(Message::RequestHeaders, why, context, scratch),
+        };
+        let deployment = match context.state {
+            State::InForce(deployment) => deployment,
+            State::Absent { class, why, .. } => {
+                return self.carry_out(context, &failed(context, *class, why, scratch), Some(&asked));
+            }
+        };
+        let facts = CalloutFacts {
+            geo: deployment.geo.of(asked.client_ip),
+            variables: &deployment.policy.settings.google_cloud.variables,
+            headers: &asked.headers,
+            random: context.random,
+        };
+        let incoming = Incoming {
+            method: asked.method,
+            url: &asked.url,
+            version: asked.version,
+            headers: &asked.headers,
+            client_ip: asked.client_ip,
+            body: "",
+            now_ms: context.now_ms,
+            facts: &facts,
+        };
+        let site = Site { policy: &deployment.policy, secrets: &deployment.secrets, identity: context.identity };
+        self.carry_out(context, &edge::handle(site, &incoming, scratch), Some(&asked))
+    }
+
+    fn carry_out(&mut self, context: Context<'_>, reply: &Reply<'_>, asked: Option<&Asked<'_>>) -> Step {
+        self.is_decided = true;
+        let is_told = asked.is_some_and(|asked| asked.headers.iter().any(|(name, _)| *name == VERDICT_HEADER));
+        let (response, status) = match reply.outcome {
+            Outcome::Answer { status, headers, body } => {
+                (messages::immediate(status, set(headers), body, reply.label), status)
+            }
+            Outcome::Forward { request_headers, response_headers } => {
+                // A bypassed request passes untouched, so that its response need not come by here.
+                let is_untouched = reply.label == "bypass";
+                if !is_untouched {
+                    self.pending = set(response_headers);
+                }
+                (messages::go_on(set(request_headers), is_told.then_some(VERDICT_HEADER), is_untouched), 200)
+            }
+        };
+        let mut event = match asked {
+            Some(asked) => Event::new(asked.method, asked.host, asked.path(), asked.client_ip),
+            None => Event::new("", "", "", None),
+        };
+        event.decision = reply.label;
+        event.failed = reply.failed.map(str::to_owned);
+        event.status = status;
+        event.judged(reply.verdict, context.state);
+        Step { response, event: Some(event) }
+    }
+}
+
+impl From<ProcessingResponse> for Step {
+    fn from(response: ProcessingResponse) -> Step {
+        Step { response, event: None }
+    }
+}
+
+fn failed<'r>(context: Context<'r>, class: FailureClass, why: &'r str, scratch: &'r mut Scratch) -> Reply<'r> {
+    let policy = context.state.settings().map(|settings| settings.failure).unwrap_or_default();
+    edge::handle_failure(class, &policy, context.identity, why, scratch)
+}
+
+fn set(headers: &[Header<'_>]) -> Vec<HeaderValueOption> {
+    headers.iter().filter_map(|(name, value)| messages::set_header(name, value)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The callout of Google Cloud Service Extensions and of Envoy: a gRPC server that speaks
+//! `envoy.service.ext_proc.v3.ExternalProcessor`. The proxy in front asks at each request; this answers what to do.
+//!
+//! - One stream is one HTTP request. What there is to remember is in the stream, and its answers are made in the poll
+//!   that brings the question: no task, channel or lock for it.
+//! - Each message gets an answer of its kind at once, so that the proxy in front never waits for what does not come.
+//! - Only headers are asked for. It must be configured for the headers of requests and responses and for no bodies;
+//!   bodies that are sent all the same go on as they are, but for `FULL_DUPLEX_STREAMED`, which expects them back.
+//! - `/livez`, `/readyz` and `grpc.health.v1.Health` are answered on the same port, HTTP/1.1 and HTTP/2 without TLS.
+//! - It takes of the policy's section `[proxy]` what is not about an origin: addresses, hops and time-outs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use crate::connector::edge::Identity;
+use crate::host::serving::keeper::Keeper;
+use crate::host::serving::metrics::Metrics;
+pub use crate::host::serving::{
+    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, init_logs,
+};
+use crate::host::serving::{Starting, seconds};
+
+mod exchange;
+mod facts;
+mod messages;
+mod request;
+mod server;
+
+/// The protocol's types; generated, see `tests/protocol.rs`.
+#[allow(missing_docs, clippy::all, reason = "generated")]
+pub mod proto {
+    include!("proto/generated/mod.rs");
+}
+
+use server::{Callout, Server};
+
+/// What a callout is told at its start.
+#[derive(Clone)]
+pub struct Config {
+    /// The policy, which holds everything that is not here.
+    pub policy: PolicySource,
+    /// The secrets.
+    pub secrets: SecretSource,
+    /// Instead of `proxy.listen`.
+    pub listen: Option<SocketAddr>,
+    /// Instead of `proxy.admin`.
+    pub admin: Option<SocketAddr>,
+    /// Keeps an integration JSON that was delivered, for the next start.
+    pub state_file: Option<PathBuf>,
+    /// Where to fetch the integration JSON instead of from Queue-it; for tests.
+    pub pull_url: Option<String>,
+    /// How long to go on as ever after it was told to end, and has begun to say so: until nobody sends more.
+    pub drain_delay: Duration,
+    /// What the proxies in front can take.
+    pub limits: Limits,
+    /// Is told of every decision, in the request's task: it must be quick.
+    pub observer: Option<Observer>,
+}
+
+impl Config {
+    /// A policy with its secrets in the environment, and defaults for everything else.
+    pub fn new(policy: PolicySource) -> Config {
+        Config {
+            policy,
+            secrets: SecretSource::Environment,
+            listen: None,
+            admin: None,
+            state_file: None,
+            pull_url: None,
+            drain_delay: Duration::from_secs(5),
+            limits: Limits::default(),
+            observer: None,
+        }
+    }
+}
+
+/// What the proxies in front can take at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections; more wait until one ends.
+    pub connections: usize,
+    /// Streams at the same time on one connection.
+    pub streams: u32,
+    /// Streams at the same time; what is asked on more is answered by the failure policy instead of a decision.
+    pub requests: usize,
+    /// Bytes of a message.
+    pub message_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { connections: 4_096, streams: 1_024, requests: 16_384, message_bytes: 4 << 20 }
+    }
+}
+
+/// The way to start one.
+pub struct ExtProc;
+
+impl ExtProc {
+    /// Loads the policy, opens the ports and serves, in tasks of the current tokio runtime. A policy that cannot be put
+    /// in force is no reason not to start: its failure policy applies until it can.
+    pub async fn bind(config: Config) -> Result<Running, StartError> {
+        let metrics = Arc::new(Metrics::new(Metrics::registry()));
+        let keeper = Arc::new(Keeper::new(config.policy, config.secrets, config.state_file, Arc::clone(&metrics)));
+        let loaded = keeper.load("start");
+        let settings = match (keeper.settings(), loaded) {
+            (Some(settings), _) => settings.proxy,
+            (None, Err(error)) if config.listen.is_none() => return Err(error.into()),
+            (None, _) => Default::default(),
+        };
+        let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
+        let starting = Starting::new(Arc::clone(&keeper), Arc::clone(&metrics), listen, admin)?;
+        let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
+        let callout = Callout {
+            keeper,
+            metrics,
+            identity: Identity::of_host("google-cloud"),
+            requests: AtomicUsize::new(0),
+            max_requests: config.limits.requests,
+            observer: config.observer,
+        };
+        let server = Server {
+            callout: Arc::new(callout),
+            admin: Arc::clone(&starting.admin),
+            limits: config.limits,
+            idle_timeout: seconds(settings.idle_timeout),
+        };
+        let serve = |listener| server.serve(listener, tasks, stop);
+        let (drain_delay, drain_timeout) = (config.drain_delay, seconds(settings.drain_timeout));
+        let running = starting.serve(serve, config.pull_url, drain_delay, drain_timeout);
+        tracing::info!(address = %running.address, admin = %running.admin_address, "serving");
+        Ok(running)
+    }
+}

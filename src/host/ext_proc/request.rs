@@ -1,0 +1,105 @@
+//! What was asked, and by whom, as the proxy in front tells (design, decision 10).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use percent_encoding::{AsciiSet, percent_encode};
+use prost_types::Struct;
+use prost_types::value::Kind;
+
+use super::proto::envoy::config::core::v3::HeaderValue;
+use super::proto::envoy::service::ext_proc::v3::ProcessingRequest;
+use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
+use crate::host::serving::address;
+
+/// Nothing that is ASCII: only bytes that no text of a URL has are encoded.
+const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
+
+/// A request that nothing can be decided about, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unclear(pub &'static str);
+
+/// A request.
+pub(super) struct Asked<'m> {
+    pub method: &'m str,
+    pub host: &'m str,
+    /// Absolute.
+    pub url: String,
+    pub version: &'m str,
+    /// Without those that begin with a colon.
+    pub headers: Vec<(&'m str, &'m [u8])>,
+    pub client_ip: Option<IpAddr>,
+    /// Where the path begins in `url`.
+    path_at: usize,
+}
+
+impl<'m> Asked<'m> {
+    /// Reads a message with the request's headers. Whom `trusted_hops` proxies in front name is the client; else whom
+    /// the one that calls names.
+    pub(super) fn of(message: &'m ProcessingRequest, trusted_hops: u32) -> Result<Asked<'m>, Unclear> {
+        let Some(Request::RequestHeaders(headers)) = &message.request else { return Err(Unclear("no request")) };
+        let all = headers.headers.as_ref().map_or(&[][..], |map| &map.headers);
+        let pseudo = |name: &str| all.iter().find(|header| header.key == name).map(value);
+        let host = pseudo(":authority").or_else(|| pseudo("host")).ok_or(Unclear("the request names no host"))?;
+        let host = std::str::from_utf8(host).ok().filter(|host| address::is_authority(host));
+        let host = host.ok_or(Unclear("what the request names as host is none"))?;
+        let path = pseudo(":path").ok_or(Unclear("the request has no path"))?;
+        let method = pseudo(":method").and_then(|method| std::str::from_utf8(method).ok());
+        let headers: Vec<_> = all.iter().filter(|header| !header.key.starts_with(':')).collect();
+        let headers: Vec<_> = headers.iter().map(|header| (header.key.as_str(), value(header))).collect();
+        let lines = |wanted: &'static str| {
+            let lines = headers.iter().filter(move |(name, _)| *name == wanted);
+            lines.map(|(_, value)| std::str::from_utf8(value).unwrap_or("unreadable"))
+        };
+        let scheme = address::from_the_right(lines("x-forwarded-proto"), trusted_hops.min(1));
+        let scheme = scheme.or_else(|| pseudo(":scheme").and_then(|scheme| std::str::from_utf8(scheme).ok()));
+        let scheme = if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) { "http" } else { "https" };
+        let client = address::from_the_right(lines("x-forwarded-for"), trusted_hops);
+        let client = client.or_else(|| attribute(&message.attributes, &["source.ip", "source.address"]));
+        let (url, path_at) = url(scheme, host, path);
+        Ok(Asked {
+            method: method.unwrap_or("GET"),
+            host,
+            url,
+            version: attribute(&message.attributes, &["request.protocol"]).unwrap_or("HTTP/1.1"),
+            client_ip: client.and_then(address::parse),
+            headers,
+            path_at,
+        })
+    }
+
+    /// The path without the query.
+    pub(super) fn path(&self) -> &str {
+        let path = self.url.get(self.path_at..).unwrap_or_default();
+        path.split(['?', '#']).next().unwrap_or_default()
+    }
+}
+
+/// Envoy writes `raw_value`, others may not.
+fn value(header: &HeaderValue) -> &[u8] {
+    if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value }
+}
+
+fn url(scheme: &str, host: &str, path: &[u8]) -> (String, usize) {
+    let path = match std::str::from_utf8(path) {
+        Ok(path) => Cow::Borrowed(path),
+        Err(_) => percent_encode(path, NOT_ASCII).into(),
+    };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let path_at = scheme.len() + "://".len() + host.len();
+    (format!("{scheme}://{host}{slash}{path}"), path_at)
+}
+
+/// The first of these attributes that is there. Envoy has them in one struct for the filter; Google's documentation
+/// can be read as if each had a struct of its own.
+fn attribute<'m>(attributes: &'m BTreeMap<String, Struct>, names: &[&str]) -> Option<&'m str> {
+    names.iter().find_map(|name| {
+        let own = attributes.get(*name).into_iter().flat_map(|own| own.fields.values());
+        let among_others = attributes.values().filter_map(|others| others.fields.get(*name));
+        own.chain(among_others).find_map(|value| match &value.kind {
+            Some(Kind::StringValue(text)) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        })
+    })
+}

@@ -1,0 +1,441 @@
+//! The callout over real sockets: what a proxy in front says by gRPC, and what it is told.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_prost::ProstCodec;
+use velvetrope::connector::edge::Secrets;
+use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
+use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
+use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
+use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
+    HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
+};
+use velvetrope::host::ext_proc::{Config, ExtProc, Limits, PolicySource, Running, SecretSource};
+use velvetrope::session::Secret;
+use velvetrope::session::token::{TokenFields, sign};
+
+const SECRET: &str = "not-a-real-secret";
+const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
+const VERDICT: &str = "x-velvetrope-verdict";
+
+/// How long a test waits for what must happen, before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+fn integration(path: &str) -> String {
+    let one = |action: &str, path: &str| {
+        format!(
+            r#"{{"Name":"{action}","ActionType":"{action}","EventId":"shop","QueueDomain":"q.example",
+            "CookieValidityMinute":20,"ExtendCookieValidity":true,"RedirectLogic":"AllowTParameter",
+            "Triggers":[{{"LogicalOperator":"And","TriggerParts":[{{"ValidatorType":"UrlValidator",
+            "UrlPart":"PagePath","Operator":"Contains","ValueToCompare":"{path}"}}]}}]}}"#
+        )
+    };
+    format!(r#"{{"Version":7,"Integrations":[{},{}]}}"#, one("Cancel", "/leave"), one("Queue", path))
+}
+
+/// A folder with a policy: one room at `/shop`, with a way past it.
+fn policy(more: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = format!(
+        "customer_id = 'acme'\ntarget = 'google-cloud'\nintegration = 'i.json'\nrules = {{ shop = 'r.json' }}\n{more}"
+    );
+    let rules =
+        r#"[{"id":"vip","action":"bypass_waiting_room","expression":"http.request.uri.path eq \"/shop/vip\""}]"#;
+    for (name, text) in [("velvetrope.toml", settings), ("i.json", integration("/shop")), ("r.json", rules.to_owned())]
+    {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    folder
+}
+
+fn config(folder: &Path) -> Config {
+    Config {
+        secrets: SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        admin: Some(([127, 0, 0, 1], 0).into()),
+        drain_delay: Duration::ZERO,
+        ..Config::new(PolicySource::Path(folder.to_owned()))
+    }
+}
+
+async fn start(folder: &tempfile::TempDir) -> Running {
+    ExtProc::bind(config(folder.path())).await.expect("a callout")
+}
+
+async fn channel(running: &Running) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).expect("an endpoint");
+    endpoint.connect().await.expect("a connection")
+}
+
+/// One stream.
+struct Talk {
+    questions: mpsc::Sender<ProcessingRequest>,
+    answers: Streaming<ProcessingResponse>,
+}
+
+impl Talk {
+    async fn open(channel: &Channel) -> Talk {
+        let (questions, receive) = mpsc::channel(8);
+        let mut client = tonic::client::Grpc::new(channel.clone());
+        client.ready().await.expect("a connection");
+        let path = PathAndQuery::from_static("/envoy.service.ext_proc.v3.ExternalProcessor/Process");
+        let codec = ProstCodec::<ProcessingRequest, ProcessingResponse>::default();
+        let opened = client.streaming(Request::new(ReceiverStream::new(receive)), path, codec);
+        let answers = in_time("a stream", opened).await.expect("a stream").into_inner();
+        Talk { questions, answers }
+    }
+
+    async fn try_say(&mut self, request: Asked) -> Result<Option<ProcessingResponse>, Status> {
+        let message = ProcessingRequest { request: Some(request), ..ProcessingRequest::default() };
+        self.questions.send(message).await.expect("an open stream");
+        in_time("an answer", self.answers.message()).await
+    }
+
+    async fn say(&mut self, request: Asked) -> Told {
+        let answer = self.try_say(request).await.expect("no error").expect("an answer");
+        answer.response.expect("an answer of some kind")
+    }
+
+    async fn answered(mut self, request: Asked) -> ImmediateResponse {
+        let Told::ImmediateResponse(answer) = self.say(request).await else { panic!("it goes on") };
+        let end = in_time("the end", self.answers.message()).await;
+        assert!(end.expect("no error").is_none(), "nothing follows");
+        answer
+    }
+
+    async fn goes_on(&mut self, request: Asked) -> Vec<(String, String)> {
+        match self.say(request).await {
+            Told::RequestHeaders(answer) | Told::ResponseHeaders(answer) => changes(answer),
+            other => panic!("does not go on: {other:?}"),
+        }
+    }
+}
+
+fn changes(answer: HeadersResponse) -> Vec<(String, String)> {
+    let mutation = answer.response.and_then(|response| response.header_mutation).unwrap_or_default();
+    pairs(&mutation.set_headers)
+}
+
+fn pairs(options: &[HeaderValueOption]) -> Vec<(String, String)> {
+    let headers = options.iter().filter_map(|option| option.header.as_ref());
+    headers.map(|header| (header.key.clone(), String::from_utf8_lossy(&header.raw_value).into_owned())).collect()
+}
+
+fn one<'h>(headers: &'h [(String, String)], name: &str) -> &'h str {
+    headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+}
+
+fn headers(answer: &ImmediateResponse) -> Vec<(String, String)> {
+    pairs(&answer.headers.as_ref().expect("headers").set_headers)
+}
+
+fn get(path: &str, more: &[(&str, &[u8])]) -> Asked {
+    let pseudo: [(&str, &[u8]); 4] =
+        [(":authority", b"tickets.example"), (":path", path.as_bytes()), (":method", b"GET"), (":scheme", b"https")];
+    Asked::RequestHeaders(header_map(pseudo.iter().chain(more)))
+}
+
+fn response() -> Asked {
+    Asked::ResponseHeaders(header_map([(":status", &b"200"[..])].iter()))
+}
+
+fn header_map<'h>(headers: impl Iterator<Item = &'h (&'h str, &'h [u8])>) -> HttpHeaders {
+    let value = |(key, value): &(&str, &[u8])| HeaderValue {
+        key: (*key).to_owned(),
+        raw_value: value.to_vec(),
+        ..HeaderValue::default()
+    };
+    HttpHeaders { headers: Some(HeaderMap { headers: headers.map(value).collect() }), ..HttpHeaders::default() }
+}
+
+fn token(queue_id: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
+    let fields = TokenFields {
+        event_id: "shop".into(),
+        queue_id: queue_id.into(),
+        expires: i64::try_from(now).expect("a time") + 600,
+        redirect_type: "queue".into(),
+        ..TokenFields::default()
+    };
+    sign(&fields, &Secret::new(SECRET))
+}
+
+/// Comes back from the room; the pair of the session's cookie.
+async fn arrive(channel: &Channel, queue_id: &str) -> String {
+    let path = format!("/shop?a=1&queueittoken={}", token(queue_id));
+    let answer = Talk::open(channel).await.answered(get(&path, &[])).await;
+    let headers = headers(&answer);
+    assert_eq!(one(&headers, "location"), "https://tickets.example/shop?a=1");
+    one(&headers, "set-cookie").split(';').next().expect("a pair").to_owned()
+}
+
+#[tokio::test]
+async fn a_visitor_waits_comes_back_stays_and_leaves() {
+    let folder = policy("");
+    let running = start(&folder).await;
+    let channel = channel(&running).await;
+
+    let first = Talk::open(&channel).await.answered(get("/shop?a=1", &[])).await;
+    assert_eq!(first.status.as_ref().map(|status| status.code), Some(302));
+    assert!(one(&headers(&first), "location").starts_with("https://q.example/?c=acme&e=shop"));
+    assert_eq!(first.details, "velvetrope_queue");
+
+    let session = arrive(&channel, "q1").await;
+    let mut inside = Talk::open(&channel).await;
+    let to_origin = inside.goes_on(get("/shop", &[("cookie", session.as_bytes())])).await;
+    assert_eq!(one(&to_origin, VERDICT), "session;room=shop");
+    let to_visitor = inside.goes_on(response()).await;
+    assert!(one(&to_visitor, "set-cookie").starts_with("QueueITAccepted-SDFrts345E-V3_shop="), "{to_visitor:?}");
+
+    let script = [("x-queueit-ajaxpageurl", &b"https%3A%2F%2Ftickets.example%2Fshop"[..])];
+    let script = Talk::open(&channel).await.answered(get("/shop/api", &script)).await;
+    assert!(one(&headers(&script), "x-queueit-redirect").starts_with("https%3A%2F%2Fq.example"));
+
+    let left = Talk::open(&channel).await.answered(get("/leave", &[("cookie", session.as_bytes())])).await;
+    assert!(one(&headers(&left), "location").starts_with("https://q.example/cancel/multiple/acme?wrl=shop~q1"));
+
+    let mut past = Talk::open(&channel).await;
+    assert_eq!(one(&past.goes_on(get("/shop/vip", &[])).await, VERDICT), "bypass;rule=vip");
+    assert!(past.goes_on(response()).await.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn every_message_is_answered_in_its_kind_and_in_order() {
+    let folder = policy("");
+    let running = start(&folder).await;
+    let channel = channel(&running).await;
+    let mut talk = Talk::open(&channel).await;
+    assert!(matches!(talk.say(Asked::RequestTrailers(HttpTrailers {})).await, Told::RequestTrailers(_)));
+    assert!(matches!(talk.say(response()).await, Told::ResponseHeaders(_)));
+    assert!(matches!(talk.say(get("/", &[])).await, Told::RequestHeaders(_)));
+    assert!(matches!(talk.say(Asked::RequestBody(HttpBody {})).await, Told::RequestBody(_)));
+    assert!(matches!(talk.say(get("/shop", &[])).await, Told::RequestHeaders(_)), "one request in a stream");
+    assert!(matches!(talk.say(response()).await, Told::ResponseHeaders(_)));
+    assert!(matches!(talk.say(Asked::ResponseBody(HttpBody {})).await, Told::ResponseBody(_)));
+    assert!(matches!(talk.say(Asked::ResponseTrailers(HttpTrailers {})).await, Told::ResponseTrailers(_)));
+
+    // One that nobody knows gets no answer, and the next one does.
+    talk.questions.send(ProcessingRequest::default()).await.expect("an open stream");
+    assert!(matches!(talk.say(Asked::ResponseBody(HttpBody {})).await, Told::ResponseBody(_)));
+
+    // Streams that end early disturb nobody.
+    drop(talk);
+    drop(Talk::open(&channel).await);
+    let first = Talk::open(&channel).await.answered(get("/shop", &[])).await;
+    assert_eq!(first.details, "velvetrope_queue");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn odd_headers_do_no_harm() {
+    let folder = policy("[failure]\ninternal = 'closed'");
+    let running = start(&folder).await;
+    let channel = channel(&running).await;
+    let session = arrive(&channel, "q1").await;
+    let long = vec![b'x'; 64 << 10];
+    let odd: [(&str, &[u8]); 6] = [
+        ("cookie", b"a=1"),
+        ("cookie", session.as_bytes()),
+        ("cookie", b"\xff\xfe=\xff"),
+        ("x-odd", b"\xff\0\r\n"),
+        ("x-long", &long),
+        ("", b""),
+    ];
+    let mut talk = Talk::open(&channel).await;
+    assert_eq!(one(&talk.goes_on(get("/shop", &odd)).await, VERDICT), "session;room=shop");
+
+    // Longer than a message may be: nothing is known of the request but that there is one.
+    let endless = vec![b'x'; 10 << 20];
+    let refused = Talk::open(&channel).await.answered(get("/shop", &[("x-endless", &endless)])).await;
+    assert_eq!(refused.details, "velvetrope_failed-closed");
+    let without_path = Asked::RequestHeaders(header_map([(":authority", &b"tickets.example"[..])].iter()));
+    let refused = Talk::open(&channel).await.answered(without_path).await;
+    assert_eq!(refused.status.map(|status| status.code), Some(503));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn visitors_at_the_same_time_get_their_own_answers() {
+    let folder = policy("");
+    let running = start(&folder).await;
+    let channel = channel(&running).await;
+    let visits = (0..200).map(|visitor| {
+        let channel = channel.clone();
+        tokio::spawn(async move {
+            let path = format!("/shop?visitor={visitor}");
+            let first = Talk::open(&channel).await.answered(get(&path, &[])).await;
+            assert!(one(&headers(&first), "location").contains(&format!("%3Fvisitor%3D{visitor}&")), "{first:?}");
+            let queue_id = format!("queue-{visitor}");
+            let session = arrive(&channel, &queue_id).await;
+            assert!(session.contains(&format!("{queue_id}%26")), "{session}");
+            let mut inside = Talk::open(&channel).await;
+            inside.goes_on(get(&path, &[("cookie", session.as_bytes())])).await;
+            tokio::task::yield_now().await;
+            let to_visitor = inside.goes_on(response()).await;
+            assert!(one(&to_visitor, "set-cookie").contains(&format!("{queue_id}%26")), "{to_visitor:?}");
+        })
+    });
+    for visit in visits.collect::<Vec<_>>() {
+        in_time("a visit", visit).await.expect("a good visit");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn one_too_many_is_answered_by_the_failure_policy() {
+    let folder = policy("[failure]\ninternal = 'closed'");
+    let limits = Limits { requests: 1, ..Limits::default() };
+    let running = ExtProc::bind(Config { limits, ..config(folder.path()) }).await.expect("a callout");
+    let channel = channel(&running).await;
+    let mut first = Talk::open(&channel).await;
+    first.goes_on(get("/", &[])).await;
+    let second = Talk::open(&channel).await.answered(get("/", &[])).await;
+    assert_eq!(second.details, "velvetrope_failed-closed");
+    assert!(matches!(first.say(response()).await, Told::ResponseHeaders(_)));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_better_policy_takes_the_place_of_the_one_in_force() {
+    let folder = policy("");
+    let running = start(&folder).await;
+    let channel = channel(&running).await;
+    let mut open = Talk::open(&channel).await;
+    std::fs::write(folder.path().join("i.json"), "{\"Version\": 8, \"Integr").expect("a file");
+    running.reload().await.expect_err("half a file");
+    assert_eq!(open.goes_on(get("/fair", &[])).await[0].1, "pass");
+
+    std::fs::write(folder.path().join("i.json"), integration("/fair")).expect("a file");
+    // Whoever is first, this or the one that watches the files: the new one is in force after it.
+    running.reload().await.expect("a good policy");
+    let answer = Talk::open(&channel).await.answered(get("/fair", &[])).await;
+    assert_eq!(answer.details, "velvetrope_queue");
+    assert_eq!(open.goes_on(response()).await[0].0, "x-queueit-connector", "streams outlive policies");
+    running.stop().await;
+}
+
+async fn health(channel: &Channel, service: &str) -> ServingStatus {
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    client.ready().await.expect("a connection");
+    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+    let request = Request::new(HealthCheckRequest { service: service.to_owned() });
+    let answer = client.unary(request, PathAndQuery::from_static("/grpc.health.v1.Health/Check"), codec).await;
+    answer.expect("an answer").into_inner().status()
+}
+
+async fn plain(address: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut answer = String::new();
+    in_time("an answer", stream.read_to_string(&mut answer)).await.expect("a text");
+    answer
+}
+
+#[tokio::test]
+async fn it_says_how_it_is_and_that_it_will_end() {
+    let folder = policy("");
+    let drain_delay = PATIENCE * 60;
+    let running = ExtProc::bind(Config { drain_delay, ..config(folder.path()) }).await.expect("a callout");
+    let (address, admin) = (running.address, running.admin_address);
+    let channel = channel(&running).await;
+    for service in ["", SERVICE] {
+        assert_eq!(health(&channel, service).await, ServingStatus::Serving);
+    }
+    for (address, path, status) in [
+        (address, "/livez", "200"),
+        (address, "/readyz", "200"),
+        (address, "/metrics", "404"),
+        (admin, "/readyz", "200"),
+    ] {
+        assert_eq!(plain(address, path).await.split(' ').nth(1), Some(status), "{path}");
+    }
+    let mut open = Talk::open(&channel).await;
+    open.goes_on(get("/", &[])).await;
+    assert!(plain(admin, "/metrics").await.contains("velvetrope_decisions_total{decision=\"pass\"} 1"));
+
+    let draining = tokio::spawn(running.drain());
+    in_time("the news", async {
+        while health(&channel, SERVICE).await != ServingStatus::NotServing {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(plain(address, "/readyz").await.contains("draining"));
+    let late = Talk::open(&channel).await.answered(get("/shop", &[])).await;
+    assert_eq!(late.details, "velvetrope_queue", "until nobody sends more");
+    draining.abort();
+}
+
+#[tokio::test]
+async fn what_is_under_way_comes_to_its_end() {
+    let folder = policy("");
+    let running = start(&folder).await;
+    let (address, channel) = (running.address, channel(&running).await);
+    let mut open = Talk::open(&channel).await;
+    open.goes_on(get("/", &[])).await;
+    let draining = tokio::spawn(running.drain());
+    in_time("the end of listening", async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(matches!(open.say(response()).await, Told::ResponseHeaders(_)));
+    assert!(!draining.is_finished());
+    drop(open);
+    assert!(in_time("the end", draining).await.expect("no panic"), "everything came to its end");
+}
+
+/// The program itself, and signals.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_command_serves_until_it_is_told_to_end() {
+    let folder = policy("");
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_velvetrope"));
+    command.args(["ext-proc", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--drain-delay", "0"]);
+    command.args(["--log-format", "json"]).arg(folder.path()).env("VELVETROPE_SECRET", SECRET).kill_on_drop(true);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("a process");
+    let mut lines = BufReader::new(child.stderr.take().expect("logs")).lines();
+    let mut next = async |with: &str| loop {
+        let line = in_time("a line", lines.next_line()).await.expect("a text").expect("a line");
+        if line.contains(with) {
+            return line;
+        }
+    };
+    let line = next("\"message\":\"serving\"").await;
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let port = line["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port").to_owned();
+    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("an endpoint");
+    let channel = endpoint.connect().await.expect("a connection");
+    let answer = Talk::open(&channel).await.answered(get("/shop", &[])).await;
+    assert_eq!(answer.details, "velvetrope_queue");
+    next("listening to signals").await;
+    let pid = child.id().expect("it runs").to_string();
+    let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
+    assert!(killed.success());
+    assert!(in_time("the end", child.wait()).await.expect("a status").success());
+}
+
+#[test]
+fn a_port_that_is_none_is_refused() {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_velvetrope"));
+    let refused = command.args(["ext-proc", "."]).env("PORT", "http").output().expect("a process");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("PORT is no port: http"));
+}
