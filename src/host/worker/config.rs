@@ -91,7 +91,7 @@ pub(super) struct Refused {
     pub class: FailureClass,
     pub why: String,
     /// What the policy says of failures, as far as it can be read.
-    pub settings: Option<Settings>,
+    pub settings: Option<Box<Settings>>,
 }
 
 /// A policy that can be put in force.
@@ -123,7 +123,7 @@ pub(super) fn policy(texts: Texts<'_>, saved: Saved<'_>, variables: &Variables) 
     }
     let mut good = match loaded(texts, saved) {
         Some(policy) => Good { policy, is_new: false, warnings: Vec::new() },
-        None => compiled(&sources(texts, variables)?)?,
+        None => compiled(texts, &sources(texts, variables)?)?,
     };
     if texts.policy.is_none() {
         good.policy.settings.customer_id.clone_from(&variables.customer_id);
@@ -155,10 +155,11 @@ fn sources(texts: Texts<'_>, variables: &Variables) -> Result<Sources, Refused> 
     Ok(sources)
 }
 
-fn compiled(sources: &Sources) -> Result<Good, Refused> {
+fn compiled(texts: Texts<'_>, sources: &Sources) -> Result<Good, Refused> {
     let refused = |class, why| {
-        let settings = settings_of(sources, Some(Target::Worker)).filter(|_| sources.contains_key(SETTINGS_FILE));
-        Refused { class, why, settings }
+        // Without a bundle, nobody has written any settings.
+        let settings = texts.policy.and_then(|_| settings_of(sources, Some(Target::Worker)));
+        Refused { class, why, settings: settings.map(Box::new) }
     };
     let (policy, findings) = Policy::compile(sources, Some(Target::Worker));
     let of = |severity| findings.iter().filter(move |finding| finding.severity == severity).map(place_and_message);
@@ -242,6 +243,8 @@ mod tests {
         assert_eq!(class(info(INFO), &Variables::default()), FailureClass::InvalidConfiguration);
         let nameless = Variables { customer_id: String::new(), ..variables() };
         assert_eq!(class(info(INFO), &nameless), FailureClass::InvalidConfiguration);
+        let without_bundle = policy(info("{"), Saved::default(), &variables()).expect_err("no JSON");
+        assert!(without_bundle.settings.is_none(), "what becomes of the request is for the variables to say");
         let odd = Variables { customer_id: "a\"\n[b]".to_owned(), ..variables() };
         assert_eq!(class(info(INFO), &odd), FailureClass::InvalidConfiguration);
 
