@@ -1,19 +1,19 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
 # What tests need more than Rust for, and what is off by default.
-ALL_TESTS = browser-tests,instruction-counts,count-allocations
+ALL_TESTS = browser-tests,envoy-tests,instruction-counts,count-allocations
 
 .PHONY: test tools worker lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
 
-# Chromium, its driver and valgrind. What the Worker needs beyond Rust and Node.js, `tools/wasm` sees to.
+# Chromium, its driver and valgrind. What the Worker needs beyond Rust and Node.js,
+# `tools/wasm` sees to, and Envoy `tools/envoy`.
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
 	@if ! { command -v chromedriver && command -v chromium && command -v valgrind; } >/dev/null; then \
-		if [ "$$(id -u)" = 0 ]; then as=; else as=sudo; fi; \
-		$$as apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$as apt-get install -y -qq --no-install-recommends chromium chromium-driver valgrind; \
+		tools/apt chromium chromium-driver valgrind; \
 	fi
 
 # The Cloudflare Worker, into `build/`.
@@ -32,9 +32,9 @@ lint: worker
 		| grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
-# instructions of hot paths, and the Worker in the runtime that it is made for.
+# callout behind a real Envoy, the instructions of hot paths, and the Worker in the runtime that it is made for.
 tests: worker
-	cargo test --locked --features $(ALL_TESTS)
+	tools/envoy cargo test --locked --features $(ALL_TESTS)
 	cd tests/worker && npm test
 
 # Needs `cargo install cargo-fuzz`; SECONDS for each target.

@@ -5,3 +5,5 @@ mod hardness;
 mod passing;
 mod support;
 mod waiting;
+#[path = "../wire/mod.rs"]
+mod wire;
