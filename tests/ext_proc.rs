@@ -1,11 +1,16 @@
 //! The callout over real sockets: what a proxy in front says by gRPC, and what it is told.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -20,7 +25,7 @@ use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
 };
-use velvetrope::host::ext_proc::{Config, ExtProc, Limits, PolicySource, Running, SecretSource};
+use velvetrope::host::ext_proc::{Config, ExtProc, Limits, PolicySource, Running, SecretSource, TlsFiles};
 use velvetrope::session::Secret;
 use velvetrope::session::token::{TokenFields, sign};
 
@@ -338,7 +343,7 @@ async fn health(channel: &Channel, service: &str) -> ServingStatus {
     answer.expect("an answer").into_inner().status()
 }
 
-async fn plain(address: std::net::SocketAddr, path: &str) -> String {
+async fn plain(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("a request");
@@ -400,6 +405,63 @@ async fn what_is_under_way_comes_to_its_end() {
     assert!(!draining.is_finished());
     drop(open);
     assert!(in_time("the end", draining).await.expect("no panic"), "everything came to its end");
+}
+
+/// Writes a certificate and its key; the certificate.
+fn certify(folder: &Path) -> CertificateDer<'static> {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let parameters = rcgen::CertificateParams::new(["callout.example".to_owned()]).expect("parameters");
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    std::fs::write(folder.join("certificate.pem"), certificate.pem()).expect("a file");
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).expect("a file");
+    certificate.der().clone()
+}
+
+/// The certificate that a new connection meets. It must be one of `known`, and HTTP/2 must be agreed on.
+async fn certificate(address: SocketAddr, known: &[&CertificateDer<'static>]) -> CertificateDer<'static> {
+    let mut roots = RootCertStore::empty();
+    known.iter().for_each(|certificate| roots.add((*certificate).clone()).expect("a certificate"));
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let name = "callout.example".try_into().expect("a name");
+    let stream = in_time("TLS", TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("TLS");
+    let (_, session) = stream.get_ref();
+    assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+    session.peer_certificates().expect("certificates")[0].clone()
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_by_a_better_one() {
+    let (folder, files) = (policy(""), tempfile::tempdir().expect("a folder"));
+    let first = certify(files.path());
+    let tls = TlsFiles { certificate: files.path().join("certificate.pem"), key: files.path().join("key.pem") };
+    let with_tls = Config { tls: Some(tls), ..config(folder.path()) };
+    let running = ExtProc::bind(with_tls.clone()).await.expect("a callout");
+    assert_eq!(certificate(running.address, &[&first]).await, first);
+
+    // A key that is not its own, or half of one, changes nothing for anybody.
+    let key = std::fs::read_to_string(files.path().join("key.pem")).expect("a file");
+    let other = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    for bad in [&key[..key.len() / 2], &other, ""] {
+        std::fs::write(files.path().join("key.pem"), bad).expect("a file");
+        running.reload().await.expect("a policy");
+        assert_eq!(certificate(running.address, &[&first]).await, first, "{bad}");
+        let Err(refused) = ExtProc::bind(with_tls.clone()).await else { panic!("starts with {bad}") };
+        assert!(refused.to_string().contains("key.pem: "), "{refused}");
+        assert!(!refused.to_string().contains("PRIVATE"), "{refused}");
+    }
+
+    let second = certify(files.path());
+    in_time("a new certificate", async {
+        while certificate(running.address, &[&first, &second]).await != second {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    running.stop().await;
 }
 
 /// The program itself, and signals.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::output::{Answer, Failure, Format};
 use super::serving;
-use crate::host::ext_proc::{Config, ExtProc, PolicySource};
+use crate::host::ext_proc::{Config, ExtProc, PolicySource, TlsFiles};
 
 /// Answer a load balancer that asks at each request, over gRPC
 ///
-/// Serves `envoy.service.ext_proc.v3.ExternalProcessor` without TLS until SIGTERM or SIGINT. It then says that it is
+/// Serves `envoy.service.ext_proc.v3.ExternalProcessor` until SIGTERM or SIGINT. It then says that it is
 /// not serving any more, goes on for a while, and lets the requests under way come to their end. The policy is read
 /// again when its files change, and on SIGHUP; one that does not compile never replaces one that does. Logs go to
 /// standard error; VELVETROPE_LOG filters them.
@@ -29,6 +29,12 @@ pub struct ExtProcArgs {
     /// Address and port for /livez, /readyz and /metrics, instead of what the policy says
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// The certificate for TLS and those that it depends on, PEM; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Keeps an integration JSON that Queue-it delivered, for the next start
     #[arg(long, value_name = "FILE")]
     state_file: Option<PathBuf>,
@@ -45,6 +51,7 @@ impl ExtProcArgs {
         let config = Config {
             listen: self.listen.map_or_else(port_of_environment, |listen| Ok(Some(listen)))?,
             admin: self.admin,
+            tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
             state_file: self.state_file,
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             ..Config::new(PolicySource::Path(self.policy))

@@ -1,5 +1,7 @@
 //! What visitors meet.
 
+use velvetrope::host::ext_proc::{Config, ExtProc, TlsFiles};
+
 use crate::support::*;
 
 const VERDICT: &str = "x-velvetrope-verdict";
@@ -131,5 +133,29 @@ async fn odd_headers_do_no_harm() {
     assert_eq!(odd.status, 503, "{odd:?}");
     assert_eq!(get(envoy.address, "/", &[]).await.status, 200);
     drop(envoy);
+    callout.stop().await;
+}
+
+#[tokio::test]
+async fn envoy_and_the_callout_speak_tls() {
+    let (origin, folder) = (Origin::start().await, policy("/shop", ""));
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certify = |name: &str, file: &str| {
+        let parameters = rcgen::CertificateParams::new([name.to_owned()]).expect("parameters");
+        let certificate = parameters.self_signed(&key).expect("a certificate");
+        std::fs::write(folder.path().join(file), certificate.pem()).expect("a file");
+        folder.path().join(file)
+    };
+    let certificate = certify("callout.example", "certificate.pem");
+    let elsewhere = certify("elsewhere.example", "elsewhere.pem");
+    let tls = TlsFiles { certificate: certificate.clone(), key: folder.path().join("key.pem") };
+    std::fs::write(&tls.key, key.serialize_pem()).expect("a file");
+    let callout = ExtProc::bind(Config { tls: Some(tls), ..config(folder.path()) }).await.expect("a callout");
+    for (authority, status) in [(certificate, 302), (elsewhere, 500)] {
+        let authority = authority.display().to_string();
+        let changes = [PATIENT, ("#tls ", ""), ("/etc/velvetrope/ca.pem", &authority)];
+        let envoy = Envoy::start(&origin, [callout.address; 2], &changes).await;
+        assert_eq!(get(envoy.address, "/shop", &[]).await.status, status, "{authority}");
+    }
     callout.stop().await;
 }

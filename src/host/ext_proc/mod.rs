@@ -6,7 +6,8 @@
 //! - Each message gets an answer of its kind at once, so that the proxy in front never waits for what does not come.
 //! - Only headers are asked for. It must be configured for the headers of requests and responses and for no bodies;
 //!   bodies that are sent all the same go on as they are, but for `FULL_DUPLEX_STREAMED`, which expects them back.
-//! - `/livez`, `/readyz` and `grpc.health.v1.Health` are answered on the same port, HTTP/1.1 and HTTP/2 without TLS.
+//! - `/livez`, `/readyz` and `grpc.health.v1.Health` are answered on the same port, HTTP/1.1 and HTTP/2, with TLS or
+//!   without.
 //! - It takes of the policy's section `[proxy]` what is not about an origin: addresses, hops and time-outs.
 
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ mod facts;
 mod messages;
 mod request;
 mod server;
+mod tls;
 
 /// The protocol's types; generated, see `tests/protocol.rs`.
 #[allow(missing_docs, clippy::all, reason = "generated")]
@@ -36,6 +38,8 @@ pub mod proto {
 }
 
 use server::{Callout, Server};
+use tls::Tls;
+pub use tls::TlsFiles;
 
 /// What a callout is told at its start.
 #[derive(Clone)]
@@ -48,6 +52,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// Instead of `proxy.admin`.
     pub admin: Option<SocketAddr>,
+    /// For TLS; without it there is none. The admin address never has it.
+    pub tls: Option<TlsFiles>,
     /// Keeps an integration JSON that was delivered, for the next start.
     pub state_file: Option<PathBuf>,
     /// Where to fetch the integration JSON instead of from Queue-it; for tests.
@@ -68,6 +74,7 @@ impl Config {
             secrets: SecretSource::Environment,
             listen: None,
             admin: None,
+            tls: None,
             state_file: None,
             pull_url: None,
             drain_delay: Duration::from_secs(5),
@@ -111,9 +118,14 @@ impl ExtProc {
             (None, Err(error)) if config.listen.is_none() => return Err(error.into()),
             (None, _) => Default::default(),
         };
+        let tls = config.tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let starting = Starting::new(Arc::clone(&keeper), Arc::clone(&metrics), listen, admin)?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
+        if let Some(tls) = &tls {
+            let (watched, loading) = (Arc::clone(tls), Arc::clone(tls));
+            starting.watch(move || watched.watched_folders(), move || loading.load_if_changed());
+        }
         let callout = Callout {
             keeper,
             metrics,
@@ -127,6 +139,7 @@ impl ExtProc {
             admin: Arc::clone(&starting.admin),
             limits: config.limits,
             idle_timeout: seconds(settings.idle_timeout),
+            tls,
         };
         let serve = |listener| server.serve(listener, tasks, stop);
         let (drain_delay, drain_timeout) = (config.drain_delay, seconds(settings.drain_timeout));

@@ -28,6 +28,7 @@ use super::proto::envoy::service::ext_proc::v3::external_processor_server::{
 };
 use super::proto::envoy::service::ext_proc::v3::processing_response::Response as Answer;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use super::tls::Tls;
 use crate::connector::edge::Identity;
 use crate::host::serving::admin::Admin;
 use crate::host::serving::keeper::{Keeper, State};
@@ -52,6 +53,7 @@ pub(super) struct Server {
     pub admin: Arc<Admin>,
     pub limits: Limits,
     pub idle_timeout: Duration,
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Answers gRPC, and what the operator's machinery asks by plain HTTP.
@@ -79,12 +81,22 @@ impl Server {
         let (limits, idle_timeout) = (self.limits, self.idle_timeout);
         let open = self.callout.metrics.connections.clone();
         let ended = stop.clone();
+        let tls = self.tls;
         let serve = move |stream: TcpStream, _| {
-            let (router, stop) = (Arc::clone(&router), stop.clone());
+            let (router, tls, stop) = (Arc::clone(&router), tls.clone(), stop.clone());
             async move {
                 let answer = |request| Arc::clone(&router).answer(request);
                 let builder = |is_h2| builder(is_h2, limits, idle_timeout);
-                connections::serve(stream, idle_timeout, builder, answer, stop).await;
+                let Some(tls) = tls else {
+                    return connections::serve(stream, idle_timeout, builder, answer, stop).await;
+                };
+                let accepted = tokio::select! {
+                    () = stop.drain.cancelled() => None,
+                    accepted = tls.accept(stream, idle_timeout) => accepted,
+                };
+                if let Some((stream, is_h2)) = accepted {
+                    connections::converse(stream, builder(is_h2), answer, stop).await;
+                }
             }
         };
         connections::take(listener, limits.connections, open, tasks, ended, serve).await;

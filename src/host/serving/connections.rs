@@ -13,6 +13,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -110,11 +111,23 @@ pub(in crate::host) async fn serve<F, B>(
             None => return,
         },
     };
+    converse(stream, builder(is_h2), answer, stop).await;
+}
+
+/// Answers the requests of one connection, of which it is known what it speaks.
+pub(in crate::host) async fn converse<F, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    builder: Builder<TokioExecutor>,
+    answer: impl Fn(Request<Incoming>) -> F,
+    stop: Stop,
+) where
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let answer = service_fn(|request| {
         let answering = answer(request);
         async move { Ok::<_, Infallible>(answering.await) }
     });
-    let builder = builder(is_h2);
     let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
     let served = tokio::select! {
         () = stop.end.cancelled() => return,

@@ -2,9 +2,11 @@
 //! asks, logs, and the end. It knows nothing of what is served.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -79,6 +81,7 @@ pub struct Running {
 pub(in crate::host) struct Starting {
     /// What is waited for while draining.
     pub tasks: TaskTracker,
+    background: TaskTracker,
     pub stop: Stop,
     pub admin: Arc<Admin>,
     keeper: Arc<Keeper>,
@@ -101,7 +104,17 @@ impl Starting {
             Stop { leaving: CancellationToken::new(), drain: CancellationToken::new(), end: CancellationToken::new() };
         let (tasks, leaving) = (TaskTracker::new(), stop.leaving.clone());
         let admin = Arc::new(Admin { keeper: Arc::clone(&keeper), metrics, leaving });
-        Ok(Starting { tasks, stop, admin, keeper, listener, admin_listener, address, admin_address })
+        let background = TaskTracker::new();
+        Ok(Starting { tasks, background, stop, admin, keeper, listener, admin_listener, address, admin_address })
+    }
+
+    /// Calls `load`, which may block, when something has changed in `folders`.
+    pub fn watch(
+        &self,
+        folders: impl Fn() -> BTreeSet<PathBuf> + Send + 'static,
+        load: impl Fn() + Send + Sync + 'static,
+    ) {
+        self.background.spawn(watch::watch(folders, load, self.stop.end.clone()));
     }
 
     /// Serves, answers the operator, and looks for newer policies. `pull_url` stands in for Queue-it's. Draining
@@ -113,13 +126,15 @@ impl Starting {
         drain_delay: Duration,
         drain_timeout: Duration,
     ) -> Running {
-        let Starting { tasks, stop, admin, keeper, listener, admin_listener, address, admin_address } = self;
-        let background = TaskTracker::new();
+        if self.keeper.folder().is_some() {
+            let (watched, loading) = (Arc::clone(&self.keeper), Arc::clone(&self.keeper));
+            // What is wrong with the policy is in the log; the one in force stays.
+            self.watch(move || watched.watched_folders(), move || _ = loading.load_if_changed());
+        }
+        let Starting { tasks, background, stop, admin, keeper, listener, admin_listener, address, admin_address } =
+            self;
         background.spawn(admin.serve(admin_listener, background.clone(), stop.end.clone()));
         tasks.spawn(server(listener));
-        if keeper.folder().is_some() {
-            background.spawn(watch::watch(Arc::clone(&keeper), stop.end.clone()));
-        }
         background.spawn(fetch::fetch(Arc::clone(&keeper), pull_url, stop.end.clone()));
         Running { address, admin_address, keeper, stop, tasks, background, drain_delay, drain_timeout }
     }

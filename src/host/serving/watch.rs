@@ -1,4 +1,4 @@
-//! Notices that the policy's files have changed.
+//! Notices that files have changed: the policy's, or a certificate's.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -10,29 +10,33 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::keeper::Keeper;
-
-/// Editors and deployments write in several steps; the policy is read when this long nothing more has happened.
+/// Editors and deployments write in several steps; files are read when this long nothing more has happened.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Loads the policy when its files have changed, until `end`. Folders are watched, not files: files are replaced.
-pub(in crate::host) async fn watch(keeper: Arc<Keeper>, end: CancellationToken) {
+/// Calls `load`, which may block, when something has changed in `folders`, until `end`. Folders are watched, not files:
+/// files are replaced.
+pub(in crate::host) async fn watch(
+    folders: impl Fn() -> BTreeSet<PathBuf>,
+    load: impl Fn() + Send + Sync + 'static,
+    end: CancellationToken,
+) {
+    let load = Arc::new(load);
     let something = Arc::new(Notify::new());
     let mut watcher = match watcher(&something) {
         Ok(watcher) => watcher,
         Err(error) => {
-            tracing::error!(%error, "changes of the policy will not be noticed; send SIGHUP instead");
+            tracing::error!(%error, "changes of files will not be noticed; send SIGHUP instead");
             return;
         }
     };
     let mut watched = BTreeSet::new();
     loop {
-        watch_more(&mut watcher, &mut watched, keeper.watched_folders());
+        watch_more(&mut watcher, &mut watched, folders());
         tokio::select! { () = end.cancelled() => return, () = something.notified() => {} }
         while timeout(QUIET, something.notified()).await.is_ok() {}
-        let loading = Arc::clone(&keeper);
+        let load = Arc::clone(&load);
         // What went wrong is logged where it happened; whatever it was, the next change is another chance.
-        let _ = tokio::task::spawn_blocking(move || loading.load_if_changed()).await;
+        let _ = tokio::task::spawn_blocking(move || load()).await;
         sleep(QUIET).await;
     }
 }
