@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use prost_types::value::Kind;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -19,26 +20,24 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
+use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption, Metadata};
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
 };
-use velvetrope::host::ext_proc::{Config, ExtProc, Limits, PolicySource, Running, SecretSource, TlsFiles};
+use velvetrope::host::ext_proc::{Config, ExtProc, Limits, PolicySource, Running, SecretSource, TlsFiles, policies_at};
 use velvetrope::session::Secret;
 use velvetrope::session::token::{TokenFields, sign};
+
+#[path = "wire/mod.rs"]
+mod wire;
+
+use wire::{PATIENCE, get as get_plain, in_time, raw};
 
 const SECRET: &str = "not-a-real-secret";
 const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 const VERDICT: &str = "x-velvetrope-verdict";
-
-/// How long a test waits for what must happen, before it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} did not happen"))
-}
 
 fn integration(path: &str) -> String {
     let one = |action: &str, path: &str| {
@@ -55,16 +54,22 @@ fn integration(path: &str) -> String {
 /// A folder with a policy: one room at `/shop`, with a way past it.
 fn policy(more: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
+    write_policy(folder.path(), "acme", more);
+    folder
+}
+
+fn write_policy(folder: &Path, customer: &str, more: &str) {
     let settings = format!(
-        "customer_id = 'acme'\ntarget = 'google-cloud'\nintegration = 'i.json'\nrules = {{ shop = 'r.json' }}\n{more}"
+        "customer_id = '{customer}'\ntarget = 'google-cloud'\nintegration = 'i.json'\n\
+         rules = {{ shop = 'r.json' }}\n{more}"
     );
     let rules =
         r#"[{"id":"vip","action":"bypass_waiting_room","expression":"http.request.uri.path eq \"/shop/vip\""}]"#;
+    std::fs::create_dir_all(folder).expect("a folder");
     for (name, text) in [("velvetrope.toml", settings), ("i.json", integration("/shop")), ("r.json", rules.to_owned())]
     {
-        std::fs::write(folder.path().join(name), text).expect("a file");
+        std::fs::write(folder.join(name), text).expect("a file");
     }
-    folder
 }
 
 fn config(folder: &Path) -> Config {
@@ -144,7 +149,7 @@ fn one<'h>(headers: &'h [(String, String)], name: &str) -> &'h str {
     headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
 
-fn headers(answer: &ImmediateResponse) -> Vec<(String, String)> {
+fn headers_of(answer: &ImmediateResponse) -> Vec<(String, String)> {
     pairs(&answer.headers.as_ref().expect("headers").set_headers)
 }
 
@@ -183,7 +188,7 @@ fn token(queue_id: &str) -> String {
 async fn arrive(channel: &Channel, queue_id: &str) -> String {
     let path = format!("/shop?a=1&queueittoken={}", token(queue_id));
     let answer = Talk::open(channel).await.answered(get(&path, &[])).await;
-    let headers = headers(&answer);
+    let headers = headers_of(&answer);
     assert_eq!(one(&headers, "location"), "https://tickets.example/shop?a=1");
     one(&headers, "set-cookie").split(';').next().expect("a pair").to_owned()
 }
@@ -196,7 +201,7 @@ async fn a_visitor_waits_comes_back_stays_and_leaves() {
 
     let first = Talk::open(&channel).await.answered(get("/shop?a=1", &[])).await;
     assert_eq!(first.status.as_ref().map(|status| status.code), Some(302));
-    assert!(one(&headers(&first), "location").starts_with("https://q.example/?c=acme&e=shop"));
+    assert!(one(&headers_of(&first), "location").starts_with("https://q.example/?c=acme&e=shop"));
     assert_eq!(first.details, "velvetrope_queue");
 
     let session = arrive(&channel, "q1").await;
@@ -208,10 +213,10 @@ async fn a_visitor_waits_comes_back_stays_and_leaves() {
 
     let script = [("x-queueit-ajaxpageurl", &b"https%3A%2F%2Ftickets.example%2Fshop"[..])];
     let script = Talk::open(&channel).await.answered(get("/shop/api", &script)).await;
-    assert!(one(&headers(&script), "x-queueit-redirect").starts_with("https%3A%2F%2Fq.example"));
+    assert!(one(&headers_of(&script), "x-queueit-redirect").starts_with("https%3A%2F%2Fq.example"));
 
     let left = Talk::open(&channel).await.answered(get("/leave", &[("cookie", session.as_bytes())])).await;
-    assert!(one(&headers(&left), "location").starts_with("https://q.example/cancel/multiple/acme?wrl=shop~q1"));
+    assert!(one(&headers_of(&left), "location").starts_with("https://q.example/cancel/multiple/acme?wrl=shop~q1"));
 
     let mut past = Talk::open(&channel).await;
     assert_eq!(one(&past.goes_on(get("/shop/vip", &[])).await, VERDICT), "bypass;rule=vip");
@@ -284,7 +289,7 @@ async fn visitors_at_the_same_time_get_their_own_answers() {
         tokio::spawn(async move {
             let path = format!("/shop?visitor={visitor}");
             let first = Talk::open(&channel).await.answered(get(&path, &[])).await;
-            assert!(one(&headers(&first), "location").contains(&format!("%3Fvisitor%3D{visitor}&")), "{first:?}");
+            assert!(one(&headers_of(&first), "location").contains(&format!("%3Fvisitor%3D{visitor}&")), "{first:?}");
             let queue_id = format!("queue-{visitor}");
             let session = arrive(&channel, &queue_id).await;
             assert!(session.contains(&format!("{queue_id}%26")), "{session}");
@@ -343,15 +348,6 @@ async fn health(channel: &Channel, service: &str) -> ServingStatus {
     answer.expect("an answer").into_inner().status()
 }
 
-async fn plain(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("a request");
-    let mut answer = String::new();
-    in_time("an answer", stream.read_to_string(&mut answer)).await.expect("a text");
-    answer
-}
-
 #[tokio::test]
 async fn it_says_how_it_is_and_that_it_will_end() {
     let folder = policy("");
@@ -362,17 +358,14 @@ async fn it_says_how_it_is_and_that_it_will_end() {
     for service in ["", SERVICE] {
         assert_eq!(health(&channel, service).await, ServingStatus::Serving);
     }
-    for (address, path, status) in [
-        (address, "/livez", "200"),
-        (address, "/readyz", "200"),
-        (address, "/metrics", "404"),
-        (admin, "/readyz", "200"),
-    ] {
-        assert_eq!(plain(address, path).await.split(' ').nth(1), Some(status), "{path}");
+    for (address, path, status) in
+        [(address, "/livez", 200), (address, "/readyz", 200), (address, "/metrics", 404), (admin, "/readyz", 200)]
+    {
+        assert_eq!(get_plain(address, path, &[]).await.status, status, "{path}");
     }
     let mut open = Talk::open(&channel).await;
     open.goes_on(get("/", &[])).await;
-    assert!(plain(admin, "/metrics").await.contains("velvetrope_decisions_total{decision=\"pass\"} 1"));
+    assert!(get_plain(admin, "/metrics", &[]).await.body.contains("velvetrope_decisions_total{decision=\"pass\"} 1"));
 
     let draining = tokio::spawn(running.drain());
     in_time("the news", async {
@@ -381,7 +374,7 @@ async fn it_says_how_it_is_and_that_it_will_end() {
         }
     })
     .await;
-    assert!(plain(address, "/readyz").await.contains("draining"));
+    assert!(get_plain(address, "/readyz", &[]).await.body.contains("draining"));
     let late = Talk::open(&channel).await.answered(get("/shop", &[])).await;
     assert_eq!(late.details, "velvetrope_queue", "until nobody sends more");
     draining.abort();
@@ -405,6 +398,115 @@ async fn what_is_under_way_comes_to_its_end() {
     assert!(!draining.is_finished());
     drop(open);
     assert!(in_time("the end", draining).await.expect("no panic"), "everything came to its end");
+}
+
+/// A request for a host, perhaps with what the load balancer's configuration says of it.
+async fn customer(channel: &Channel, host: &str, metadata: Option<&str>) -> String {
+    let headers: [(&str, &[u8]); 2] = [(":authority", host.as_bytes()), (":path", b"/shop")];
+    let text = |text: &str| prost_types::Value { kind: Some(Kind::StringValue(text.to_owned())) };
+    let said = |name: &str| Metadata {
+        filter_metadata: [(
+            "com.google.lb_traffic_extension.waiting_room".to_owned(),
+            prost_types::Struct { fields: [("velvetrope".to_owned(), text(name))].into() },
+        )]
+        .into(),
+    };
+    let message = ProcessingRequest {
+        request: Some(Asked::RequestHeaders(header_map(headers.iter()))),
+        metadata_context: metadata.map(said),
+        ..ProcessingRequest::default()
+    };
+    let mut talk = Talk::open(channel).await;
+    talk.questions.send(message).await.expect("an open stream");
+    let answer = in_time("an answer", talk.answers.message()).await.expect("no error").expect("an answer");
+    match answer.response.expect("an answer of some kind") {
+        Told::ImmediateResponse(answer) if answer.details == "velvetrope_queue" => {
+            let location = one(&headers_of(&answer), "location").to_owned();
+            location.split(['=', '&']).nth(1).expect("a customer").to_owned()
+        }
+        Told::ImmediateResponse(answer) => answer.details,
+        Told::RequestHeaders(answer) => one(&changes(answer), VERDICT).to_owned(),
+        other => panic!("no answer of the kind: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn several_policies_are_kept_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    write_policy(&at("a.example"), "first", "");
+    write_policy(&at("second"), "second", "");
+    std::fs::write(at("second/velvetrope.toml"), "customer_id = 'second'\nhosts = [").expect("a file");
+    std::fs::write(at("notes.txt"), "none of our business").expect("a file");
+
+    let policies = policies_at(&[folder.path().to_owned()]).expect("policies");
+    assert_eq!(policies.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a.example", "second"]);
+    policies_at(&[at("second"), at("second/velvetrope.toml")]).expect_err("the same one twice");
+    let config = Config { policies, refuse_unknown: true, ..config(folder.path()) };
+    let running = ExtProc::bind(config.clone()).await.expect("a callout");
+    let channel = channel(&running).await;
+
+    // One is broken from the start; nobody else minds.
+    let ready = get_plain(running.admin_address, "/readyz", &[]).await;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    assert!(ready.body.contains("no policy in force for second: "), "{ready:?}");
+    assert_eq!(customer(&channel, "a.example", None).await, "first");
+    assert_eq!(customer(&channel, "b.example", None).await, "velvetrope_failed-closed");
+    assert_eq!(customer(&channel, "a.example", Some("second")).await, "failed-open");
+
+    write_policy(&at("second"), "second", "");
+    let mended = std::fs::read_to_string(at("second/velvetrope.toml")).expect("a file");
+    std::fs::write(at("second/velvetrope.toml"), format!("hosts = ['b.example', 'a.example']\n{mended}"))
+        .expect("a file");
+    running.reload().await.expect("good policies");
+    for (host, metadata, expected) in [
+        ("A.example:8443", None, "first"),
+        ("b.example", None, "second"),
+        ("b.example:80", None, "second"),
+        ("second", None, "second"),
+        ("b.example", Some("a.example"), "first"),
+        ("b.example", Some("third"), "velvetrope_failed-closed"),
+        ("c.example", None, "velvetrope_failed-closed"),
+    ] {
+        assert_eq!(customer(&channel, host, metadata).await, expected, "{host} {metadata:?}");
+    }
+    let metrics = get_plain(running.admin_address, "/metrics", &[]).await.body;
+    assert!(metrics.contains("velvetrope_policy_in_force 2"), "{metrics}");
+
+    // Now one breaks that was good: its last good one stays, and the other one is renewed all the same.
+    std::fs::write(at("a.example/i.json"), "{").expect("a file");
+    std::fs::write(at("second/i.json"), integration("/fair")).expect("a file");
+    running.reload().await.expect_err("half a file");
+    assert_eq!(customer(&channel, "a.example", None).await, "first");
+    assert_eq!(customer(&channel, "b.example", None).await, "pass");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_signed_push_comes_into_force_for_whom_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_policy(&folder.path().join("a.example"), "first", "[delivery]\npush = true");
+    write_policy(&folder.path().join("b.example"), "second", "");
+    let policies = policies_at(&[folder.path().to_owned()]).expect("policies");
+    let running = ExtProc::bind(Config { policies, ..config(folder.path()) }).await.expect("a callout");
+    let channel = channel(&running).await;
+    let push = async |path: &str, host: &str, secret: &str| {
+        let hex: String = integration("/fair").bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hash = Secret::new(secret).sign(&[&hex]);
+        let body = format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, hash.as_str());
+        let head = format!("PUT {path}?__push_queueit_config HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        let answer = raw(running.admin_address, request.as_bytes()).await;
+        (answer.status, answer.body)
+    };
+    assert_eq!(push("/", "a.example", "another").await, (400, "Fail!".to_owned()));
+    assert_eq!(push("/", "b.example", SECRET).await.0, 404, "switched off");
+    assert_eq!(push("/", "c.example", SECRET).await.0, 404, "nobody's");
+    assert_eq!(customer(&channel, "a.example", None).await, "first");
+    assert_eq!(push("/a.example", "admin.internal", SECRET).await, (200, "Success!".to_owned()));
+    assert_eq!(customer(&channel, "a.example", None).await, "pass", "the room is at /fair now");
+    assert_eq!(customer(&channel, "b.example", None).await, "second");
+    running.stop().await;
 }
 
 /// Writes a certificate and its key; the certificate.

@@ -6,23 +6,27 @@ use std::time::Duration;
 
 use super::output::{Answer, Failure, Format};
 use super::serving;
-use crate::host::ext_proc::{Config, ExtProc, PolicySource, TlsFiles};
+use crate::host::ext_proc::{Config, ExtProc, TlsFiles, policies_at};
 
 /// Answer a load balancer that asks at each request, over gRPC
 ///
 /// Serves `envoy.service.ext_proc.v3.ExternalProcessor` until SIGTERM or SIGINT. It then says that it is
 /// not serving any more, goes on for a while, and lets the requests under way come to their end. The policy is read
-/// again when its files change, and on SIGHUP; one that does not compile never replaces one that does. Logs go to
-/// standard error; VELVETROPE_LOG filters them.
+/// again when its files change, and on SIGHUP; one that does not compile never replaces one that does. Of several
+/// policies the one decides that the load balancer names in the extension's metadata ("velvetrope"), else the one that
+/// has the request's host among its `hosts`, or for its name. Logs go to standard error; VELVETROPE_LOG filters them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   velvetrope ext-proc policy/
+  velvetrope ext-proc policies/ --refuse-unknown
   velvetrope ext-proc policy/ --listen 0.0.0.0:8080 --admin 0.0.0.0:9080 --log-format json
   PORT=8080 velvetrope ext-proc policy/")]
 pub struct ExtProcArgs {
-    /// A folder with a velvetrope.toml, that file, an integration .json, or a compiled .vrp
-    policy: PathBuf,
+    /// A folder with a velvetrope.toml, that file, an integration .json, or a compiled .vrp; several of them, or a folder
+    /// that holds folders with a velvetrope.toml and compiled .vrp
+    #[arg(required = true, value_name = "POLICY")]
+    policies: Vec<PathBuf>,
     /// Address and port for the load balancer [default: what PORT says, on 0.0.0.0; else what the policy says]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
@@ -35,7 +39,10 @@ pub struct ExtProcArgs {
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
-    /// Keeps an integration JSON that Queue-it delivered, for the next start
+    /// Answers 503 where there is no policy for a host, instead of letting everybody pass
+    #[arg(long)]
+    refuse_unknown: bool,
+    /// Keeps an integration JSON that Queue-it delivered, for the next start; of several policies a folder of them
     #[arg(long, value_name = "FILE")]
     state_file: Option<PathBuf>,
     /// How long to go on after it has begun to say that it will end
@@ -54,7 +61,9 @@ impl ExtProcArgs {
             tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
             state_file: self.state_file,
             drain_delay: Duration::from_secs(self.drain_delay.into()),
-            ..Config::new(PolicySource::Path(self.policy))
+            policies: policies_at(&self.policies).map_err(Failure::new)?,
+            refuse_unknown: self.refuse_unknown,
+            ..Config::default()
         };
         serving::serve(self.log_format.unwrap_or(format), ExtProc::bind(config))
     }

@@ -94,7 +94,8 @@ pub fn integration(path: &str) -> String {
             r#"{{"Name":"{action}","ActionType":"{action}","EventId":"shop","InvolvedWaitingRoomIds":["other"],
             "QueueDomain":"q.example","CookieValidityMinute":20,"ExtendCookieValidity":true,
             "RedirectLogic":"AllowTParameter","Triggers":[{{"LogicalOperator":"And","TriggerParts":[
-            {{"ValidatorType":"UrlValidator","UrlPart":"PagePath","Operator":"Contains","ValueToCompare":"{path}"}}]}}]}}"#
+            {{"ValidatorType":"UrlValidator","UrlPart":"PagePath","Operator":"Contains",
+            "ValueToCompare":"{path}"}}]}}]}}"#
         )
     };
     let all = [one("Ignore", "/shop/assets"), one("Cancel", "/leave"), one("Queue", path)];

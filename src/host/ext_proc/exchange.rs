@@ -15,6 +15,8 @@ use crate::program::Scratch;
 #[derive(Clone, Copy)]
 pub(super) struct Context<'c> {
     pub state: &'c State,
+    /// Whose state it is, where there are several.
+    pub policy: Option<&'c str>,
     pub identity: &'c Identity,
     pub now_ms: i64,
     /// Fills bytes with randomness, and says whether it could.
@@ -116,9 +118,10 @@ impl Exchange {
             }
         };
         let mut event = match asked {
-            Some(asked) => Event::new(asked.method, asked.host, asked.path(), asked.client_ip),
+            Some(asked) => asked.event(),
             None => Event::new("", "", "", None),
         };
+        event.policy = context.policy.map(str::to_owned);
         event.decision = reply.label;
         event.failed = reply.failed.map(str::to_owned);
         event.status = status;

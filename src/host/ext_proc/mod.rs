@@ -8,7 +8,7 @@
 //!   bodies that are sent all the same go on as they are, but for `FULL_DUPLEX_STREAMED`, which expects them back.
 //! - `/livez`, `/readyz` and `grpc.health.v1.Health` are answered on the same port, HTTP/1.1 and HTTP/2, with TLS or
 //!   without.
-//! - It takes of the policy's section `[proxy]` what is not about an origin: addresses, hops and time-outs.
+//! - It takes of the first policy's section `[proxy]` what is not about an origin: addresses, hops and time-outs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,12 +17,13 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use crate::connector::edge::Identity;
-use crate::host::serving::keeper::Keeper;
 use crate::host::serving::metrics::Metrics;
+use crate::host::serving::tenants::{Common, Tenants};
 pub use crate::host::serving::{
-    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, init_logs,
+    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, init_logs, policies_at,
 };
 use crate::host::serving::{Starting, seconds};
+use crate::policy::OnFailure;
 
 mod exchange;
 mod facts;
@@ -44,8 +45,12 @@ pub use tls::TlsFiles;
 /// What a callout is told at its start.
 #[derive(Clone)]
 pub struct Config {
-    /// The policy, which holds everything that is not here.
-    pub policy: PolicySource,
+    /// Policies with their names. One alone decides about everything. Of several the one decides that the load
+    /// balancer's configuration names (`velvetrope` in the metadata of the extension), else the one whose `hosts`, or
+    /// whose name, has the request's host.
+    pub policies: Vec<(String, PolicySource)>,
+    /// Whether requests for which there is no policy are kept out.
+    pub refuse_unknown: bool,
     /// The secrets.
     pub secrets: SecretSource,
     /// Instead of `proxy.listen`.
@@ -54,7 +59,7 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// For TLS; without it there is none. The admin address never has it.
     pub tls: Option<TlsFiles>,
-    /// Keeps an integration JSON that was delivered, for the next start.
+    /// Keeps an integration JSON that was delivered, for the next start; of several policies a folder that keeps them.
     pub state_file: Option<PathBuf>,
     /// Where to fetch the integration JSON instead of from Queue-it; for tests.
     pub pull_url: Option<String>,
@@ -69,8 +74,15 @@ pub struct Config {
 impl Config {
     /// A policy with its secrets in the environment, and defaults for everything else.
     pub fn new(policy: PolicySource) -> Config {
+        Config { policies: vec![(String::new(), policy)], ..Config::default() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
         Config {
-            policy,
+            policies: Vec::new(),
+            refuse_unknown: false,
             secrets: SecretSource::Environment,
             listen: None,
             admin: None,
@@ -111,25 +123,33 @@ impl ExtProc {
     /// in force is no reason not to start: its failure policy applies until it can.
     pub async fn bind(config: Config) -> Result<Running, StartError> {
         let metrics = Arc::new(Metrics::new(Metrics::registry()));
-        let keeper = Arc::new(Keeper::new(config.policy, config.secrets, config.state_file, Arc::clone(&metrics)));
-        let loaded = keeper.load("start");
-        let settings = match (keeper.settings(), loaded) {
+        let common = Common {
+            secrets: config.secrets,
+            state_file: config.state_file,
+            metrics: Arc::clone(&metrics),
+            unknown: if config.refuse_unknown { OnFailure::Closed } else { OnFailure::Open },
+        };
+        let tenants = Arc::new(Tenants::new(config.policies, common));
+        let loaded = tenants.keepers().iter().map(|keeper| keeper.load("start")).fold(Ok(()), Result::and);
+        let settings = match (tenants.settings(), loaded) {
             (Some(settings), _) => settings.proxy,
             (None, Err(error)) if config.listen.is_none() => return Err(error.into()),
             (None, _) => Default::default(),
         };
         let tls = config.tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
-        let starting = Starting::new(Arc::clone(&keeper), Arc::clone(&metrics), listen, admin)?;
+        let identity = Identity::of_host("google-cloud");
+        let starting = Starting::new(Arc::clone(&tenants), Arc::clone(&metrics), identity.clone(), listen, admin)?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         if let Some(tls) = &tls {
             let (watched, loading) = (Arc::clone(tls), Arc::clone(tls));
             starting.watch(move || watched.watched_folders(), move || loading.load_if_changed());
         }
         let callout = Callout {
-            keeper,
+            tenants,
             metrics,
-            identity: Identity::of_host("google-cloud"),
+            identity,
+            random: |bytes| getrandom::fill(bytes).is_ok(),
             requests: AtomicUsize::new(0),
             max_requests: config.limits.requests,
             observer: config.observer,

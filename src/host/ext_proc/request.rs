@@ -8,13 +8,16 @@ use percent_encoding::{AsciiSet, percent_encode};
 use prost_types::Struct;
 use prost_types::value::Kind;
 
-use super::proto::envoy::config::core::v3::HeaderValue;
+use super::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use super::proto::envoy::service::ext_proc::v3::ProcessingRequest;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
-use crate::host::serving::address;
+use crate::host::serving::{Event, address};
 
 /// Nothing that is ASCII: only bytes that no text of a URL has are encoded.
 const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
+
+/// The metadata's key under which a policy is named.
+const POLICY: &str = "velvetrope";
 
 /// A request that nothing can be decided about, and why.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,11 +72,37 @@ impl<'m> Asked<'m> {
         })
     }
 
+    /// What is to be told of it.
+    pub(super) fn event(&self) -> Event {
+        let mut event = Event::new(self.method, self.host, self.path(), self.client_ip);
+        event.traced(self.headers.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| *value));
+        event
+    }
+
     /// The path without the query.
-    pub(super) fn path(&self) -> &str {
+    fn path(&self) -> &str {
         let path = self.url.get(self.path_at..).unwrap_or_default();
         path.split(['?', '#']).next().unwrap_or_default()
     }
+}
+
+/// Whom the request is for: the policy that whoever configured the proxy in front has named for it, or its host.
+pub(super) fn addressee(message: &ProcessingRequest) -> (Option<&str>, Option<&str>) {
+    let namespaces = message.metadata_context.iter().flat_map(|metadata| metadata.filter_metadata.values());
+    let name = namespaces.flat_map(|said| said.fields.get(POLICY)).find_map(|value| match &value.kind {
+        Some(Kind::StringValue(name)) => Some(name.as_str()),
+        _ => None,
+    });
+    let host = match &message.request {
+        Some(Request::RequestHeaders(headers)) => headers.headers.as_ref().and_then(host),
+        _ => None,
+    };
+    (name, host)
+}
+
+fn host(headers: &HeaderMap) -> Option<&str> {
+    let header = |name: &str| headers.headers.iter().find(|header| header.key == name);
+    std::str::from_utf8(value(header(":authority").or_else(|| header("host"))?)).ok()
 }
 
 /// Envoy writes `raw_value`, others may not.

@@ -28,19 +28,23 @@ use super::proto::envoy::service::ext_proc::v3::external_processor_server::{
 };
 use super::proto::envoy::service::ext_proc::v3::processing_response::Response as Answer;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use super::request::addressee;
 use super::tls::Tls;
 use crate::connector::edge::Identity;
 use crate::host::serving::admin::Admin;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::Metrics;
+use crate::host::serving::tenants::Tenants;
 use crate::host::serving::{Observer, Stop, connections, guarded, now_ms};
 use crate::program::Scratch;
 
 /// What all streams share.
 pub(super) struct Callout {
-    pub keeper: Arc<Keeper>,
+    pub tenants: Arc<Tenants>,
     pub metrics: Arc<Metrics>,
     pub identity: Identity,
+    /// See [`Context`].
+    pub random: fn(&mut [u8]) -> bool,
     /// Streams that are open.
     pub requests: AtomicUsize,
     pub max_requests: usize,
@@ -196,8 +200,10 @@ impl Answers {
     fn step(&mut self, message: ProcessingRequest) -> Option<ProcessingResponse> {
         let started = Instant::now();
         let callout = Arc::clone(&self.callout);
-        let state = callout.keeper.state();
-        let context = callout.context(&state);
+        let (name, host) = addressee(&message);
+        let keeper = callout.tenants.responsible(name, host);
+        let state = callout.tenants.state(keeper);
+        let context = callout.context(&state, keeper);
         let kind = Message::of(message.request.as_ref()?);
         let (exchange, is_one_too_many) = (&mut self.exchange, self.is_one_too_many);
         let step = guarded(|scratch| match is_one_too_many {
@@ -217,8 +223,9 @@ impl Answers {
         }
         tracing::warn!(code = %status.code(), "a message cannot be read: {}", status.message());
         let callout = Arc::clone(&self.callout);
-        let state = callout.keeper.state();
-        let (why, context) = ("a message that cannot be read", callout.context(&state));
+        let keeper = callout.tenants.responsible(None, None);
+        let state = callout.tenants.state(keeper);
+        let (why, context) = ("a message that cannot be read", callout.context(&state, keeper));
         let step = self.exchange.fail(Message::RequestHeaders, why, context, &mut Scratch::default());
         Some(self.tell(step, Instant::now()))
     }
@@ -239,13 +246,107 @@ impl Answers {
 }
 
 impl Callout {
-    fn context<'c>(&'c self, state: &'c State) -> Context<'c> {
-        let random = |bytes: &mut [u8]| getrandom::fill(bytes).is_ok();
-        Context { state, identity: &self.identity, now_ms: now_ms(), random }
+    fn context<'c>(&'c self, state: &'c State, keeper: Option<&'c Arc<Keeper>>) -> Context<'c> {
+        let policy = keeper.and_then(|keeper| keeper.name());
+        Context { state, policy, identity: &self.identity, now_ms: now_ms(), random: self.random }
     }
 }
 
 /// Whether a message was longer than allowed, or is none.
 fn is_illegible(status: &Status) -> bool {
     matches!(status.code(), Code::OutOfRange | Code::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use prost::Message as _;
+    use tokio_stream::StreamExt;
+    use tonic_prost::ProstDecoder;
+
+    use super::*;
+    use crate::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
+    use crate::host::ext_proc::proto::envoy::service::ext_proc::v3::HttpHeaders;
+    use crate::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
+    use crate::host::serving::tenants::Common;
+    use crate::host::serving::{PolicySource, SecretSource};
+    use crate::policy::OnFailure;
+    use crate::session::Secrets;
+
+    const ROOM: &str = r#"{"Version": 1, "Integrations": [{"Name": "Dice", "ActionType": "Queue", "EventId": "dice",
+        "QueueDomain": "q.example", "CookieValidityMinute": 20, "ExtendCookieValidity": true,
+        "RedirectLogic": "AllowTParameter", "Triggers": [{"LogicalOperator": "And", "TriggerParts": [
+        {"ValidatorType": "UrlValidator", "UrlPart": "PagePath", "Operator": "Contains",
+        "ValueToCompare": "/dice"}]}]}]}"#;
+
+    /// What a policy asks for chance with.
+    const RULE: &str = r#"[{"id": "lucky", "action": "bypass_waiting_room",
+        "expression": "http.request.uri.path eq \"/dice\" and cf.random_seed ne \"\""}]"#;
+
+    fn callout() -> Arc<Callout> {
+        let sources = [
+            (
+                "velvetrope.toml",
+                "customer_id = 'acme'\nintegration = 'i.json'\nrules = { '*' = 'r.json' }\n\
+                 [failure]\ninternal = 'closed'",
+            ),
+            ("i.json", ROOM),
+            ("r.json", RULE),
+        ];
+        let sources = sources.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+        let metrics = Arc::new(Metrics::new(Metrics::registry()));
+        let common = Common {
+            secrets: SecretSource::Given { secrets: Secrets::new("not-a-real-secret", None), api_key: None },
+            state_file: None,
+            metrics: Arc::clone(&metrics),
+            unknown: OnFailure::Open,
+        };
+        let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
+        tenants.keepers().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
+        Arc::new(Callout {
+            tenants: Arc::new(tenants),
+            metrics,
+            identity: Identity::of_host("google-cloud"),
+            random: |_| panic!("no luck"),
+            requests: AtomicUsize::new(1),
+            max_requests: 10,
+            observer: None,
+        })
+    }
+
+    fn stream(callout: &Arc<Callout>, path: &str) -> Answers {
+        let header = |(key, value): (&str, &str)| HeaderValue {
+            key: key.into(),
+            raw_value: value.into(),
+            ..HeaderValue::default()
+        };
+        let headers = [(":authority", "tickets.example"), (":path", path)].map(header).into();
+        let headers = HttpHeaders { headers: Some(HeaderMap { headers }), ..HttpHeaders::default() };
+        let asked = ProcessingRequest { request: Some(Asked::RequestHeaders(headers)), ..ProcessingRequest::default() };
+        let message = asked.encode_to_vec();
+        let length = u32::try_from(message.len()).expect("a short one").to_be_bytes();
+        let body = Full::<hyper::body::Bytes>::from([&[0], &length[..], &message].concat());
+        Answers {
+            questions: Streaming::new_request(ProstDecoder::default(), body, None, None),
+            exchange: Exchange::default(),
+            callout: Arc::clone(callout),
+            is_one_too_many: false,
+            is_over: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_decision() {
+        let callout = callout();
+        for (path, details) in [("/dice", Some("velvetrope_failed-closed")), ("/", None)] {
+            callout.requests.fetch_add(1, Ordering::Relaxed);
+            let answer = stream(&callout, path).next().await.expect("an answer").expect("no error");
+            let told = match answer.response {
+                Some(Answer::ImmediateResponse(answer)) => Some(answer.details),
+                _ => None,
+            };
+            assert_eq!(told.as_deref(), details, "{path}");
+        }
+        assert_eq!(callout.requests.load(Ordering::Relaxed), 1);
+    }
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 use crate::connector::edge::Identity;
 use crate::host::serving::keeper::Keeper;
 use crate::host::serving::metrics::Metrics;
+use crate::host::serving::tenants::Tenants;
 use crate::host::serving::{Starting, seconds};
 
 mod body;
@@ -129,7 +130,14 @@ impl Proxy {
         })?;
         let upstream = Upstream::new(&origin, &settings).map_err(StartError::Settings)?;
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
-        let starting = Starting::new(Arc::clone(&keeper), Arc::clone(&metrics), listen, admin)?;
+        let identity = Identity::of_host("proxy");
+        let starting = Starting::new(
+            Arc::new(Tenants::one(Arc::clone(&keeper))),
+            Arc::clone(&metrics),
+            identity.clone(),
+            listen,
+            admin,
+        )?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         let drain_timeout = seconds(settings.drain_timeout);
         let service = Arc::new(Service {
@@ -137,7 +145,7 @@ impl Proxy {
             upstream,
             settings,
             limits: config.limits,
-            identity: Identity::of_host("proxy"),
+            identity,
             metrics,
             counters,
             tunnels: Tunnels { tracker: tasks.clone(), end: stop.end.clone() },

@@ -91,6 +91,7 @@ impl Service {
             .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string()))?;
         let url = visitor.url(&parts.uri);
         let mut event = Event::new(parts.method.as_str(), &visitor.host, parts.uri.path(), visitor.address);
+        event.traced(parts.headers.get("traceparent").map(HeaderValue::as_bytes));
         let response = if push::is_push(&url) && self.takes_pushes() {
             let task = self.take_push(body).await?;
             task.tell(&mut event);
@@ -226,13 +227,7 @@ impl Service {
             Ok(Ok(body)) => body.to_bytes(),
         };
         let service = Arc::clone(self);
-        let taken = tokio::task::spawn_blocking(move || {
-            let settings = service.keeper.settings()?;
-            let secrets = service.keeper.secrets(&settings).ok()?;
-            let compiles = |text: &str| service.keeper.publish(text, "push");
-            let arena = Bump::new();
-            Some(Task::of(push::accept(&body, &secrets, &service.identity, &arena, compiles).reply))
-        });
+        let taken = tokio::task::spawn_blocking(move || service.keeper.take_push(&body, &service.identity, Task::of));
         let failed = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "push-failed", "no secret to check it with");
         taken.await.ok().flatten().ok_or_else(failed)
     }

@@ -1,26 +1,35 @@
-//! What the operator's machinery asks, on an address of its own: `/livez`, `/readyz`, `/metrics`.
+//! What the operator's machinery asks, on an address of its own: `/livez`, `/readyz`, `/metrics`. Signed configurations
+//! are taken here, too: at `/?__push_queueit_config`, for the policy of the host asked for, or at `/NAME?…`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::keeper::{Keeper, State};
+use super::keeper::State;
 use super::metrics::Metrics;
+use super::tenants::Tenants;
+use crate::connector::edge::{Identity, Outcome, Reply, push};
+
+/// How long a request may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(in crate::host) struct Admin {
-    pub keeper: Arc<Keeper>,
+    pub tenants: Arc<Tenants>,
     pub metrics: Arc<Metrics>,
+    pub identity: Identity,
     pub leaving: CancellationToken,
 }
 
@@ -50,19 +59,23 @@ impl Admin {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream) {
-        let answer = service_fn(|request| {
-            let response = self.answer(&request);
-            async move { Ok::<_, Infallible>(response) }
+        let answer = service_fn(|request: Request<Incoming>| {
+            let admin = Arc::clone(&self);
+            async move {
+                Ok::<_, Infallible>(match push::is_push(&request.uri().to_string()) {
+                    true => admin.take_push(request).await,
+                    false => admin.answer(&request),
+                })
+            }
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
+        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
         if let Err(error) = builder.serve_connection(TokioIo::new(stream), answer).await {
             tracing::debug!(%error, "admin connection broken off");
         }
     }
 
     pub(in crate::host) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        const TEXT: &str = "text/plain; charset=utf-8";
         const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n".into());
@@ -72,14 +85,51 @@ impl Admin {
             "/readyz" if self.leaving.is_cancelled() => {
                 answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n".into())
             }
-            "/readyz" => match &*self.keeper.state() {
-                State::InForce(_) => answer(StatusCode::OK, TEXT, "ready\n".into()),
-                State::Absent { why, .. } => {
-                    answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("no policy in force: {why}\n"))
-                }
-            },
+            "/readyz" => self.readiness(),
             "/metrics" => answer(StatusCode::OK, METRICS, self.metrics.text()),
             _ => answer(StatusCode::NOT_FOUND, TEXT, "/livez /readyz /metrics\n".into()),
+        }
+    }
+
+    async fn take_push(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let name = request.uri().path().trim_matches('/').to_owned();
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let keeper = self.tenants.responsible(Some(&*name).filter(|name| !name.is_empty()), host).cloned();
+        let Some(keeper) = keeper else { return answer(StatusCode::NOT_FOUND, TEXT, "no policy for this\n".into()) };
+        let Ok(Ok(body)) = timeout(PATIENCE, Limited::new(request.into_body(), push::MAX_BODY).collect()).await else {
+            return answer(StatusCode::BAD_REQUEST, TEXT, "no whole body\n".into());
+        };
+        let taken = tokio::task::spawn_blocking(move || {
+            let told = |reply: Reply<'_>| {
+                tracing::info!(policy = keeper.name(), failed = reply.failed, "push");
+                match reply.outcome {
+                    Outcome::Answer { status, body, .. } => (status, body.to_owned()),
+                    Outcome::Forward { .. } => (400, String::new()),
+                }
+            };
+            keeper.take_push(&body.to_bytes(), &self.identity, told)
+        });
+        match taken.await.ok().flatten() {
+            Some((status, text)) => {
+                answer(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), TEXT, text)
+            }
+            None => answer(StatusCode::NOT_FOUND, TEXT, "pushes are not taken here\n".into()),
+        }
+    }
+
+    /// Ready is who can decide for somebody: one broken policy among several keeps nobody else's visitors out.
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let (mut is_ready, mut lacks) = (false, String::new());
+        for keeper in self.tenants.keepers() {
+            match (&*keeper.state(), keeper.name()) {
+                (State::InForce(_), _) => is_ready = true,
+                (State::Absent { why, .. }, None) => lacks += &format!("no policy in force: {why}\n"),
+                (State::Absent { why, .. }, Some(name)) => lacks += &format!("no policy in force for {name}: {why}\n"),
+            }
+        }
+        match is_ready {
+            true => answer(StatusCode::OK, TEXT, format!("ready\n{lacks}")),
+            false => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, lacks),
         }
     }
 }

@@ -23,12 +23,17 @@ pub struct Event {
     pub client_ip: Option<IpAddr>,
     /// What was decided; the words of [`crate::connector::edge::Reply::label`].
     pub decision: &'static str,
+    /// The policy that decided, where there are several.
+    pub policy: Option<String>,
     /// The waiting room it was about.
     pub room: Option<String>,
     /// The bypass rule that was true.
     pub rule: Option<String>,
     /// Why the failure policy was applied, if it was.
     pub failed: Option<String>,
+    /// What the request belongs to: its `traceparent`, as [W3C Trace Context](https://www.w3.org/TR/trace-context/)
+    /// has it.
+    pub trace: Option<String>,
     /// Status of the answer.
     pub status: u16,
     /// Until the answer began.
@@ -44,12 +49,23 @@ impl Event {
             path: path.to_owned(),
             client_ip,
             decision: "",
+            policy: None,
             room: None,
             rule: None,
             failed: None,
+            trace: None,
             status: 0,
             took: Duration::default(),
         }
+    }
+
+    /// What the request says that it belongs to, unless that is no `traceparent` at all: it goes into logs.
+    pub(in crate::host) fn traced(&mut self, traceparent: Option<&[u8]>) {
+        let is_one = |text: &&[u8]| {
+            let parts = text.split(|byte| *byte == b'-').map(|part| part.len());
+            parts.eq([2, 32, 16, 2]) && text.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f'))
+        };
+        self.trace = traceparent.filter(is_one).map(|text| String::from_utf8_lossy(text).into_owned());
     }
 
     /// What the program said becomes a room's and a rule's name.
@@ -66,8 +82,9 @@ impl Event {
     pub(in crate::host) fn log(&self) {
         let Event { method, host, path, decision, status, .. } = self;
         let client = self.client_ip.map(tracing::field::display);
+        let (policy, trace) = (self.policy.as_deref(), self.trace.as_deref());
         let (room, rule, failed) = (self.room.as_deref(), self.rule.as_deref(), self.failed.as_deref());
         let ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(method, host, path, client, decision, room, rule, failed, status, ms, "request");
+        tracing::info!(method, host, path, client, policy, decision, room, rule, failed, status, ms, trace, "request");
     }
 }

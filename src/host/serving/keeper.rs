@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use bumpalo::Bump;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::metrics::Metrics;
-use crate::connector::edge::{FailureClass, Secrets};
+use crate::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
@@ -87,11 +89,17 @@ impl LoadError {
     }
 }
 
+/// Is told of the settings that have come into force, or that would have if they had no errors.
+pub(in crate::host) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
+
 pub(in crate::host) struct Keeper {
     source: PolicySource,
     secrets: SecretSource,
     state_file: Option<PathBuf>,
     metrics: Arc<Metrics>,
+    /// Among several, for logs.
+    name: Option<String>,
+    heed: Option<Heed>,
     state: ArcSwap<State>,
     /// Held while loading, so that loads come one after the other.
     work: Mutex<Work>,
@@ -129,7 +137,18 @@ impl Keeper {
             settings: None,
         };
         let work = Mutex::new(Work { published, ..Work::default() });
-        Keeper { source, secrets, state_file, metrics, state: ArcSwap::from_pointee(state), work }
+        let state = ArcSwap::from_pointee(state);
+        Keeper { source, secrets, state_file, metrics, name: None, heed: None, state, work }
+    }
+
+    /// One among several.
+    pub(in crate::host) fn named(self, name: String, heed: Heed) -> Keeper {
+        Keeper { name: Some(name), heed: Some(heed), ..self }
+    }
+
+    /// What it is called, if it is one among several.
+    pub(in crate::host) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// What requests are decided by now.
@@ -185,6 +204,20 @@ impl Keeper {
                 Err(error.why)
             }
         }
+    }
+
+    /// Puts a pushed integration JSON in force if it is signed and good, and answers; `None` where it takes none or has
+    /// no secret to check one with. Blocks.
+    pub(in crate::host) fn take_push<T>(
+        &self,
+        body: &[u8],
+        identity: &Identity,
+        told: impl FnOnce(Reply<'_>) -> T,
+    ) -> Option<T> {
+        let settings = self.settings().filter(|settings| settings.delivery.push)?;
+        let secrets = self.secrets(&settings).ok()?;
+        let compiles = |text: &str| self.publish(text, "push");
+        Some(told(push::accept(body, &secrets, identity, &Bump::new(), compiles).reply))
     }
 
     fn try_publish(&self, text: &str, work: &mut Work) -> Result<Deployment, LoadError> {
@@ -277,7 +310,10 @@ impl Keeper {
 
     fn deploy(&self, sources: &Sources, published: Option<&Published>) -> Result<Deployment, LoadError> {
         let stood_in = published.and_then(|published| stand_in(sources, published));
-        let (policy, findings) = Policy::compile(stood_in.as_ref().unwrap_or(sources), None);
+        let sources = stood_in.as_ref().unwrap_or(sources);
+        // The last net: nothing that a policy says may end a process that others are served by.
+        let compiled = catch_unwind(AssertUnwindSafe(|| Policy::compile(sources, None)));
+        let (policy, findings) = compiled.map_err(|_| LoadError::invalid("compiling the policy panicked".into()))?;
         let Some(policy) = policy else {
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
             let first = findings.iter().find(|finding| finding.severity == Severity::Error);
@@ -302,27 +338,41 @@ impl Keeper {
         if let State::InForce(before) = &*self.state()
             && before.policy.settings.proxy != deployment.policy.settings.proxy
         {
-            tracing::warn!(occasion, "what [proxy] says has changed and is not heeded before the next start");
+            tracing::warn!(
+                policy = self.name(),
+                occasion,
+                "what [proxy] says has changed and is not heeded before the next start"
+            );
         }
-        self.state.store(Arc::new(State::InForce(deployment)));
+        let before = self.put(State::InForce(deployment));
+        if matches!(&*before, State::Absent { .. }) {
+            self.metrics.policies_in_force.inc();
+        }
         self.metrics.loaded(occasion, "good");
-        self.metrics.policy_in_force.set(1);
-        tracing::info!(occasion, version, "policy in force");
+        tracing::info!(policy = self.name(), occasion, version, "policy in force");
     }
 
     fn refuse(&self, error: &LoadError, occasion: &'static str) {
         self.report(error, occasion);
         if matches!(&*self.state(), State::Absent { .. }) {
             let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
-            self.state.store(Arc::new(State::Absent { class: error.class, why: error.why.clone(), settings }));
+            self.put(State::Absent { class: error.class, why: error.why.clone(), settings });
         }
+    }
+
+    /// Lets requests be decided by this; what they were decided by before.
+    fn put(&self, state: State) -> Arc<State> {
+        if let (Some(heed), Some(settings)) = (&self.heed, state.settings()) {
+            heed(settings);
+        }
+        self.state.swap(Arc::new(state))
     }
 
     fn report(&self, error: &LoadError, occasion: &'static str) {
         self.metrics.loaded(occasion, "bad");
         error.findings.iter().for_each(log_finding);
         let kept = matches!(&*self.state(), State::InForce(_));
-        tracing::error!(occasion, last_good_kept = kept, "policy not put in force: {error}");
+        tracing::error!(policy = self.name(), occasion, last_good_kept = kept, "policy not put in force: {error}");
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {

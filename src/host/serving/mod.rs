@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::connector::edge::Identity;
 use crate::program::Scratch;
 
 pub(in crate::host) mod address;
@@ -24,14 +25,16 @@ mod fetch;
 pub(in crate::host) mod keeper;
 mod logs;
 pub(in crate::host) mod metrics;
+pub(in crate::host) mod tenants;
 mod watch;
 
 use admin::Admin;
 pub use event::{Event, Observer};
-use keeper::Keeper;
 pub use keeper::{LoadError, PolicySource, SecretSource};
 pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
+use tenants::Tenants;
+pub use tenants::policies_at;
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +72,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are.
     pub admin_address: SocketAddr,
-    keeper: Arc<Keeper>,
+    tenants: Arc<Tenants>,
     stop: Stop,
     tasks: TaskTracker,
     background: TaskTracker,
@@ -84,7 +87,7 @@ pub(in crate::host) struct Starting {
     background: TaskTracker,
     pub stop: Stop,
     pub admin: Arc<Admin>,
-    keeper: Arc<Keeper>,
+    tenants: Arc<Tenants>,
     listener: TcpListener,
     admin_listener: TcpListener,
     address: SocketAddr,
@@ -93,8 +96,9 @@ pub(in crate::host) struct Starting {
 
 impl Starting {
     pub fn new(
-        keeper: Arc<Keeper>,
+        tenants: Arc<Tenants>,
         metrics: Arc<Metrics>,
+        identity: Identity,
         listen: SocketAddr,
         admin: SocketAddr,
     ) -> Result<Starting, StartError> {
@@ -103,9 +107,9 @@ impl Starting {
         let stop =
             Stop { leaving: CancellationToken::new(), drain: CancellationToken::new(), end: CancellationToken::new() };
         let (tasks, leaving) = (TaskTracker::new(), stop.leaving.clone());
-        let admin = Arc::new(Admin { keeper: Arc::clone(&keeper), metrics, leaving });
+        let admin = Arc::new(Admin { tenants: Arc::clone(&tenants), metrics, identity, leaving });
         let background = TaskTracker::new();
-        Ok(Starting { tasks, background, stop, admin, keeper, listener, admin_listener, address, admin_address })
+        Ok(Starting { tasks, background, stop, admin, tenants, listener, admin_listener, address, admin_address })
     }
 
     /// Calls `load`, which may block, when something has changed in `folders`.
@@ -126,28 +130,35 @@ impl Starting {
         drain_delay: Duration,
         drain_timeout: Duration,
     ) -> Running {
-        if self.keeper.folder().is_some() {
-            let (watched, loading) = (Arc::clone(&self.keeper), Arc::clone(&self.keeper));
-            // What is wrong with the policy is in the log; the one in force stays.
-            self.watch(move || watched.watched_folders(), move || _ = loading.load_if_changed());
+        for keeper in self.tenants.keepers() {
+            if keeper.folder().is_some() {
+                let (watched, loading) = (Arc::clone(keeper), Arc::clone(keeper));
+                // What is wrong with the policy is in the log; the one in force stays.
+                self.watch(move || watched.watched_folders(), move || _ = loading.load_if_changed());
+            }
+            self.background.spawn(fetch::fetch(Arc::clone(keeper), pull_url.clone(), self.stop.end.clone()));
         }
-        let Starting { tasks, background, stop, admin, keeper, listener, admin_listener, address, admin_address } =
+        let Starting { tasks, background, stop, admin, tenants, listener, admin_listener, address, admin_address } =
             self;
         background.spawn(admin.serve(admin_listener, background.clone(), stop.end.clone()));
         tasks.spawn(server(listener));
-        background.spawn(fetch::fetch(Arc::clone(&keeper), pull_url, stop.end.clone()));
-        Running { address, admin_address, keeper, stop, tasks, background, drain_delay, drain_timeout }
+        Running { address, admin_address, tenants, stop, tasks, background, drain_delay, drain_timeout }
     }
 }
 
 impl Running {
-    /// Reads the policy anew, as on SIGHUP. The one in force stays if the new one does not do.
+    /// Reads the policy anew, as on SIGHUP; of several each, whatever becomes of the others. The one in force stays if
+    /// the new one does not do.
     pub async fn reload(&self) -> Result<(), LoadError> {
-        let keeper = Arc::clone(&self.keeper);
-        match tokio::task::spawn_blocking(move || keeper.load("reload")).await {
-            Ok(loaded) => loaded,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        let mut result = Ok(());
+        for keeper in self.tenants.keepers() {
+            let keeper = Arc::clone(keeper);
+            match tokio::task::spawn_blocking(move || keeper.load("reload")).await {
+                Ok(loaded) => result = result.and(loaded),
+                Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            }
         }
+        result
     }
 
     /// Says that it is about to end, and after a while stops taking connections and waits for the requests under way,

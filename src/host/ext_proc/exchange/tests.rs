@@ -121,7 +121,7 @@ impl<'s> Talk<'s> {
             bytes.fill(7);
             true
         };
-        let context = Context { state: self.state, identity: &self.identity, now_ms: NOW * 1000, random };
+        let context = Context { state: self.state, policy: None, identity: &self.identity, now_ms: NOW * 1000, random };
         let step = self.exchange.answer(message, context, &mut Scratch::default())?;
         self.event = step.event.or(self.event.take());
         Some(step.response)
@@ -291,6 +291,16 @@ fn a_bypassed_request_passes_untouched() {
     assert_eq!(mutation.remove_headers, [VERDICT_HEADER], "what the client said of itself");
     assert_eq!(talk.comes_back(), HeaderMutation::default());
     assert_eq!(talk.event.and_then(|event| event.rule).as_deref(), Some("vip"));
+}
+
+#[test]
+fn logs_tell_what_a_request_belongs_to() {
+    let state = state("");
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (traceparent, told) in [(trace, Some(trace)), ("00-4bf9-00f0-01", None), (&trace.replace('4', "\n"), None)] {
+        let (_, event) = Talk::new(&state).answered(request("/shop", &[("traceparent", traceparent.as_bytes())]));
+        assert_eq!(event.trace.as_deref(), told, "{traceparent:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,205 @@
+//! Several policies in one process, each for hosts of its own. What happens to one does not touch the others.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use super::keeper::{Keeper, PolicySource, SecretSource, State};
+use super::metrics::Metrics;
+use crate::connector::edge::FailureClass;
+use crate::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
+
+/// Who is responsible for a request.
+pub(in crate::host) struct Tenants {
+    keepers: Vec<Arc<Keeper>>,
+    by_name: BTreeMap<String, usize>,
+    hosts: Arc<Hosts>,
+    /// What requests are decided by that are nobody's.
+    nobodys: Arc<State>,
+}
+
+/// What the policies of a process have in common.
+pub(in crate::host) struct Common {
+    pub secrets: SecretSource,
+    /// A file for one policy, a folder for several.
+    pub state_file: Option<PathBuf>,
+    pub metrics: Arc<Metrics>,
+    /// What becomes of requests that are nobody's.
+    pub unknown: OnFailure,
+}
+
+impl Tenants {
+    /// Policies by name, none of them loaded yet. One alone is responsible for everything.
+    pub(in crate::host) fn new(policies: Vec<(String, PolicySource)>, common: Common) -> Tenants {
+        let Common { secrets, state_file, metrics, unknown } = common;
+        let is_alone = policies.len() == 1;
+        let hosts = Arc::new(Hosts::new(policies.iter().map(|(name, _)| name.to_ascii_lowercase()).collect()));
+        let by_name = policies.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+        let keeper = |(index, (name, source)): (usize, (String, PolicySource))| {
+            let state_file = state_file.as_ref().map(|path| match is_alone {
+                true => path.clone(),
+                false => path.join(format!("{name}.json")),
+            });
+            let keeper = Keeper::new(source, secrets.clone(), state_file, Arc::clone(&metrics));
+            let hosts = Arc::clone(&hosts);
+            let heed = move |settings: &Settings| hosts.claim(index, &settings.hosts);
+            Arc::new(if is_alone { keeper } else { keeper.named(name, Box::new(heed)) })
+        };
+        let keepers = policies.into_iter().enumerate().map(keeper).collect();
+        Tenants { keepers, by_name, hosts, nobodys: Arc::new(nobodys(unknown)) }
+    }
+
+    /// Its only one.
+    pub(in crate::host) fn one(keeper: Arc<Keeper>) -> Tenants {
+        let hosts = Arc::new(Hosts::new(Vec::new()));
+        Tenants { keepers: vec![keeper], by_name: BTreeMap::new(), hosts, nobodys: Arc::new(nobodys(OnFailure::Open)) }
+    }
+
+    /// All of them.
+    pub(in crate::host) fn keepers(&self) -> &[Arc<Keeper>] {
+        &self.keepers
+    }
+
+    /// The one with this name, if a name is given, and else the one for this host, written as in `:authority`.
+    pub(in crate::host) fn responsible(&self, name: Option<&str>, host: Option<&str>) -> Option<&Arc<Keeper>> {
+        if let [alone] = &self.keepers[..] {
+            return Some(alone);
+        }
+        let index = match name {
+            Some(name) => self.by_name.get(name).copied(),
+            None => self.hosts.owner(host?),
+        };
+        self.keepers.get(index?)
+    }
+
+    /// What decides for that one, or for nobody.
+    pub(in crate::host) fn state(&self, keeper: Option<&Arc<Keeper>>) -> Arc<State> {
+        keeper.map_or_else(|| Arc::clone(&self.nobodys), |keeper| keeper.state())
+    }
+
+    /// The first settings that there are: what is not about requests is taken from them.
+    pub(in crate::host) fn settings(&self) -> Option<Settings> {
+        self.keepers.iter().find_map(|keeper| keeper.settings())
+    }
+}
+
+fn nobodys(unknown: OnFailure) -> State {
+    let failure = FailurePolicy { no_configuration: unknown, internal: unknown, ..FailurePolicy::default() };
+    State::Absent {
+        class: FailureClass::NoConfiguration,
+        why: "there is no policy for this host".into(),
+        settings: Some(Settings { failure, ..Settings::new("") }),
+    }
+}
+
+/// Whose a host is. Whoever has one keeps it for as long as it claims it; then the first one gets it that wants it.
+struct Hosts {
+    /// Each has the host that it is named after.
+    names: Vec<String>,
+    claims: Mutex<Vec<Vec<String>>>,
+    owners: ArcSwap<BTreeMap<String, usize>>,
+}
+
+impl Hosts {
+    fn new(names: Vec<String>) -> Hosts {
+        let owners = names.iter().cloned().zip(0..).collect();
+        Hosts { claims: Mutex::new(vec![Vec::new(); names.len()]), names, owners: ArcSwap::from_pointee(owners) }
+    }
+
+    /// Takes what a policy says in place of what it said before.
+    fn claim(&self, index: usize, hosts: &[String]) {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(claim) = claims.get_mut(index) else { return };
+        *claim = hosts.to_vec();
+        let wanted = || self.names.iter().zip(claims.iter()).map(|(name, claim)| claim.iter().chain([name])).zip(0..);
+        let mut owners = (**self.owners.load()).clone();
+        owners.retain(|host, owner| wanted().any(|(mut hosts, index)| index == *owner && hosts.any(|own| own == host)));
+        for (hosts, index) in wanted() {
+            hosts.for_each(|host| _ = owners.entry(host.clone()).or_insert(index));
+        }
+        for host in hosts.iter().filter(|host| owners.get(*host) != Some(&index)) {
+            tracing::error!(policy = self.names[index], host, "another policy has this host already and keeps it");
+        }
+        self.owners.store(Arc::new(owners));
+    }
+
+    fn owner(&self, host: &str) -> Option<usize> {
+        let owners = self.owners.load();
+        let host = host.to_ascii_lowercase();
+        let without_port = || host.rsplit_once(':').and_then(|(host, _)| owners.get(host));
+        owners.get(&host).or_else(without_port).copied()
+    }
+}
+
+/// The policies at these paths, with their names. A folder that is none itself is one of policies: of folders with a
+/// `velvetrope.toml`, and of saved ones. In words why that does not do.
+pub fn policies_at(paths: &[PathBuf]) -> Result<Vec<(String, PolicySource)>, String> {
+    let mut policies = BTreeMap::new();
+    for path in paths {
+        for path in policies_in(path).map_err(|error| format!("cannot read {}: {error}", path.display()))? {
+            let name = name_of(&path);
+            let twice = format!("two policies have the name {name:?}, the second one is {}", path.display());
+            if policies.insert(name, PolicySource::Path(path)).is_some() {
+                return Err(twice);
+            }
+        }
+    }
+    Ok(policies.into_iter().collect())
+}
+
+fn policies_in(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() || path.join(SETTINGS_FILE).exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut policies = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?.path();
+        let is_saved = entry.to_str().is_some_and(|name| name.ends_with(SAVED_SUFFIX));
+        if is_saved || entry.join(SETTINGS_FILE).exists() {
+            policies.push(entry);
+        }
+    }
+    // It may become one: that nothing is in it yet is said where it is loaded.
+    Ok(if policies.is_empty() { vec![path.to_owned()] } else { policies })
+}
+
+/// Of a folder its own name, also where its `velvetrope.toml` is named; of another file what stands before the suffix.
+fn name_of(path: &Path) -> String {
+    let name = match path.file_name() {
+        Some(name) if name == SETTINGS_FILE => path.parent().and_then(Path::file_name),
+        Some(name) if path.is_dir() => Some(name),
+        _ => path.file_stem(),
+    };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_stays_with_who_has_it() {
+        let hosts = Hosts::new(vec!["a.example".into(), "b.example".into()]);
+        let claim = |index, claims: &[&str]| {
+            hosts.claim(index, &claims.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>());
+        };
+        claim(1, &["shared.example", "www.b.example:8443"]);
+        claim(0, &["shared.example", "b.example"]);
+        for (host, owner) in [
+            ("a.example", Some(0)),
+            ("A.example:8080", Some(0)),
+            ("b.example", Some(1)),
+            ("shared.example", Some(1)),
+            ("www.b.example:8443", Some(1)),
+            ("www.b.example", None),
+            ("c.example", None),
+        ] {
+            assert_eq!(hosts.owner(host), owner, "{host}");
+        }
+        claim(1, &[]);
+        assert_eq!([hosts.owner("shared.example"), hosts.owner("b.example")], [Some(0), Some(1)]);
+    }
+}
