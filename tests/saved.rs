@@ -13,7 +13,7 @@ mod workload;
 
 use workload::{Workload, hostile, integrations, mixed, networks, operators, unfilable, visit, visitor, with_header};
 
-/// Saved by the first version that could, of [`one_of_everything`].
+/// Saved by the first version that writes this format, of [`one_of_everything`].
 const RECORDED: &str = "tests/data/saved.vrp";
 
 /// One rule for each thing that a program can do.

@@ -66,6 +66,9 @@ impl Checker<'_> {
             return Some(Problem::error(Kind::BarredField, message).help("test something else, such as `ip.src`"));
         }
         let target = self.settings.target;
+        if target == Target::GoogleCloud && self.settings.google_cloud.headers.contains_key(name) {
+            return None;
+        }
         match field.info().supply(target) {
             Supply::Always => None,
             Supply::Never => {
@@ -77,7 +80,9 @@ impl Checker<'_> {
             Supply::Configured(what) => {
                 let message = format!("`{name}` needs {what}");
                 let help = match target {
-                    Target::GoogleCloud => "set it up, and name the variable in `google_cloud.variables`",
+                    Target::GoogleCloud => {
+                        "set it up, and name the variable in `google_cloud.variables` or the header in `google_cloud.headers`"
+                    }
                     Target::Proxy | Target::Worker => "name the MMDB file in the section [geoip]",
                 };
                 Some(Problem::error(Kind::UnconfiguredField, message).help(help))

@@ -24,7 +24,7 @@ pub struct Settings {
     #[schemars(default = "Settings::target", with = "TargetName")]
     pub target: Target,
     /// Hosts that belong to the site, each with its port unless that is the scheme's own. The embedded waiting room
-    /// sends visitors nowhere else.
+    /// sends visitors nowhere else, and a callout for several sites knows by them whose a request is.
     #[serde(default)]
     pub hosts: Vec<String>,
     /// Scheme and authority of redirects to the waiting room instead of `https://QueueDomain`; for the embedded room
@@ -183,8 +183,13 @@ pub struct GeoIp {
 #[schemars(deny_unknown_fields)]
 #[serde(default)]
 pub struct GoogleCloud {
-    /// Variables that the load balancer passes on in custom request headers, such as `client_region`.
+    /// Variables that the load balancer passes on in custom request headers, such as `client_region`,
+    /// each in a header that is named after it: `x-client-region`.
     pub variables: Vec<String>,
+    /// Custom request headers by the field whose value they carry: `"ip.src.country" = "x-geo-country"`. The load
+    /// balancer must set them, or anybody can.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
 }
 
 impl Settings {

@@ -83,7 +83,7 @@ impl Exchange {
         };
         let facts = CalloutFacts {
             geo: deployment.geo.of(asked.client_ip),
-            variables: &deployment.policy.settings.google_cloud.variables,
+            settings: &deployment.policy.settings.google_cloud,
             headers: &asked.headers,
             random: context.random,
         };

@@ -3,22 +3,38 @@
 use bumpalo::Bump;
 
 use crate::host::geo::GeoFacts;
-use crate::request::{Facts, Field, Value};
+use crate::host::serving::address;
+use crate::policy::GoogleCloud;
+use crate::request::{Facts, Field, Type, Value};
 
-/// Variables of the load balancer come first, databases second.
+/// What the load balancer says comes first, databases second.
 pub(super) struct CalloutFacts<'c> {
     pub geo: GeoFacts<'c>,
-    /// `google_cloud.variables`.
-    pub variables: &'c [String],
+    /// Which headers are the load balancer's.
+    pub settings: &'c GoogleCloud,
     pub headers: &'c [(&'c str, &'c [u8])],
     /// See [`super::exchange::Context`].
     pub random: fn(&mut [u8]) -> bool,
 }
 
 impl CalloutFacts<'_> {
-    /// What the load balancer says of a variable, if the policy expects that. A custom request header that is named
-    /// after it carries it: `{client_region}` comes in `x-client-region`.
-    fn variable(&self, field: Field) -> Option<&[u8]> {
+    /// What the load balancer says of a field, if the policy expects that.
+    fn said(&self, field: Field) -> Option<&[u8]> {
+        let header = self.header(field)?;
+        // The load balancer's line is the last one; whatever stands before it came with the request.
+        self.headers
+            .iter()
+            .rfind(|(name, _)| *name == header)
+            .map(|(_, value)| *value)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The custom request header that carries a field: the one that the policy names, or the one that is named after a
+    /// variable, as `{client_region}` comes in `x-client-region`.
+    fn header(&self, field: Field) -> Option<&str> {
+        if let Some(header) = self.settings.headers.get(field.info().name) {
+            return Some(header);
+        }
         let (variable, header) = match field {
             Field::IpSrcCountry => ("client_region", "x-client-region"),
             Field::IpSrcCity => ("client_city", "x-client-city"),
@@ -32,31 +48,29 @@ impl CalloutFacts<'_> {
             }
             _ => return None,
         };
-        if !self.variables.iter().any(|known| known == variable) {
-            return None;
-        }
-        // The load balancer's line is the last one; whatever stands before it came with the request.
-        self.headers
-            .iter()
-            .rfind(|(name, _)| *name == header)
-            .map(|(_, value)| *value)
-            .filter(|value| !value.is_empty())
+        self.settings.variables.iter().any(|known| known == variable).then_some(header)
     }
 }
 
 impl Facts for CalloutFacts<'_> {
     fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+        let Some(said) = self.said(field) else { return self.elsewhere(field, arena) };
+        let text = || std::str::from_utf8(said).ok();
+        match field.info().value_type() {
+            Type::Int => text()?.parse().ok().map(Value::Int),
+            Type::Ip => address::parse(text()?).map(Value::Ip),
+            Type::Bool => Some(Value::Bool(said.eq_ignore_ascii_case(b"true"))),
+            _ => Some(Value::Bytes(said)),
+        }
+    }
+}
+
+impl CalloutFacts<'_> {
+    fn elsewhere<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
         if field == Field::CfRandomSeed {
             let seed = arena.alloc([0; 16]);
             return (self.random)(seed).then_some(Value::Bytes(seed));
         }
-        let Some(variable) = self.variable(field) else { return self.geo.fact(field, arena) };
-        match field {
-            Field::CfTimingsClientTcpRttMsec => std::str::from_utf8(variable).ok()?.parse().ok().map(Value::Int),
-            Field::CfTlsClientAuthCertPresented | Field::CfTlsClientAuthCertVerified => {
-                Some(Value::Bool(variable.eq_ignore_ascii_case(b"true")))
-            }
-            _ => Some(Value::Bytes(variable)),
-        }
+        self.geo.fact(field, arena)
     }
 }

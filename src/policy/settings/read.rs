@@ -7,7 +7,7 @@ use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
 use crate::policy::finding::{File, Kind, Problem};
 use crate::program::ListKind;
-use crate::request::Target;
+use crate::request::{Field, Supply, Target, Type};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
 const LIST_KINDS: &[(&str, ListKind)] =
@@ -147,6 +147,29 @@ fn read_geoip(fields: &Fields, geoip: &mut GeoIp) {
 
 fn read_google_cloud(fields: &Fields, google_cloud: &mut GoogleCloud) {
     google_cloud.variables = fields.texts("variables").into_iter().map(|(name, _)| name).collect();
+    google_cloud.headers = fields.table("headers").map(|headers| read_headers(&headers)).unwrap_or_default();
+}
+
+/// Headers by field, of those that the load balancer may know and nobody else does.
+fn read_headers(headers: &Fields) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for member in headers.node.members() {
+        let field =
+            Field::by_name(&member.key).filter(|field| field.info().supply(Target::GoogleCloud) != Supply::Always);
+        if !field
+            .is_some_and(|field| matches!(field.info().value_type(), Type::Bool | Type::Int | Type::Ip | Type::Bytes))
+        {
+            let problem = Problem::error(Kind::BadValue, format!("`{}` cannot come in a header", member.key))
+                .help("name a field that needs to be set up, such as `ip.src.country`");
+            headers.file.add(member.span.clone(), problem);
+        }
+        let Some(name) = headers.text_of(&member.value) else { continue };
+        if !is_identifier(&name) {
+            headers.bad_value(&member.value, format!("{name:?} is no header"), "use letters, digits, `-` and `_`");
+        }
+        all.insert(member.key.to_string(), name.to_ascii_lowercase());
+    }
+    all
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -39,10 +39,12 @@ fn state(more: &str) -> State {
     let all = [one("Ignore", "/shop/assets"), one("Cancel", "/leave"), one("Queue", "/shop")].join(",");
     let rules = r#"[{"id": "vip", "action": "bypass_waiting_room",
             "expression": "http.request.uri.path eq \"/shop/vip\" or ip.src eq 192.0.2.10"},
-        {"id": "north", "action": "bypass_waiting_room", "expression": "ip.src.country eq \"SE\""}]"#;
+        {"id": "north", "action": "bypass_waiting_room", "expression": "ip.src.country eq \"SE\""},
+        {"id": "near", "action": "bypass_waiting_room", "expression": "ip.src.asnum eq 64496"}]"#;
     let settings = format!(
         "customer_id = 'acme'\ntarget = 'google-cloud'\nintegration = 'i.json'\nrules = {{ shop = 'r.json' }}\n\
-         [google_cloud]\nvariables = ['client_region']\n{more}"
+         [google_cloud]\nvariables = ['client_region']\n\
+         [google_cloud.headers]\n'ip.src.asnum' = 'X-Client-Network'\n{more}"
     );
     let sources = [
         ("velvetrope.toml", settings),
@@ -384,6 +386,11 @@ fn variables_of_the_load_balancer_become_fields() {
         let mut talk = Talk::new(&state);
         talk.say(request("/shop", &lines));
         assert_eq!(talk.decision(), label, "{lines:?}");
+    }
+    for (network, label) in [("64496", "bypass"), ("64497", "queue"), ("a network", "queue"), ("\u{ff}", "queue")] {
+        let mut talk = Talk::new(&state);
+        talk.say(request("/shop", &[("x-client-network", network.as_bytes())]));
+        assert_eq!(talk.decision(), label, "{network}");
     }
 }
 
