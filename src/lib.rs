@@ -29,7 +29,7 @@ pub mod request;
 pub mod room;
 pub mod session;
 
-#[cfg(any(not(target_arch = "wasm32"), feature = "worker"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "worker", feature = "worker-compiler"))]
 pub mod host;
 
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]

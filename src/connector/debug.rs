@@ -10,6 +10,7 @@ use super::sessions::with_cookies;
 use super::visit::Visit;
 use crate::policy::{ConfigError, Integration, Number, number_text};
 use crate::session::cookie::SetCookie;
+use crate::session::encoding::instant;
 
 /// How long a browser keeps the debug cookie, in seconds.
 const KEPT_FOR: i64 = 1200;
@@ -156,8 +157,7 @@ impl<'v> Debug<'v> {
         if !self.is_on() {
             return;
         }
-        let now = jiff::Timestamp::from_second(visit.now()).unwrap_or(jiff::Timestamp::MAX);
-        self.set("ServerUtcTime", now.strftime("%Y-%m-%dT%H:%M:%SZ"));
+        self.set("ServerUtcTime", humantime::format_rfc3339_seconds(instant(visit.now())));
         self.set("RequestIP", visit.client_ip());
         for (name, header) in [
             ("RequestHttpHeader_Via", "via"),

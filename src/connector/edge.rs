@@ -12,6 +12,7 @@
 use std::net::IpAddr;
 
 use bumpalo::Bump;
+use serde::{Deserialize, Serialize};
 
 use super::outside::{NoOutside, Outside, resolve};
 use super::visit::{ClientIp, Configuration, Visit};
@@ -235,7 +236,7 @@ fn visit<'v>(
 }
 
 /// What can be missing or broken (design, decision 7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureClass {
     /// There is no configuration.
     NoConfiguration,

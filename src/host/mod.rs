@@ -12,5 +12,5 @@ pub mod geo;
 pub mod proxy;
 #[cfg(all(feature = "serving", not(target_arch = "wasm32")))]
 pub mod serving;
-#[cfg(any(test, all(feature = "worker", target_arch = "wasm32")))]
+#[cfg(any(test, all(any(feature = "worker", feature = "worker-compiler"), target_arch = "wasm32")))]
 pub mod worker;

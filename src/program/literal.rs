@@ -1,6 +1,7 @@
 //! What a regular expression says in plain text, so that it need not be run, or not always.
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor, Seq};
+use regex_syntax::hir::print::Printer;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 /// What a text has to do with another.
@@ -84,6 +85,16 @@ fn texts(found: &Seq) -> Vec<Box<[u8]>> {
     literals.iter().map(|literal| literal.as_bytes().into()).collect()
 }
 
+/// The same pattern with every Unicode class as the ranges that it stands for, if it could hold one: these have to be
+/// asked for by a flag.
+pub fn spelled_out(pattern: &str) -> Option<String> {
+    let hir = pattern.contains("(?").then(|| parse(pattern))??;
+    let mut text = "(?u:".to_owned();
+    Printer::new().print(&hir, &mut text).ok()?;
+    text.push(')');
+    parse(&text).is_some().then_some(text)
+}
+
 /// As the language compiles it.
 fn parse(pattern: &str) -> Option<Hir> {
     regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(pattern).ok()
@@ -110,6 +121,25 @@ mod tests {
         ] {
             let expected = expected.map(|(place, text)| (place, text.as_bytes().into()));
             assert_eq!(plain(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn unicode_classes_are_spelled_out() {
+        assert_eq!(spelled_out("/a[0-9]+"), None);
+        assert_eq!(spelled_out("(?u)[é-ë]").as_deref(), Some(r"(?u:[é-ë])"));
+        for pattern in [
+            r"(?u)\p{L}+",
+            r"(?u:\w\b\d)\w",
+            r"(?iu)straße$",
+            r"(?i)\xff(a|b)*?",
+            r"(?P<x>a)(?m)^.$",
+            "(?u)\\p{ASCII}",
+            "(?s-u:.)(?u:.)",
+        ] {
+            let text = spelled_out(pattern).expect("a text");
+            assert!(!text.contains("\\p") && !text.contains("\\w"), "{text}");
+            assert_eq!(parse(&text), parse(pattern), "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ use crate::language::expression::Pattern;
 /// A regular expression that was compiled when it was read, or is compiled when it is first needed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct LazyRegex {
+    /// Needs no tables of Unicode classes, so that a small host that loads programs can do without them.
     text: Box<str>,
     /// `None` where the text is no regular expression, which a checked one always is.
     #[serde(skip)]
@@ -32,7 +33,8 @@ impl LazyRegex {
 
 impl From<&Pattern> for LazyRegex {
     fn from(pattern: &Pattern) -> LazyRegex {
-        LazyRegex { text: pattern.text.as_str().into(), compiled: OnceLock::from(Some(pattern.regex.clone())) }
+        let text = literal::spelled_out(&pattern.text).unwrap_or_else(|| pattern.text.clone());
+        LazyRegex { text: text.into(), compiled: OnceLock::from(Some(pattern.regex.clone())) }
     }
 }
 

@@ -4,10 +4,8 @@ use std::fmt::{self, Write};
 
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
-use jiff::fmt::StdFmtWrite;
-use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::encoding::{concat, encode_uri_component, is_graphic, lenient_integer, lower_case};
+use super::encoding::{concat, encode_uri_component, instant, is_graphic, lenient_integer, lower_case};
 use super::{Secret, Secrets};
 use crate::request::cookies::{self, MalformedEscape};
 
@@ -276,8 +274,7 @@ fn write_harmless(out: &mut impl Write, text: &str) -> fmt::Result {
 
 /// A Unix second as HTTP writes it (RFC 9110, section 5.6.7): `Thu, 01 Jan 1970 00:00:00 GMT`.
 fn write_http_date(out: &mut impl Write, second: i64) -> fmt::Result {
-    let time = jiff::Timestamp::from_second(second.max(0)).unwrap_or(jiff::Timestamp::MAX);
-    DateTimePrinter::new().print_timestamp_rfc9110(&time, StdFmtWrite(out)).map_err(|_| fmt::Error)
+    write!(out, "{}", httpdate::HttpDate::from(instant(second)))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
@@ -66,6 +67,12 @@ pub fn concat<'a>(parts: &[&str], arena: &'a Bump) -> &'a str {
     let mut text = ArenaString::with_capacity_in(parts.iter().map(|part| part.len()).sum(), arena);
     parts.iter().for_each(|part| text.push_str(part));
     text.into_bump_str()
+}
+
+/// A Unix second that can be written as a date: between 1970 and 9999.
+pub fn instant(second: i64) -> SystemTime {
+    const LAST: i64 = 253_402_300_799;
+    UNIX_EPOCH + Duration::from_secs(second.clamp(0, LAST) as u64)
 }
 
 /// Reads an integer as leniently as JavaScript's `parseInt`: leading white space, a sign, `0x` for hexadecimal, the

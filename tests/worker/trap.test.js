@@ -3,39 +3,40 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import binaryen from "binaryen";
-import { session } from "./support/queueit.js";
+import { integration, published, session } from "./support/queueit.js";
 import { Site, becomes, builtModules, bundle } from "./support/site.js";
 
-/** The core's function that decides about a request; the length of the text that it takes is its last argument. */
-const DECIDE = "engine_decide";
-/** A request of so many bytes is deadly. */
+/** In which module of the bundle, and what that exports. */
+const DECIDING = { file: "index_bg.wasm", name: "engine_decide" };
+const COMPILING = { file: "compiler_bg.wasm", name: "compile" };
+/** A text of so many bytes is deadly. */
 const DEADLY = 20_000;
 const MINE = `/shop?mine=${"x".repeat(DEADLY)}`;
 
-/** The bundle, but that a request of `DEADLY` bytes or more ends in `unreachable`, as a panic does. */
-function fragile() {
-  const modules = builtModules().map((module) => (module.type === "CompiledWasm" ? { ...module, contents: undermined(module.contents) } : module));
+/** The bundle, but that a text of `DEADLY` bytes or more ends in `unreachable`, as a panic does. */
+function fragile({ file, name }) {
+  const modules = builtModules().map((module) => (module.path.endsWith(file) ? { ...module, contents: undermined(module.contents, name) } : module));
   return bundle(modules);
 }
 
-/** Wraps the deciding function. */
-function undermined(wasm) {
+/** Wraps a function; the length of the first text that it takes is its second argument. */
+function undermined(wasm, exported) {
   const module = binaryen.readBinary(wasm);
-  const { value: name } = binaryen.getExportInfo(module.getExport(DECIDE));
+  const { value: name } = binaryen.getExportInfo(module.getExport(exported));
   const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
   const types = binaryen.expandType(params);
   const args = types.map((type, index) => module.local.get(index, type));
-  const isDeadly = module.i32.ge_u(module.local.get(types.length - 1, binaryen.i32), module.i32.const(DEADLY));
+  const isDeadly = module.i32.ge_u(module.local.get(1, binaryen.i32), module.i32.const(DEADLY));
   const body = module.block(null, [module.if(isDeadly, module.unreachable()), module.call(name, args, results)], results);
   module.addFunction("undermined", params, results, [], body);
-  module.removeExport(DECIDE);
-  module.addFunctionExport("undermined", DECIDE);
+  module.removeExport(exported);
+  module.addFunctionExport("undermined", exported);
   return Buffer.from(module.emitBinary());
 }
 
 for (const [onFailure, status] of [["open", 200], ["closed", 503]]) {
   test(`a trap costs one request, which fails ${onFailure}, and nobody else notices`, { timeout: 120_000 }, async (t) => {
-    const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: onFailure }, worker: fragile() });
+    const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: onFailure }, worker: fragile(DECIDING) });
     assert.equal((await site.get("/shop")).status, 302);
     const held = [];
     site.origin.on("/shop/slow", (_, response) => held.push(response));
@@ -65,11 +66,24 @@ for (const [onFailure, status] of [["open", 200], ["closed", 503]]) {
 }
 
 test("many deadly requests at once cost only themselves", { timeout: 120_000 }, async (t) => {
-  const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: "closed" }, worker: fragile() });
+  const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: "closed" }, worker: fragile(DECIDING) });
   const asked = Array.from({ length: 60 }, async (_, index) => {
     const isDeadly = index % 3 === 0;
     const { status } = await site.get(isDeadly ? MINE : "/shop");
     assert.equal(status, isDeadly ? 503 : 302);
   });
   await Promise.all(asked);
+});
+
+test("a configuration that the compiler dies of is refused, and the next one is taken", { timeout: 120_000 }, async (t) => {
+  const worker = fragile(COMPILING);
+  const deadly = published([integration("/shop", { Name: "x".repeat(DEADLY) })]);
+  const site = await Site.of(t, { kv: { info: deadly }, variables: { VELVETROPE_ON_FAILURE: "closed" }, worker });
+  assert.equal((await site.get("/shop")).status, 503);
+  const kv = await site.kv();
+  await kv.put("info", published([integration("/shop")]));
+  await becomes(async () => assert.equal((await site.get("/shop")).status, 302));
+  await kv.put("info", deadly);
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  assert.equal((await site.get("/shop")).status, 302);
 });

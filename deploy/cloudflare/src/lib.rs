@@ -1,4 +1,4 @@
-//! Velvetrope as a Cloudflare Worker: what [`velvetrope::host::worker`] exports, as one WebAssembly module.
+//! Velvetrope as a Cloudflare Worker: what [`velvetrope::host::worker`] exports, as a WebAssembly module.
 
 #![forbid(unsafe_code)]
 

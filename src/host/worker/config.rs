@@ -1,14 +1,11 @@
-//! From what KV holds to a policy.
+//! From what KV holds, or the compiler made of it, to a policy.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::outcome::{Outcome, Refused, Texts};
 use crate::connector::edge::{FailureClass, Secrets};
-use crate::language::Severity;
-use crate::policy::bundle::unbundle;
-use crate::policy::{
-    DELIVERED, FailurePolicy, Finding, OnFailure, Policy, SETTINGS_FILE, Settings, Sources, settings_of,
-};
+use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::request::Target;
 
 /// What a connector has to know that is no policy: from the Worker's bindings, or from KV entries of the same names.
@@ -37,15 +34,6 @@ impl Variables {
             ..FailurePolicy::default()
         }
     }
-}
-
-/// The texts that a policy is made from.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Texts<'t> {
-    /// The integration JSON, as Queue-it published it.
-    pub info: Option<&'t str>,
-    /// Everything else, as `velvetrope publish` bundles it.
-    pub policy: Option<&'t str>,
 }
 
 /// What a saved policy was made from, and by whom.
@@ -85,104 +73,69 @@ pub(super) struct Saved<'s> {
     pub origin: &'s str,
 }
 
-/// Why there is no policy.
+/// A policy that was compiled from texts just now.
 #[derive(Debug)]
-pub(super) struct Refused {
-    pub class: FailureClass,
-    pub why: String,
-    /// What the policy says of failures, as far as it can be read.
-    pub settings: Option<Box<Settings>>,
-}
-
-/// A policy that can be put in force.
-#[derive(Debug)]
-pub(super) struct Good {
+pub(super) struct Compiled {
     pub policy: Policy,
-    /// Whether it had to be compiled.
-    pub is_new: bool,
+    pub saved: Vec<u8>,
     /// What it would be well to know all the same.
     pub warnings: Vec<String>,
 }
 
-/// Loads what was saved if it is of these texts and whole, and compiles the texts otherwise.
-pub(super) fn policy(texts: Texts<'_>, saved: Saved<'_>, variables: &Variables) -> Result<Good, Refused> {
-    let refused = |class, why: String| Refused { class, why, settings: None };
-    if texts.info.is_none() && texts.policy.is_none() {
+/// Loads what was saved if it is of these texts and whole; the texts have to be compiled otherwise.
+pub(super) fn load(texts: Texts<'_>, saved: Saved<'_>, variables: &Variables) -> Result<Option<Policy>, Refused> {
+    complete(texts, variables)?;
+    let policy = texts.are_of(saved.origin).then(|| Policy::load(saved.bytes).ok()).flatten();
+    let fit = policy.filter(|policy| policy.settings.target == Target::Worker && !policy.awaits_configuration());
+    Ok(fit.map(|policy| with_variables(policy, texts, variables)))
+}
+
+/// Loads what the compiler made of the texts.
+pub(super) fn take(texts: Texts<'_>, outcome: &[u8], variables: &Variables) -> Result<Compiled, Refused> {
+    complete(texts, variables)?;
+    let died = || Refused::new(FailureClass::InvalidConfiguration, "the compiler died of the configuration");
+    match postcard::from_bytes(outcome).map_err(|_| died())? {
+        Outcome::Refused(refused) => Err(refused),
+        Outcome::Compiled { policy: saved, warnings } => {
+            let policy = Policy::load(&saved).map_err(|_| died())?;
+            Ok(Compiled { policy: with_variables(policy, texts, variables), saved, warnings })
+        }
+    }
+}
+
+/// Whether there is all that it takes.
+fn complete(texts: Texts<'_>, variables: &Variables) -> Result<(), Refused> {
+    let (class, why) = if texts.info.is_none() && texts.policy.is_none() {
         let why =
             "KV holds neither `info` nor `policy`: publish the configuration at Queue-it, or `velvetrope publish`";
-        return Err(refused(FailureClass::NoConfiguration, why.to_owned()));
-    }
-    if variables.secret.is_empty() {
+        (FailureClass::NoConfiguration, why)
+    } else if variables.secret.is_empty() {
         let why =
             "no secret: set QUEUEIT_SECRETKEY to the customer's secret key (`wrangler secret put QUEUEIT_SECRETKEY`)";
-        return Err(refused(FailureClass::InvalidConfiguration, why.to_owned()));
-    }
-    if texts.policy.is_none() && variables.customer_id.is_empty() {
+        (FailureClass::InvalidConfiguration, why)
+    } else if texts.policy.is_none() && variables.customer_id.is_empty() {
         let why = "no customer: set QUEUEIT_CUSTOMERID to Queue-it's id of the account";
-        return Err(refused(FailureClass::InvalidConfiguration, why.to_owned()));
-    }
-    let mut good = match loaded(texts, saved) {
-        Some(policy) => Good { policy, is_new: false, warnings: Vec::new() },
-        None => compiled(texts, &sources(texts, variables)?)?,
+        (FailureClass::InvalidConfiguration, why)
+    } else {
+        return Ok(());
     };
+    Err(Refused::new(class, why))
+}
+
+/// Without a bundle, the variables are all that is set.
+fn with_variables(mut policy: Policy, texts: Texts<'_>, variables: &Variables) -> Policy {
     if texts.policy.is_none() {
-        good.policy.settings.customer_id.clone_from(&variables.customer_id);
-        good.policy.settings.failure = variables.failure();
+        policy.settings.customer_id.clone_from(&variables.customer_id);
+        policy.settings.failure = variables.failure();
     }
-    Ok(good)
-}
-
-fn loaded(texts: Texts<'_>, saved: Saved<'_>) -> Option<Policy> {
-    let policy = texts.are_of(saved.origin).then(|| Policy::load(saved.bytes).ok())??;
-    (policy.settings.target == Target::Worker && !policy.awaits_configuration()).then_some(policy)
-}
-
-/// The texts of the policy; where there is no bundle, the variables are all that is set.
-fn sources(texts: Texts<'_>, variables: &Variables) -> Result<Sources, Refused> {
-    let mut sources = match texts.policy {
-        Some(bundle) => unbundle(bundle).map_err(|error| {
-            let why = format!("`policy` in KV is not what `velvetrope publish` writes: {error}");
-            Refused { class: FailureClass::InvalidConfiguration, why, settings: None }
-        })?,
-        None => {
-            let settings = format!("customer_id = {}\n", toml::Value::from(variables.customer_id.as_str()));
-            Sources::from([(SETTINGS_FILE.to_owned(), settings.into_bytes())])
-        }
-    };
-    if let Some(info) = texts.info {
-        sources.insert(DELIVERED.to_owned(), info.as_bytes().to_vec());
-    }
-    Ok(sources)
-}
-
-fn compiled(texts: Texts<'_>, sources: &Sources) -> Result<Good, Refused> {
-    let refused = |class, why| {
-        // Without a bundle, nobody has written any settings.
-        let settings = texts.policy.and_then(|_| settings_of(sources, Some(Target::Worker)));
-        Refused { class, why, settings: settings.map(Box::new) }
-    };
-    let (policy, findings) = Policy::compile(sources, Some(Target::Worker));
-    let of = |severity| findings.iter().filter(move |finding| finding.severity == severity).map(place_and_message);
-    let Some(policy) = policy else {
-        let errors: Vec<_> = of(Severity::Error).collect();
-        let first = errors.first().map_or("", String::as_str);
-        let why = format!("the configuration has {} errors, first {first}", errors.len());
-        return Err(refused(FailureClass::InvalidConfiguration, why));
-    };
-    if policy.awaits_configuration() {
-        let why = "the integration JSON has not been published yet: KV holds no `info`".to_owned();
-        return Err(refused(FailureClass::NoConfiguration, why));
-    }
-    Ok(Good { policy, is_new: true, warnings: of(Severity::Warning).collect() })
-}
-
-fn place_and_message(finding: &Finding) -> String {
-    format!("{}:{}: {}", finding.file, finding.line, finding.message)
+    policy
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::worker::compile::compile;
+    use crate::policy::SETTINGS_FILE;
     use crate::policy::bundle::bundle;
 
     const INFO: &str = r#"{"Version": 7, "Integrations": []}"#;
@@ -194,6 +147,21 @@ mod tests {
 
     fn bundled(settings: &str) -> String {
         bundle(&[(SETTINGS_FILE.to_owned(), settings.as_bytes().to_vec())].into()).expect("texts")
+    }
+
+    #[derive(Debug)]
+    struct Good {
+        policy: Policy,
+        /// Whether it had to be compiled.
+        is_new: bool,
+    }
+
+    fn policy(texts: Texts<'_>, saved: Saved<'_>, variables: &Variables) -> Result<Good, Refused> {
+        if let Some(policy) = load(texts, saved, variables)? {
+            return Ok(Good { policy, is_new: false });
+        }
+        let outcome = postcard::to_allocvec(&compile(texts, &variables.customer_id)).expect("bytes");
+        take(texts, &outcome, variables).map(|compiled| Good { policy: compiled.policy, is_new: true })
     }
 
     fn class(texts: Texts<'_>, variables: &Variables) -> FailureClass {
@@ -277,5 +245,15 @@ mod tests {
             &Variables { customer_id: "renamed".to_owned(), ..variables() },
         );
         assert_eq!(loaded.expect("a policy").policy.settings.customer_id, "renamed");
+    }
+
+    #[test]
+    fn what_the_compiler_left_unfinished_is_refused() {
+        let texts = Texts { info: Some(INFO), policy: None };
+        let outcome = postcard::to_allocvec(&compile(texts, "acme")).expect("bytes");
+        for length in [0, 1, outcome.len() / 2] {
+            let refused = take(texts, &outcome[..length], &variables()).expect_err("half an outcome");
+            assert_eq!(refused.class, FailureClass::InvalidConfiguration);
+        }
     }
 }

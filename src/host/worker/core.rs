@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::config::{self, Good, Refused, Saved, Texts, Variables};
+use super::config::{self, Compiled, Saved, Variables};
 use super::facts;
+use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
 use crate::connector::edge::{self, FailureClass, Identity, Secrets, Site, push};
 use crate::policy::{FailurePolicy, Policy};
@@ -81,18 +82,30 @@ impl Core {
         }
     }
 
-    /// Puts in force what KV holds, and says what is noteworthy about it. If it is no good, what was in force still is.
-    pub fn load(&mut self, texts: Texts<'_>, saved: Saved<'_>) -> Result<Vec<String>, String> {
-        match config::policy(texts, saved, &self.variables) {
-            Ok(good) => Ok(self.put_in_force(good, texts)),
-            Err(refused) => {
-                let Refused { class, why, settings } = refused;
-                let failure = settings.as_ref().map_or(self.variables.failure(), |settings| settings.failure);
-                let takes_pushes = settings.is_none_or(|settings| settings.delivery.push);
-                self.remain(State::Absent { class, why: why.clone(), failure, takes_pushes });
-                Err(why)
-            }
+    /// Puts in force what was saved of the texts. If there is nothing fit, they have to be compiled, which is `false`; if
+    /// they are no good, what was in force still is.
+    pub fn load(&mut self, texts: Texts<'_>, saved: Saved<'_>) -> Result<bool, String> {
+        match config::load(texts, saved, &self.variables) {
+            Ok(policy) => Ok(policy.map(|policy| self.put_in_force(policy)).is_some()),
+            Err(refused) => Err(self.refuse(refused)),
         }
+    }
+
+    /// Puts in force what the compiler made of the texts, and says what is noteworthy about it. If they are no good,
+    /// what was in force still is.
+    pub fn take(&mut self, texts: Texts<'_>, outcome: &[u8]) -> Result<Vec<String>, String> {
+        match config::take(texts, outcome, &self.variables) {
+            Ok(compiled) => Ok(self.put_compiled_in_force(compiled, texts)),
+            Err(refused) => Err(self.refuse(refused)),
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused) -> String {
+        let Refused { class, why, settings } = refused;
+        let failure = settings.as_ref().map_or(self.variables.failure(), |settings| settings.failure);
+        let takes_pushes = settings.is_none_or(|settings| settings.delivery.push);
+        self.remain(State::Absent { class, why: why.clone(), failure, takes_pushes });
+        why
     }
 
     /// Notes that KV cannot be read, and why.
@@ -109,10 +122,15 @@ impl Core {
         }
     }
 
-    fn put_in_force(&mut self, good: Good, texts: Texts<'_>) -> Vec<String> {
-        self.to_store = good.is_new.then(|| ToStore { bytes: good.policy.save(), origin: texts.origin() });
-        self.state = State::InForce { policy: good.policy, secrets: self.variables.secrets() };
-        good.warnings
+    fn put_in_force(&mut self, policy: Policy) {
+        self.to_store = None;
+        self.state = State::InForce { policy, secrets: self.variables.secrets() };
+    }
+
+    fn put_compiled_in_force(&mut self, compiled: Compiled, texts: Texts<'_>) -> Vec<String> {
+        self.put_in_force(compiled.policy);
+        self.to_store = Some(ToStore { bytes: compiled.saved, origin: texts.origin() });
+        compiled.warnings
     }
 
     /// What KV should hold from now on. It is told once.
@@ -171,14 +189,24 @@ impl Core {
         wire::write(&edge::handle_failure(class, failure, &self.identity, why, &mut self.scratch))
     }
 
-    /// Accepts a configuration that Queue-it sends if it is signed and compiles with the `policy` that KV holds: puts it
-    /// in force, and gives the text to store. The reply says what became of it.
-    pub fn push(&mut self, body: &[u8], policy: Option<&str>) -> (String, Option<String>) {
+    /// The configuration in a push that is signed, to be compiled.
+    pub fn pushed_text(&self, body: &[u8]) -> Option<String> {
+        let mut pushed = None;
+        let note = |text: &str| {
+            pushed = Some(text.to_owned());
+            Ok(())
+        };
+        push::accept(body, &self.variables.secrets(), &self.identity, &Bump::new(), note);
+        pushed
+    }
+
+    /// Accepts a configuration that Queue-it sends if it is signed and compiles with the `policy` that KV holds: puts the
+    /// outcome in force, and gives the text to store. The reply says what became of it.
+    pub fn push(&mut self, body: &[u8], policy: Option<&str>, outcome: &[u8]) -> (String, Option<String>) {
         let mut good = None;
         let compiles = |text: &str| {
             let texts = Texts { info: Some(text), policy };
-            let compiled = config::policy(texts, Saved::default(), &self.variables).map_err(|refused| refused.why)?;
-            good = Some(compiled);
+            good = Some(config::take(texts, outcome, &self.variables).map_err(|refused| refused.why)?);
             Ok(())
         };
         let arena = Bump::new();
@@ -186,7 +214,7 @@ impl Core {
             push::accept(body, &self.variables.secrets(), &self.identity, &arena, compiles);
         let reply = wire::write(&reply);
         if let (Some(text), Some(good)) = (&accepted, good) {
-            self.put_in_force(good, Texts { info: Some(text), policy });
+            self.put_compiled_in_force(good, Texts { info: Some(text), policy });
         }
         (reply, accepted)
     }
@@ -195,6 +223,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::worker::compile::compile;
     use crate::policy::OnFailure;
     use crate::policy::bundle::bundle;
 
@@ -211,7 +240,9 @@ mod tests {
     }
 
     fn load(core: &mut Core, info: &str, policy: Option<&str>) -> Result<Vec<String>, String> {
-        core.load(Texts { info: Some(info), policy }, Saved::default())
+        let texts = Texts { info: Some(info), policy };
+        assert_eq!(core.load(texts, Saved::default()), Ok(false));
+        core.take(texts, &postcard::to_allocvec(&compile(texts, "acme")).expect("bytes"))
     }
 
     /// Status and label.
@@ -267,7 +298,7 @@ mod tests {
         let saved = core.take_to_store().expect("a saved policy");
         assert!(core.take_to_store().is_none());
         let texts = Texts { info: Some(INFO), policy: None };
-        core.load(texts, Saved { bytes: &saved.bytes, origin: &saved.origin }).expect("a policy");
+        assert_eq!(core.load(texts, Saved { bytes: &saved.bytes, origin: &saved.origin }), Ok(true));
         assert!(core.take_to_store().is_none());
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
     }
@@ -313,14 +344,21 @@ mod tests {
         format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, hash.as_str())
     }
 
+    fn push(core: &mut Core, body: &str) -> (String, Option<String>) {
+        let text = core.pushed_text(body.as_bytes());
+        let texts = Texts { info: text.as_deref(), policy: None };
+        let outcome = postcard::to_allocvec(&compile(texts, "acme")).expect("bytes");
+        core.push(body.as_bytes(), None, &outcome)
+    }
+
     #[test]
     fn a_push_comes_into_force() {
         let mut core = core(OnFailure::Open);
         for (text, secret) in [(INFO, "other"), ("{", "s")] {
-            let (reply, accepted) = core.push(pushed(text, secret).as_bytes(), None);
+            let (reply, accepted) = push(&mut core, &pushed(text, secret));
             assert_eq!((told(&reply), accepted), (("400", "push"), None));
         }
-        let (reply, accepted) = core.push(pushed(INFO, "s").as_bytes(), None);
+        let (reply, accepted) = push(&mut core, &pushed(INFO, "s"));
         assert_eq!((told(&reply), accepted.as_deref()), (("200", "push"), Some(INFO)));
         assert!(reply.ends_with("\n\nSuccess!"), "{reply}");
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));

@@ -7,8 +7,9 @@ use subtle::ConstantTimeEq;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::config::{Saved, Texts, Variables};
+use super::config::{Saved, Variables};
 use super::core::Core;
+use super::outcome::Texts;
 use crate::connector::edge::push;
 use crate::policy::OnFailure;
 
@@ -48,17 +49,24 @@ impl Engine {
         CORE.with_borrow_mut(|core| core.set_variables(variables));
     }
 
-    /// Puts in force what KV holds, and gives warnings about it. Throws a text if it is no good.
+    /// Puts in force what was saved of the texts that KV holds; `false` if they have to be compiled. Throws a text if they
+    /// are no good.
     pub fn load(
         info: Option<String>,
         policy: Option<String>,
         saved: Option<Vec<u8>>,
         origin: Option<String>,
-    ) -> Result<Vec<String>, JsValue> {
+    ) -> Result<bool, JsValue> {
         let texts = Texts { info: info.as_deref(), policy: policy.as_deref() };
         let saved =
             Saved { bytes: saved.as_deref().unwrap_or_default(), origin: origin.as_deref().unwrap_or_default() };
         CORE.with_borrow_mut(|core| core.load(texts, saved)).map_err(JsValue::from)
+    }
+
+    /// Puts in force what `compile` made of the texts that KV holds, and gives warnings. Throws a text if they are no good.
+    pub fn take(info: Option<String>, policy: Option<String>, outcome: &[u8]) -> Result<Vec<String>, JsValue> {
+        let texts = Texts { info: info.as_deref(), policy: policy.as_deref() };
+        CORE.with_borrow_mut(|core| core.take(texts, outcome)).map_err(JsValue::from)
     }
 
     /// Notes that KV cannot be read, and why.
@@ -74,9 +82,15 @@ impl Engine {
         to_store.map_or(Vec::new(), |saved| vec![js_sys::Uint8Array::from(&*saved.bytes).into(), saved.origin.into()])
     }
 
-    /// The reply to a push, and the text to store if it is accepted.
-    pub fn push(body: &[u8], policy: Option<String>) -> Vec<JsValue> {
-        let (reply, accepted) = CORE.with_borrow_mut(|core| core.push(body, policy.as_deref()));
+    /// The configuration in a push that is signed.
+    #[wasm_bindgen(js_name = pushedText)]
+    pub fn pushed_text(body: &[u8]) -> Option<String> {
+        CORE.with_borrow(|core| core.pushed_text(body))
+    }
+
+    /// The reply to a push of what was compiled, and the text to store if it is accepted.
+    pub fn push(body: &[u8], policy: Option<String>, outcome: &[u8]) -> Vec<JsValue> {
+        let (reply, accepted) = CORE.with_borrow_mut(|core| core.push(body, policy.as_deref(), outcome));
         [Some(reply), accepted].into_iter().flatten().map(JsValue::from).collect()
     }
 

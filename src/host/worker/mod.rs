@@ -5,6 +5,9 @@
 //! The core is synchronous from end to end. So nothing of a visitor ever waits inside it: if it should trap all the
 //! same, the shim renews it, and only the request that killed it follows the failure policy.
 //!
+//! There are two modules of WebAssembly: one that decides, and one that compiles texts to saved policies, which are
+//! stored in KV, so that few isolates ever have to.
+//!
 //! | file | what lives there |
 //! | --- | --- |
 //! | `shim.js` | requests, responses, KV, variables, time, counting |
@@ -14,19 +17,34 @@
 //! | `wire` | requests and replies, each as one text |
 //! | `facts` | fields from `request.cf` |
 //! | `counter` | the Durable Object that counts decisions |
+//! | `compiler.js`, `compiler` | the other module, and what the shim can call of it |
+//! | `compile` | from texts to a saved policy |
+//! | `outcome` | what passes between the two |
 //!
-//! Everything but `engine` and `counter` is pure and knows nothing of JavaScript, and is tested natively.
+//! Everything but `engine`, `counter` and `compiler` is pure and knows nothing of JavaScript, and is tested natively.
 
+#[cfg(any(test, feature = "worker-compiler"))]
+mod compile;
+#[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
+mod compiler;
+mod outcome;
+
+#[cfg(any(test, feature = "worker"))]
 mod config;
+#[cfg(any(test, feature = "worker"))]
 mod core;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
 mod counter;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
 mod engine;
+#[cfg(any(test, feature = "worker"))]
 mod facts;
+#[cfg(any(test, feature = "worker"))]
 mod wire;
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
+pub use compiler::compile;
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
 pub use counter::DecisionCounter;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
 pub use engine::Engine;

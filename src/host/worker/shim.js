@@ -4,6 +4,7 @@
 //
 // Somebody's own Worker imports `handle` and `DecisionCounter` from here.
 
+import { compile } from "./compiler.js";
 import { DecisionCounter, Engine } from "./core.js";
 
 export { DecisionCounter };
@@ -243,10 +244,10 @@ async function read(env, ctx) {
     throw "no namespace is bound as IntegrationConfigKV";
   }
   // Where it cannot be read, the texts are compiled.
-  const compiled = () => kv.getWithMetadata("compiled", "arrayBuffer").catch(() => null);
+  const readSaved = () => kv.getWithMetadata("compiled", "arrayBuffer").catch(() => null);
   const isFirst = seen.length === 0;
   const [early, ...values] = await Promise.all([
-    isFirst ? compiled() : null,
+    isFirst ? readSaved() : null,
     kv.get("info"),
     kv.get("policy"),
     ...VARIABLES.map(async (name) => env[name] || ((await kv.get(name)) ?? "").trim()),
@@ -257,7 +258,7 @@ async function read(env, ctx) {
   seen = values;
   const [info, policy, ...others] = values;
   setVariables([...others, isClosed]);
-  const { value, metadata } = (isFirst ? early : await compiled()) ?? {};
+  const { value, metadata } = (isFirst ? early : await readSaved()) ?? {};
   const saved = value ? [new Uint8Array(value), JSON.stringify(metadata)] : [];
   load({ info, policy, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
 }
@@ -269,9 +270,11 @@ function setVariables(values) {
 
 /** Puts a configuration in force if it is good; tells `keep` if it had to be compiled. */
 function load(configuration, keep) {
-  const { info, policy, saved } = configuration;
+  const texts = [configuration.info ?? undefined, configuration.policy ?? undefined];
   try {
-    Engine.load(info ?? undefined, policy ?? undefined, ...saved).forEach(log);
+    if (!Engine.load(...texts, ...configuration.saved)) {
+      Engine.take(...texts, compiled(...texts)).forEach(log);
+    }
     putInForce(configuration, keep);
   } catch (error) {
     if (typeof error === "string") {
@@ -283,12 +286,22 @@ function load(configuration, keep) {
   }
 }
 
+/** What the compiler makes of texts; nothing if it dies of them. */
+function compiled(info, policy) {
+  try {
+    return compile(info, policy, variables[0]);
+  } catch (error) {
+    log(`the compiler died: ${error}`);
+    return new Uint8Array();
+  }
+}
+
 /** Notes what the core has put in force. */
 function putInForce(configuration, keep) {
-  const compiled = Engine.takeToStore();
+  const toStore = Engine.takeToStore();
   inForce = { ...configuration, variables };
-  if (compiled.length > 0) {
-    inForce.saved = compiled;
+  if (toStore.length > 0) {
+    inForce.saved = toStore;
     keep(inForce);
   }
   take();
@@ -355,7 +368,9 @@ async function accept(body, env, ctx) {
 
 function pushed(body, policy) {
   try {
-    return Engine.push(body, policy ?? undefined);
+    const info = Engine.pushedText(body);
+    const outcome = info === undefined ? new Uint8Array() : compiled(info, policy ?? undefined);
+    return Engine.push(body, policy ?? undefined, outcome);
   } catch (error) {
     reviveAfter(error, "a pushed configuration");
     throw error;

@@ -1,0 +1,55 @@
+//! From the texts that KV holds to a saved policy.
+
+use super::outcome::{Outcome, Refused, Texts};
+use crate::connector::edge::FailureClass;
+use crate::language::Severity;
+use crate::policy::bundle::unbundle;
+use crate::policy::{DELIVERED, Finding, Policy, SETTINGS_FILE, Sources, settings_of};
+use crate::request::Target;
+
+/// Compiles texts; where there is no bundle, the customer is all that is set.
+pub(super) fn compile(texts: Texts<'_>, customer_id: &str) -> Outcome {
+    sources(texts, customer_id).and_then(|sources| compiled(texts, &sources)).unwrap_or_else(Outcome::Refused)
+}
+
+fn sources(texts: Texts<'_>, customer_id: &str) -> Result<Sources, Refused> {
+    let mut sources = match texts.policy {
+        Some(bundle) => unbundle(bundle).map_err(|error| {
+            let why = format!("`policy` in KV is not what `velvetrope publish` writes: {error}");
+            Refused::new(FailureClass::InvalidConfiguration, why)
+        })?,
+        None => {
+            let settings = format!("customer_id = {}\n", toml::Value::from(customer_id));
+            Sources::from([(SETTINGS_FILE.to_owned(), settings.into_bytes())])
+        }
+    };
+    if let Some(info) = texts.info {
+        sources.insert(DELIVERED.to_owned(), info.as_bytes().to_vec());
+    }
+    Ok(sources)
+}
+
+fn compiled(texts: Texts<'_>, sources: &Sources) -> Result<Outcome, Refused> {
+    let refused = |class, why| {
+        // Without a bundle, nobody has written any settings.
+        let settings = texts.policy.and_then(|_| settings_of(sources, Some(Target::Worker)));
+        Refused { class, why, settings: settings.map(Box::new) }
+    };
+    let (policy, findings) = Policy::compile(sources, Some(Target::Worker));
+    let of = |severity| findings.iter().filter(move |finding| finding.severity == severity).map(place_and_message);
+    let Some(policy) = policy else {
+        let errors: Vec<_> = of(Severity::Error).collect();
+        let first = errors.first().map_or("", String::as_str);
+        let why = format!("the configuration has {} errors, first {first}", errors.len());
+        return Err(refused(FailureClass::InvalidConfiguration, why));
+    };
+    if policy.awaits_configuration() {
+        let why = "the integration JSON has not been published yet: KV holds no `info`".to_owned();
+        return Err(refused(FailureClass::NoConfiguration, why));
+    }
+    Ok(Outcome::Compiled { policy: policy.save(), warnings: of(Severity::Warning).collect() })
+}
+
+fn place_and_message(finding: &Finding) -> String {
+    format!("{}:{}: {}", finding.file, finding.line, finding.message)
+}
