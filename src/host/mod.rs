@@ -11,6 +11,10 @@ pub mod geo;
 #[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
 pub mod proxy;
 #[cfg(all(feature = "serving", not(target_arch = "wasm32")))]
+#[cfg_attr(
+    not(all(feature = "proxy", feature = "ext-proc")),
+    allow(dead_code, reason = "each host needs a part of it")
+)]
 pub mod serving;
 #[cfg(any(test, all(any(feature = "worker", feature = "worker-compiler"), target_arch = "wasm32")))]
 pub mod worker;
