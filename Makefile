@@ -21,15 +21,16 @@ worker:
 	tools/wasm deploy/cloudflare/build
 
 # With clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
-# but not mio, its half that speaks to the operating system), and that build has no warnings.
+# but not mio, its half that speaks to the operating system), and both its modules have no warnings.
 lint: worker
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
-	@! cargo tree --locked --features worker --target wasm32-unknown-unknown --edges normal --prefix none \
+	@! cargo tree --locked --features worker,worker-compiler --target wasm32-unknown-unknown --edges normal --prefix none \
 		| grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2) '
-	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown 2>&1) \
-		| grep -A9 '^warning'
+	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
+		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
+			--no-default-features --features compiler) 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
 # callout behind a real Envoy, the instructions of hot paths, and the Worker in the runtime that it is made for.

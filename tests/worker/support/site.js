@@ -52,9 +52,10 @@ export class Site {
    * - `kv`: entries of the namespace by key; texts or bytes. By default an integration for paths with `/shop`.
    * - `variables`: more of them, or `undefined` for one that shall not exist.
    * - `worker`: more options of the Worker for miniflare.
+   * - `shared`: more options for miniflare itself.
    * - `others`: other Workers beside it.
    */
-  static async start({ kv = { info: published([integration("/shop")]) }, variables = {}, worker = {}, others = [] } = {}) {
+  static async start({ kv = { info: published([integration("/shop")]) }, variables = {}, worker = {}, shared = {}, others = [] } = {}) {
     const site = new Site();
     site.origin = await Origin.start();
     const bindings = Object.entries({ ...VARIABLES, ...variables }).filter(([, value]) => value !== undefined);
@@ -62,6 +63,7 @@ export class Site {
       host: "127.0.0.1",
       port: 0,
       cf: false,
+      ...shared,
       handleRuntimeStdio: (stdout, stderr) => site.#listen(stdout, stderr),
       workers: [
         {
