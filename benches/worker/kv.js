@@ -9,7 +9,7 @@ export default {
       stored.set(key, { value: await request.arrayBuffer(), metadata: request.headers.get("cf-kv-metadata") });
       return new Response(null, { status: 200 });
     }
-    if (key === "info") return new Response(env.INFO);
+    if (key in env.VALUES) return new Response(env.VALUES[key]);
     const { value, metadata } = stored.get(key) ?? {};
     if (!value) return new Response(null, { status: 404 });
     return new Response(value, { headers: metadata ? { "cf-kv-metadata": metadata } : {} });

@@ -59,7 +59,8 @@ function parse(header) {
 
 function written(name, value, domain, expiration, isHttpOnly, isSecure) {
   const expires = new Date(expiration * 1000).toUTCString();
-  const attributes = (domain ? ` domain=${domain};` : "") + (isHttpOnly ? " HttpOnly;" : "") + (isSecure ? " Secure;" : "");
+  const flags = (isHttpOnly ? " HttpOnly;" : "") + (isSecure ? " Secure;" : "");
+  const attributes = (domain ? ` domain=${domain};` : "") + flags;
   return `${name}=${encodeURIComponent(value)}; expires=${expires};${attributes} path=/`;
 }
 

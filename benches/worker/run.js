@@ -2,11 +2,18 @@
 //
 //     make worker && cd benches/worker && npm ci && node run.js [SECONDS [ROUNDS]]
 //
-// Needs Linux and `wrk` (Debian package). Rows: a Worker that says hello, the official npm connector whose
-// configuration text is cached, and velvetrope, each with 3, 100 and 1,000 integrations, of which the one in the middle
-// is the visitor's (`reloaded` is velvetrope in an isolate that finds in KV what another one has compiled). Rounds go through all Workers in turn; the median of them is told, since one machine is never
-// equally busy for long.
+// Needs Linux and `wrk` (Debian package). Rows: a Worker that says hello (`hello 302`: with the headers of our
+// redirects), the official npm connector whose configuration text is cached, and velvetrope, each with 3, 100 and 1,000
+// integrations, of which the one in the middle is the visitor's. The site behind them runs in the same process, so its
+// CPU is in `pass`. Before anything is measured, the official connector and velvetrope must answer alike. Rounds of
+// whole SECONDS go through all Workers in turn. Tables tell medians; ratios are medians, too, each of ratios within a
+// round, since one machine is never equally busy for long.
+//
+// The first answer of an isolate is told besides, with that many integrations, or with 1,000 bypass rules: `text` where
+// it has to compile what KV holds, `compiled` where it finds in KV what another isolate has compiled. It is measured
+// over HTTP, in ROUNDS fresh processes; what hello takes of it is the way there. workerd has loaded modules before.
 
+import { deepStrictEqual, equal } from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
@@ -19,6 +26,7 @@ import workerd from "workerd";
 
 const [SECONDS = 4, ROUNDS = 5] = process.argv.slice(2).map(Number);
 const SIZES = [3, 100, 1_000];
+const RULES = 1_000;
 const CUSTOMER = "bench";
 const SECRET = "e9a8f1c2-not-a-real-secret";
 const BUILD = new URL("../../build/", import.meta.url).pathname;
@@ -33,21 +41,32 @@ async function main(folder) {
   cpSync(BUILD, join(folder, "build"), { recursive: true });
   const workers = await workersWithPorts();
   writeFileSync(join(folder, "bench.capnp"), configuration(workers));
-  const server = spawn(workerd.default, ["serve", "bench.capnp"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  for (let round = 1; round < ROUNDS; round += 1) await withServer(folder, workers, () => {});
+  await withServer(folder, workers, async (pid) => {
+    const todo = jobs(workers);
+    for (const size of SIZES) await verifyAlike(size, todo);
+    todo.forEach((job) => load(job, 1));
+    for (let round = 0; round < ROUNDS; round += 1) todo.forEach((job) => measure(job, pid));
+  });
+  reportFirst(workers);
+  report(workers.filter(({ isMeasured }) => isMeasured));
+}
+
+/** Does something with a new process, after each Worker has given its first answer. */
+async function withServer(folder, workers, action) {
+  const stdio = ["ignore", "ignore", "inherit"];
+  const server = spawn(workerd.default, ["serve", "bench.capnp"], { cwd: folder, stdio });
   try {
     await Promise.all(workers.map(({ port }) => listening(port)));
-    // In this order: `reloaded` loads what `velvetrope` has compiled and stored.
-    for (const worker of workers) worker.first = await firstAnswer(worker);
-    const todo = jobs(workers);
-    await Promise.all(todo.map(verify));
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (const job of todo) measure(job, server.pid);
-    }
+    // Node loads its client, too, when it is needed first.
+    await ask(workers[0], "/hello");
+    // In this order: `compiled` finds what `text` has stored.
+    for (const worker of workers) await firstAnswer(worker);
+    await action(server.pid);
   } finally {
     server.kill();
     await once(server, "exit");
   }
-  report(workers);
 }
 
 /** js-sha256 takes workerd for Node, unless there is no `process`. */
@@ -60,9 +79,22 @@ async function bundlePeer(folder) {
 }
 
 async function workersWithPorts() {
-  const plain = [{ name: "hello", kind: "hello" }];
-  const sized = SIZES.flatMap((size) => ["peer", "velvetrope", "reloaded"].map((kind) => ({ name: `${kind}-${size}`, kind, size })));
-  return Promise.all([...plain, ...sized].map(async (worker) => ({ ...worker, port: await freePort(), results: {} })));
+  const sized = SIZES.flatMap((size) => [
+    { name: `official ${size}`, kind: "peer", size, isMeasured: true },
+    { name: `velvetrope ${size}`, kind: "velvetrope", size, first: `text, ${size} integrations`, isMeasured: true },
+    { name: `compiled ${size}`, kind: "velvetrope", size, first: `compiled, ${size} integrations` },
+  ]);
+  const ruled = ["text", "compiled"].map((form) => (
+    { name: `${form} rules`, kind: "velvetrope", size: 3, kv: "kv rules", first: `${form}, ${RULES} bypass rules` }
+  ));
+  const hellos = [
+    { name: "hello", kind: "hello", size: 0, path: "/hello", first: "hello", isMeasured: true },
+    { name: "hello 302", kind: "hello", size: 0, path: "/redirect", isMeasured: true },
+  ];
+  const all = [...hellos, ...sized, ...ruled];
+  return Promise.all(all.map(async (worker) => (
+    { kv: `kv ${worker.size}`, ...worker, port: await freePort(), firsts: [], results: { redirect: [], pass: [] } }
+  )));
 }
 
 async function freePort() {
@@ -77,11 +109,13 @@ async function freePort() {
 function configuration(workers) {
   const services = [
     ...workers.map((worker) => `( name = "${worker.name}", worker = ${definition(worker)} )`),
-    ...SIZES.map((size) => `( name = "kv-${size}", worker = ( ${module("kv.js")},
-      bindings = [ ( name = "INFO", text = ${quoted(published(size))} ) ], ${COMPATIBILITY} ) )`),
+    ...SIZES.map((size) => namespace(`kv ${size}`, { info: published(size) })),
+    namespace("kv rules", { info: published(3), policy: policy() }),
     `( name = "origin", worker = ( ${module("origin.js")}, ${COMPATIBILITY} ) )`,
   ];
-  const sockets = workers.map(({ name, port }) => `( name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}" )`);
+  const sockets = workers.map(({ name, port }) => (
+    `( name = "${name}", address = "127.0.0.1:${port}", http = (), service = "${name}" )`
+  ));
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [ ${services.join(",\n    ")} ],
@@ -89,49 +123,72 @@ const config :Workerd.Config = (
 );`;
 }
 
+const namespace = (name, values) => `( name = "${name}", worker = ( ${module("kv.js")},
+      bindings = [ ( name = "VALUES", json = ${quoted(JSON.stringify(values))} ) ], ${COMPATIBILITY} ) )`;
+
 const quoted = (text) => JSON.stringify(text);
 
 const module = (file) => `modules = [ ( name = "${file}", esModule = embed "${file}" ) ]`;
 
 /** A Worker in workerd's configuration. */
-function definition({ kind, size }) {
+function definition({ name, kind, kv }) {
   const outbound = 'globalOutbound = "origin"';
   if (kind === "hello") return `( ${module("hello.js")}, ${COMPATIBILITY}, ${outbound} )`;
   const bindings = [
     `( name = "QUEUEIT_CUSTOMERID", text = "${CUSTOMER}" )`,
     `( name = "QUEUEIT_SECRETKEY", text = "${SECRET}" )`,
-    `( name = "IntegrationConfigKV", kvNamespace = "kv-${size}" )`,
+    `( name = "IntegrationConfigKV", kvNamespace = "${kv}" )`,
   ];
   if (kind === "peer") return `( ${module("peer.js")}, bindings = [ ${bindings} ], ${COMPATIBILITY}, ${outbound} )`;
   const [, binding, className] = /name\s*=\s*"(\w+)"[\s,]*class_name\s*=\s*"(\w+)"/.exec(WRANGLER);
   bindings.push(`( name = "${binding}", durableObjectNamespace = "${className}" )`);
   return `( modules = [ ${builtModules()} ], bindings = [ ${bindings} ], ${COMPATIBILITY}, ${outbound},
-      durableObjectNamespaces = [ ( className = "${className}", uniqueKey = "${kind}-${size}", enableSql = true ) ],
+      durableObjectNamespaces = [ ( className = "${className}", uniqueKey = "${name}", enableSql = true ) ],
       durableObjectStorage = ( inMemory = void ) )`;
 }
 
 function builtModules() {
   const names = readdirSync(BUILD, { recursive: true }).filter((name) => /\.(js|wasm)$/.test(name));
   names.sort((one, other) => (other === "index.js") - (one === "index.js") || one.localeCompare(other));
-  return names.map((name) => `( name = "${name}", ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed "build/${name}" )`);
+  const kind = (name) => (name.endsWith(".wasm") ? "wasm" : "esModule");
+  return names.map((name) => `( name = "${name}", ${kind(name)} = embed "build/${name}" )`);
 }
 
 /** A configuration as Queue-it publishes it, with several kinds of triggers. */
 function published(size) {
-  const part = (ValidatorType, more) => ({ ValidatorType, Operator: "Contains", IsNegative: false, IsIgnoreCase: true, ...more });
+  const common = { Operator: "Contains", IsNegative: false, IsIgnoreCase: true };
+  const part = (ValidatorType, more) => ({ ValidatorType, ...common, ...more });
   const triggers = (number) => [
     [part("UrlValidator", { UrlPart: "PagePath", ValueToCompare: `/events/${number}/` })],
     [part("UrlValidator", { UrlPart: "PageUrl", ValueToCompare: `//shop${number}.example/`, IsIgnoreCase: false }),
       part("CookieValidator", { CookieName: "preview", Operator: "Equals", ValueToCompare: "yes", IsNegative: true })],
-    [part("HttpHeaderValidator", { HttpHeaderName: "x-campaign", Operator: "Equals", ValueToCompare: `campaign ${number}` })],
+    [part("HttpHeaderValidator", {
+      HttpHeaderName: "x-campaign", Operator: "Equals", ValueToCompare: `campaign ${number}`,
+    })],
   ];
   const integrations = Array.from({ length: size }, (_, number) => ({
-    Name: `Event ${number}`, ActionType: "Queue", EventId: `room${number}`, CookieDomain: "", LayoutName: "Lights", Culture: "en-GB",
-    ExtendCookieValidity: true, CookieValidityMinute: 600, QueueDomain: "bench.queue-it.net", RedirectLogic: "AllowTParameter",
-    ForcedTargetUrl: "",
+    Name: `Event ${number}`, ActionType: "Queue", EventId: `room${number}`, CookieDomain: "", LayoutName: "Lights",
+    Culture: "en-GB", ExtendCookieValidity: true, CookieValidityMinute: 600, QueueDomain: "bench.queue-it.net",
+    RedirectLogic: "AllowTParameter", ForcedTargetUrl: "",
     Triggers: triggers(number).map((TriggerParts) => ({ LogicalOperator: "And", TriggerParts })),
   }));
   return JSON.stringify({ Description: "bench", Integrations: integrations, Version: 7 });
+}
+
+/** A policy folder as KV holds it, with rules of several kinds, none of which is true. */
+function policy() {
+  const expressions = [
+    (number) => `http.request.uri.path eq "/assets/${number}.css"`,
+    (number) => `starts_with(http.request.uri.path, "/api/${number}/") and http.request.method eq "POST"`,
+    (number) => `ip.src in {198.51.${number % 256}.0/24 203.0.113.${number % 256}}`,
+    (number) => `http.user_agent contains "bot-${number}" or any(http.request.headers["x-partner"][*] eq "p${number}")`,
+  ];
+  const rules = Array.from({ length: RULES }, (_, number) => ({
+    id: `rule-${number}`, action: "bypass_waiting_room", description: `rule ${number}`,
+    expression: expressions[number % expressions.length](number),
+  }));
+  const settings = `customer_id = "${CUSTOMER}"\nrules = { "*" = "rules.json" }\n`;
+  return JSON.stringify({ "velvetrope.toml": settings, "rules.json": JSON.stringify(rules) });
 }
 
 async function listening(port) {
@@ -149,44 +206,87 @@ const page = (size) => `/events/${size >> 1}/tickets`;
 
 function session(size) {
   const [room, issued] = [`room${size >> 1}`, Math.floor(Date.now() / 1000)];
-  const hash = createHmac("sha256", SECRET).update(`${room}queue-idqueue${issued}`).digest("hex");
+  const hash = signed(`${room}queue-idqueue${issued}`);
   const value = `EventId=${room}&QueueId=queue-id&RedirectType=queue&IssueTime=${issued}&Hash=${hash}`;
   return `QueueITAccepted-SDFrts345E-V3_${room}=${encodeURIComponent(value)}`;
 }
 
+const signed = (text) => createHmac("sha256", SECRET).update(text).digest("hex");
+
 /** What is measured: each way through each Worker. */
 function jobs(workers) {
-  return workers.flatMap((worker) => worker.kind === "hello"
-    ? [{ worker, way: "redirect", path: "/hello", status: 200 }, { worker, way: "pass", path: "/pass", status: 200 }]
+  return workers.filter(({ isMeasured }) => isMeasured).flatMap((worker) => worker.kind === "hello"
+    ? [{ worker, way: "redirect", path: worker.path }, { worker, way: "pass", path: "/pass" }]
     : [
-      { worker, way: "redirect", path: page(worker.size), status: 302 },
-      { worker, way: "pass", path: page(worker.size), status: 200, headers: { cookie: session(worker.size) } },
+      { worker, way: "redirect", path: page(worker.size) },
+      { worker, way: "pass", path: page(worker.size), headers: { cookie: session(worker.size) } },
     ]);
 }
 
-async function verify({ worker, path, headers, status }) {
-  const response = await fetch(`http://127.0.0.1:${worker.port}${path}`, { redirect: "manual", headers });
-  if (response.status !== status) throw new Error(`${worker.name} answers ${response.status} at ${path}`);
+const ask = ({ port }, path, headers = {}) => fetch(`http://127.0.0.1:${port}${path}`, { redirect: "manual", headers });
+
+/** Whoever does less is not measured: what is queued, what has a session, what has a forged one, and what is free. */
+async function verifyAlike(size, todo) {
+  const [official, ours] = ["official", "velvetrope"].map((name) => (
+    todo.find(({ worker }) => worker.name === `${name} ${size}`).worker
+  ));
+  const cookie = session(size);
+  const forged = cookie.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
+  for (const [path, headers, status] of [
+    [page(size), {}, 302],
+    [page(size), { cookie }, 200],
+    [page(size), { cookie: forged }, 302],
+    ["/about", { cookie }, 200],
+  ]) {
+    const theirs = await comparable(await ask(official, path, headers));
+    equal(theirs.status, status, `${official.name} at ${path}`);
+    deepStrictEqual(await comparable(await ask(ours, path, headers)), theirs);
+  }
+}
+
+/** An answer without what may differ: the port, versions, and the second in which a session was renewed. */
+async function comparable(response) {
+  const { headers, status } = response;
+  const location = headers.get("location") && new URL(headers.get("location").replace(/127\.0\.0\.1%3A\d+/i, ""));
+  const parameters = [...(location?.searchParams ?? [])].filter(([name]) => name !== "ver" && name !== "kupver").sort();
+  const named = ["cache-control", "pragma", "expires", "x-queueit-connector"].map((name) => headers.get(name));
+  const cookies = headers.getSetCookie().map((cookie) => renewed(cookie).sort());
+  return { status, origin: location?.origin, parameters, named, cookies, body: await response.text() };
+}
+
+/** The parts of a session cookie, whose hash must be right if it has one. */
+function renewed(header) {
+  const [pair, ...attributes] = header.split("; ");
+  const fields = new URLSearchParams(decodeURIComponent(pair.slice(pair.indexOf("=") + 1)));
+  const lasting = ["EventId", "QueueId", "RedirectType"].map((name) => fields.get(name));
+  if (fields.has("Hash")) equal(fields.get("Hash"), signed(lasting.join("") + fields.get("IssueTime")));
+  return [pair.split("=")[0], ...lasting, ...attributes.filter((part) => !part.startsWith("expires="))];
 }
 
 /** Milliseconds until a Worker that has answered nobody has answered somebody. */
 async function firstAnswer(worker) {
   const started = performance.now();
-  await fetch(`http://127.0.0.1:${worker.port}${page(worker.size ?? 0)}`, { redirect: "manual" });
-  const took = performance.now() - started;
+  await ask(worker, page(worker.size));
+  worker.firsts.push(performance.now() - started);
   // What it leaves to do after the answer (storing what it compiled) shall not weigh on others.
   await new Promise((resolve) => setTimeout(resolve, 300));
-  return took;
 }
 
-function measure({ worker, way, path, headers = {} }, pid) {
-  const given = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+function measure(job, pid) {
   const before = cpu(pid);
-  const { stdout } = spawnSync("wrk", ["-t1", "-c8", `-d${SECONDS}s`, ...given, `http://127.0.0.1:${worker.port}${path}`], { encoding: "utf8" });
+  const requests = load(job, SECONDS);
   const used = cpu(pid) - before;
+  job.worker.results[job.way].push({ micros: (used * 1e6) / requests, rate: requests / SECONDS });
+}
+
+/** How many requests were answered. */
+function load({ worker, path, headers = {} }, seconds) {
+  const given = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+  const url = `http://127.0.0.1:${worker.port}${path}`;
+  const { stdout, error } = spawnSync("wrk", ["-t1", "-c8", `-d${seconds}s`, ...given, url], { encoding: "utf8" });
   const requests = Number(/(\d+) requests in/.exec(stdout)?.[1]);
-  if (!requests || /Non-2xx or 3xx/.test(stdout)) throw new Error(`${worker.name} ${path}: ${stdout}`);
-  (worker.results[way] ??= []).push({ micros: (used * 1e6) / requests, rate: requests / SECONDS });
+  if (!requests || /Non-2xx or 3xx/.test(stdout)) throw new Error(`${worker.name} ${path}: ${error ?? stdout}`);
+  return requests;
 }
 
 /** Seconds of CPU that a process has used. */
@@ -200,25 +300,33 @@ function median(values) {
   return sorted[sorted.length >> 1];
 }
 
+function reportFirst(workers) {
+  console.log("| first answer of | median ms | least ms |\n|---|---|---|");
+  for (const { first, firsts } of workers.filter(({ first }) => first)) {
+    console.log(`| ${first} | ${median(firsts).toFixed(1)} | ${Math.min(...firsts).toFixed(1)} |`);
+  }
+}
+
 function report(workers) {
-  const micros = (name, way) => median(workers.find((worker) => worker.name === name).results[way].map(({ micros }) => micros));
-  console.log("| Worker | redirect µs | redirects/s | pass µs | passes/s | first answer ms |\n|---|---|---|---|---|---|");
-  for (const { name, results, first } of workers) {
-    const cells = ["redirect", "pass"].flatMap((way) => [micros(name, way), median(results[way].map(({ rate }) => rate))]);
-    console.log(`| ${[name, ...cells.map(Math.round), first.toFixed(1)].join(" | ")} |`);
+  console.log("\n| Worker | redirect µs | redirects/s | pass µs | passes/s |\n|---|---|---|---|---|");
+  for (const { name, results } of workers) {
+    const cells = Object.values(results).flatMap((rounds) => (
+      ["micros", "rate"].map((what) => median(rounds.map((round) => round[what])))
+    ));
+    console.log(`| ${[name, ...cells.map(Math.round)].join(" | ")} |`);
   }
-  const ratio = (what, one, other, target) => console.log(`${what}: ${(one / other).toFixed(2)} (target ${target})`);
+  console.log("\n| ratio | redirect | pass |\n|---|---|---|");
   const [small, large] = [SIZES[0], SIZES.at(-1)];
-  console.log();
-  ratio(`redirect, velvetrope to hello, ${small}`, micros(`velvetrope-${small}`, "redirect"), micros("hello", "redirect"), "1.2");
-  for (const size of SIZES) {
-    ratio(`redirect, velvetrope to official, ${size}`, micros(`velvetrope-${size}`, "redirect"), micros(`peer-${size}`, "redirect"), "0.85 at 3");
-    ratio(`pass, velvetrope to official, ${size}`, micros(`velvetrope-${size}`, "pass"), micros(`peer-${size}`, "pass"), "0.85");
-  }
-  for (const kind of ["velvetrope", "peer"]) {
-    for (const way of ["redirect", "pass"]) {
-      ratio(`${way}, ${kind}, ${large} to ${small}`, micros(`${kind}-${large}`, way), micros(`${kind}-${small}`, way), kind === "peer" ? "none" : "1.1");
-    }
+  const pairs = [
+    [`velvetrope ${small}`, "hello"],
+    [`velvetrope ${small}`, "hello 302"],
+    ...SIZES.map((size) => [`velvetrope ${size}`, `official ${size}`]),
+    ...["velvetrope", "official"].map((name) => [`${name} ${large}`, `${name} ${small}`]),
+  ];
+  for (const pair of pairs) {
+    const [one, other] = pair.map((wanted) => workers.find(({ name }) => name === wanted).results);
+    const ratio = (way) => median(one[way].map(({ micros }, round) => micros / other[way][round].micros)).toFixed(2);
+    console.log(`| ${pair.join(" to ")} | ${ratio("redirect")} | ${ratio("pass")} |`);
   }
 }
 
