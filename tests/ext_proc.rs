@@ -19,23 +19,23 @@ use tonic::{Request, Status, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
-use velvetrope::connector::edge::Secrets;
 use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption, Metadata};
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
 };
-use velvetrope::host::ext_proc::{Config, ExtProc, Limits, PolicySource, Running, SecretSource, TlsFiles, policies_at};
+use velvetrope::host::ext_proc::{Config, ExtProc, Limits, Running, TlsFiles, policies_at};
 use velvetrope::session::Secret;
-use velvetrope::session::token::{TokenFields, sign};
 
+#[path = "callout/mod.rs"]
+mod callout;
 #[path = "wire/mod.rs"]
 mod wire;
 
+use callout::{SECRET, callout, config, token};
 use wire::{PATIENCE, get as get_plain, in_time, raw};
 
-const SECRET: &str = "not-a-real-secret";
 const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 const VERDICT: &str = "x-velvetrope-verdict";
 
@@ -70,20 +70,6 @@ fn write_policy(folder: &Path, customer: &str, more: &str) {
     {
         std::fs::write(folder.join(name), text).expect("a file");
     }
-}
-
-fn config(folder: &Path) -> Config {
-    Config {
-        secrets: SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
-        listen: Some(([127, 0, 0, 1], 0).into()),
-        admin: Some(([127, 0, 0, 1], 0).into()),
-        drain_delay: Duration::ZERO,
-        ..Config::new(PolicySource::Path(folder.to_owned()))
-    }
-}
-
-async fn start(folder: &tempfile::TempDir) -> Running {
-    ExtProc::bind(config(folder.path())).await.expect("a callout")
 }
 
 async fn channel(running: &Running) -> Channel {
@@ -172,21 +158,9 @@ fn header_map<'h>(headers: impl Iterator<Item = &'h (&'h str, &'h [u8])>) -> Htt
     HttpHeaders { headers: Some(HeaderMap { headers: headers.map(value).collect() }), ..HttpHeaders::default() }
 }
 
-fn token(queue_id: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_secs();
-    let fields = TokenFields {
-        event_id: "shop".into(),
-        queue_id: queue_id.into(),
-        expires: i64::try_from(now).expect("a time") + 600,
-        redirect_type: "queue".into(),
-        ..TokenFields::default()
-    };
-    sign(&fields, &Secret::new(SECRET))
-}
-
 /// Comes back from the room; the pair of the session's cookie.
 async fn arrive(channel: &Channel, queue_id: &str) -> String {
-    let path = format!("/shop?a=1&queueittoken={}", token(queue_id));
+    let path = format!("/shop?a=1&queueittoken={}", token("shop", queue_id, "queue"));
     let answer = Talk::open(channel).await.answered(get(&path, &[])).await;
     let headers = headers_of(&answer);
     assert_eq!(one(&headers, "location"), "https://tickets.example/shop?a=1");
@@ -196,7 +170,7 @@ async fn arrive(channel: &Channel, queue_id: &str) -> String {
 #[tokio::test]
 async fn a_visitor_waits_comes_back_stays_and_leaves() {
     let folder = policy("");
-    let running = start(&folder).await;
+    let running = callout(&folder).await;
     let channel = channel(&running).await;
 
     let first = Talk::open(&channel).await.answered(get("/shop?a=1", &[])).await;
@@ -227,7 +201,7 @@ async fn a_visitor_waits_comes_back_stays_and_leaves() {
 #[tokio::test]
 async fn every_message_is_answered_in_its_kind_and_in_order() {
     let folder = policy("");
-    let running = start(&folder).await;
+    let running = callout(&folder).await;
     let channel = channel(&running).await;
     let mut talk = Talk::open(&channel).await;
     assert!(matches!(talk.say(Asked::RequestTrailers(HttpTrailers {})).await, Told::RequestTrailers(_)));
@@ -254,7 +228,7 @@ async fn every_message_is_answered_in_its_kind_and_in_order() {
 #[tokio::test]
 async fn odd_headers_do_no_harm() {
     let folder = policy("[failure]\ninternal = 'closed'");
-    let running = start(&folder).await;
+    let running = callout(&folder).await;
     let channel = channel(&running).await;
     let session = arrive(&channel, "q1").await;
     let long = vec![b'x'; 64 << 10];
@@ -282,7 +256,7 @@ async fn odd_headers_do_no_harm() {
 #[tokio::test]
 async fn visitors_at_the_same_time_get_their_own_answers() {
     let folder = policy("");
-    let running = start(&folder).await;
+    let running = callout(&folder).await;
     let channel = channel(&running).await;
     let visits = (0..200).map(|visitor| {
         let channel = channel.clone();
@@ -323,7 +297,7 @@ async fn one_too_many_is_answered_by_the_failure_policy() {
 #[tokio::test]
 async fn a_better_policy_takes_the_place_of_the_one_in_force() {
     let folder = policy("");
-    let running = start(&folder).await;
+    let running = callout(&folder).await;
     let channel = channel(&running).await;
     let mut open = Talk::open(&channel).await;
     std::fs::write(folder.path().join("i.json"), "{\"Version\": 8, \"Integr").expect("a file");
@@ -383,7 +357,7 @@ async fn it_says_how_it_is_and_that_it_will_end() {
 #[tokio::test]
 async fn what_is_under_way_comes_to_its_end() {
     let folder = policy("");
-    let running = start(&folder).await;
+    let running = callout(&folder).await;
     let (address, channel) = (running.address, channel(&running).await);
     let mut open = Talk::open(&channel).await;
     open.goes_on(get("/", &[])).await;

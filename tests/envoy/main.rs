@@ -2,6 +2,8 @@
 //!
 //! Needs `envoy` on PATH; `tools/envoy` puts it there.
 
+#[path = "../callout/mod.rs"]
+mod callout;
 mod flows;
 mod load;
 mod support;

@@ -3,10 +3,9 @@
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -17,14 +16,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
-use velvetrope::connector::edge::Secrets;
-use velvetrope::host::ext_proc::{Config, ExtProc, PolicySource, Running, SecretSource};
-use velvetrope::session::Secret;
-use velvetrope::session::token::{TokenFields, sign};
+use velvetrope::host::ext_proc::Running;
 
+pub use crate::callout::*;
 pub use crate::wire::*;
 
-pub const SECRET: &str = "not-a-real-secret";
 pub const SESSION: &str = "QueueITAccepted-SDFrts345E-V3_shop";
 
 /// How many requests for `/together` the site waits for before it answers the first of them.
@@ -100,20 +96,6 @@ pub fn integration(path: &str) -> String {
     };
     let all = [one("Ignore", "/shop/assets"), one("Cancel", "/leave"), one("Queue", path)];
     format!(r#"{{"Version":7,"Integrations":[{}]}}"#, all.join(","))
-}
-
-pub fn config(folder: &Path) -> Config {
-    Config {
-        secrets: SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
-        listen: Some(([127, 0, 0, 1], 0).into()),
-        admin: Some(([127, 0, 0, 1], 0).into()),
-        drain_delay: Duration::ZERO,
-        ..Config::new(PolicySource::Path(folder.to_owned()))
-    }
-}
-
-pub async fn callout(folder: &TempDir) -> Running {
-    ExtProc::bind(config(folder.path())).await.expect("a callout")
 }
 
 /// A port where nobody listens.
@@ -219,18 +201,6 @@ async fn sooner_or_later<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>)
         }
     })
     .await
-}
-
-pub fn token(event_id: &str, queue_id: &str, redirect_type: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
-    let fields = TokenFields {
-        event_id: event_id.into(),
-        queue_id: queue_id.into(),
-        expires: i64::try_from(now).expect("a time") + 600,
-        redirect_type: redirect_type.into(),
-        ..TokenFields::default()
-    };
-    sign(&fields, &Secret::new(SECRET))
 }
 
 /// Comes back from the room; the pair of the session's cookie.
