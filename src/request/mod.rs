@@ -16,7 +16,7 @@ mod url;
 mod value;
 mod view;
 
-pub(crate) use ascii::{hex_digit, lower, upper};
+pub(crate) use ascii::{hex, hex_digit, lower, upper};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;

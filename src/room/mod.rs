@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
+use crate::request::hex;
 use crate::session::token::{self, TokenFields};
 use crate::session::{Secret, encoding::Enc};
 
@@ -348,10 +349,6 @@ fn parse_hex(text: &str) -> Option<PlaceId> {
         return None;
     }
     u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
-}
-
-fn hex(id: &PlaceId) -> String {
-    format!("{:032x}", u128::from_be_bytes(*id))
 }
 
 fn first_half(random: &[u8; 32]) -> PlaceId {

@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn signed(text: &str, secrets: &Secrets) -> String {
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = crate::request::hex(text.as_bytes());
         format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, secrets.current().sign(&[&hex]).as_str())
     }
 

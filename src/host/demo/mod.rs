@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::connector::edge::Secrets;
 use crate::host::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource, StartError};
 use crate::policy::{Policy, Sources};
+use crate::request::hex;
 use crate::room::{Pace, Room, RoomConfig};
 
 mod http;
@@ -197,7 +198,7 @@ fn waiting_room(sources: &Sources, secret: &str, proxy: SocketAddr) -> Room {
 fn made_up_secret() -> io::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// The port, or any other that is free.

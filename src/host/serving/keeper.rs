@@ -17,6 +17,7 @@ use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
 use crate::policy::{Finding, Policy, Settings, Sources, settings_of};
+use crate::request::hex;
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -405,7 +406,7 @@ fn stand_in(sources: &Sources, published: &Published) -> Option<Sources> {
 }
 
 fn digest(text: &[u8]) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 /// What was kept from before; nothing, if that cannot be read.

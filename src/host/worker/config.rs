@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::outcome::{Outcome, Refused, Texts};
 use crate::connector::edge::{FailureClass, Secrets};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
-use crate::request::Target;
+use crate::request::{Target, hex};
 
 /// What a connector has to know that is no policy: from the Worker's bindings, or from KV entries of the same names.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +62,7 @@ impl Texts<'_> {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text))
 }
 
 /// A policy as KV holds it compiled.

@@ -339,7 +339,7 @@ mod tests {
     }
 
     fn pushed(text: &str, secret: &str) -> String {
-        let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = crate::request::hex(text.as_bytes());
         let hash = Secrets::new(secret, None).current().sign(&[&hex]);
         format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, hash.as_str())
     }
