@@ -6,10 +6,11 @@ use super::check::Checker;
 use super::document::{Member, Node, parse_json, parse_toml};
 use super::finding::{File, Kind, Problem, Report, did_you_mean};
 use super::integration::{ConfigError, Published};
+use super::manifest::{self, MANIFEST, STORED};
 use super::rooms::Rooms;
 use super::rules::Checked;
 use super::save::SAVED_SUFFIX;
-use super::settings::Settings;
+use super::settings::{Managed, Settings};
 use super::{Finding, Policy, Room, Sources, lists, review, rooms, rules, settings};
 use crate::program::Lists;
 use crate::request::Target;
@@ -101,13 +102,16 @@ impl<'a> Compiler<'a> {
         if self.sources.contains_key(DELIVERED) {
             settings.integration = Some(DELIVERED.to_owned());
         }
+        if self.is_stored(&settings) {
+            manifest::stand_in(self.file(MANIFEST)?, &mut settings);
+        }
         Some(settings)
     }
 
     /// The settings of a policy that is nothing but an integration JSON: the customer is who published it.
     fn defaults(&self) -> Option<Settings> {
-        let Some(path) = self.sources.keys().find(|path| path.ends_with(".json")).filter(|_| self.sources.len() == 1)
-        else {
+        let mut own = self.sources.keys().filter(|path| !path.starts_with(STORED));
+        let (Some(path), None) = (own.next().filter(|path| path.ends_with(".json")), own.next()) else {
             self.report.add(SETTINGS_FILE, Problem::error(Kind::Unreadable, "there is no velvetrope.toml"));
             return None;
         };
@@ -177,14 +181,24 @@ impl<'a> Compiler<'a> {
         all
     }
 
-    /// Rooms come and go with the configurations that are delivered, which rules must not hold up.
+    /// Whether a store holds the rooms, rules and lists.
+    fn is_stored(&self, settings: &Settings) -> bool {
+        settings.managed == Managed::Store && self.sources.contains_key(MANIFEST)
+    }
+
+    /// Rooms come and go with the configurations that are delivered, or that stand in files while the rules are in a
+    /// store. Rules must not hold that up.
     fn unknown_room(&self, name: &str, known: Option<&KnownRooms>, settings: &Settings) {
         let is_delivered = settings.delivery.push || settings.delivery.pull;
-        let problem = if is_delivered { Problem::warning } else { Problem::error };
+        let is_stored = self.is_stored(settings);
+        let problem = if is_delivered || is_stored { Problem::warning } else { Problem::error };
         let problem = problem(Kind::UnknownRoom, format!("there is no room `{name}`"));
         let help = did_you_mean(name, known.into_iter().flat_map(KnownRooms::names));
         let help = help.unwrap_or("rules belong to the `EventId` of an integration or the name of a room".to_owned());
-        self.add_to_settings(|member| member.key == name, problem.help(help));
+        match is_stored {
+            true => self.report.add(MANIFEST, problem.help(help)),
+            false => self.add_to_settings(|member| member.key == name, problem.help(help)),
+        }
     }
 
     fn duplicates(&self, rules: &[Checked]) {
@@ -212,10 +226,13 @@ impl<'a> Compiler<'a> {
     fn file(&self, path: &str) -> Option<File<'a>> {
         let Some((path, bytes)) = self.sources.get_key_value(path) else {
             let problem = Problem::error(Kind::Unreadable, format!("`{path}` is not there, or cannot be read"));
-            self.add_to_settings(
-                |member| names_file(&member.value, path),
-                problem.help("names are relative to velvetrope.toml"),
-            );
+            match path.starts_with(STORED) {
+                true => self.report.add(MANIFEST, problem),
+                false => self.add_to_settings(
+                    |member| names_file(&member.value, path),
+                    problem.help("names are relative to velvetrope.toml"),
+                ),
+            }
             return None;
         };
         match std::str::from_utf8(bytes) {

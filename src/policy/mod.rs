@@ -21,6 +21,7 @@ mod fields;
 mod finding;
 mod integration;
 mod lists;
+mod manifest;
 mod place;
 mod review;
 mod rooms;
@@ -36,12 +37,13 @@ pub use integration::{
     Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, number_text,
 };
 pub use lists::{ListSummary, list_of};
+pub use manifest::{MANIFEST, Manifest, STORED};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
 pub use save::{LoadError, SAVED_SUFFIX};
 pub use schemas::schemas;
 pub use settings::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, OnFailure, ProxySettings, SecretNames, Settings,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
 };
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so

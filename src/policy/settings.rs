@@ -46,6 +46,9 @@ pub struct Settings {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ListEntry>")]
     pub lists: BTreeMap<String, ListFile>,
+    /// Where rooms, rules and lists are managed once there is a store (`--store`). Default `store`.
+    #[serde(default)]
+    pub managed: Managed,
     /// Where the secrets are.
     #[serde(default)]
     pub secrets: SecretNames,
@@ -73,6 +76,17 @@ pub struct ListFile {
     pub file: String,
     /// What it holds.
     pub kind: ListKind,
+}
+
+/// Where rooms, rules and lists are managed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Managed {
+    /// In the store, where there is one: it takes them from the files once, and owns them from then on.
+    #[default]
+    Store,
+    /// In the files alone: the store follows them, and refuses changes.
+    Files,
 }
 
 /// Names of the environment variables (or of the platform's secrets) that hold the secrets; never the secrets.
@@ -205,6 +219,7 @@ impl Settings {
             rooms: None,
             rules: BTreeMap::new(),
             lists: BTreeMap::new(),
+            managed: Managed::default(),
             secrets: SecretNames::default(),
             failure: FailurePolicy::default(),
             delivery: Delivery::default(),

@@ -8,6 +8,7 @@ use crate::language::expression::IpRange;
 
 /// What a list holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ListKind {
     /// Addresses and networks.
     Ip,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, OnFailure, ProxySettings, SecretNames, Settings};
+use super::{
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
+};
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
 use crate::policy::finding::{File, Kind, Problem};
@@ -10,6 +12,7 @@ use crate::program::ListKind;
 use crate::request::{Field, Supply, Target, Type};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const LIST_KINDS: &[(&str, ListKind)] =
     &[("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
 const TARGETS: &[(&str, Target)] =
@@ -44,6 +47,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     settings.rooms = file_name(fields, fields.get("rooms"));
     settings.rules = fields.table("rules").map(|rules| read_rules(&rules)).unwrap_or_default();
     settings.lists = fields.table("lists").map(|lists| read_lists(&lists)).unwrap_or_default();
+    set(&mut settings.managed, fields.choice("managed", MANAGED));
     section(fields, "secrets", &mut settings.secrets, read_secrets);
     section(fields, "failure", &mut settings.failure, read_failure);
     section(fields, "delivery", &mut settings.delivery, read_delivery);
