@@ -84,7 +84,7 @@ impl Server {
         let router = Arc::new(Router { processor, health, admin: self.admin });
         let (limits, idle_timeout) = (self.limits, self.idle_timeout);
         let open = self.callout.metrics.connections.clone();
-        let ended = stop.clone();
+        let ended = stop.drain.clone();
         let tls = self.tls;
         let serve = move |stream: TcpStream, _| {
             let (router, tls, stop) = (Arc::clone(&router), tls.clone(), stop.clone());

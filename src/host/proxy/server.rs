@@ -14,7 +14,7 @@ use crate::host::serving::{Stop, seconds};
 /// Serves until `stop` says otherwise.
 pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, tasks: TaskTracker, stop: Stop) {
     let (max, open) = (service.limits.connections, service.metrics.connections.clone());
-    let ended = stop.clone();
+    let ended = stop.drain.clone();
     let serve = move |stream, ends| connection(stream, ends, Arc::clone(&service), stop.clone());
     connections::take(listener, max, open, tasks, ended, serve).await;
 }

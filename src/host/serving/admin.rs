@@ -11,11 +11,13 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connections;
 use super::keeper::State;
 use super::metrics::Metrics;
 use super::tenants::Tenants;
@@ -23,6 +25,9 @@ use crate::connector::edge::{Identity, Outcome, Reply, push};
 
 /// How long a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many at a time; more wait until one ends.
+const CONNECTIONS: usize = 256;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -41,21 +46,14 @@ impl Admin {
         tasks: TaskTracker,
         end: CancellationToken,
     ) {
-        loop {
-            let accepted = tokio::select! {
-                () = end.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let (admin, end) = (Arc::clone(&self), end.clone());
-                    tasks.spawn(async move {
-                        tokio::select! { () = end.cancelled() => {}, () = admin.connection(stream) => {} }
-                    });
-                }
-                Err(_) => sleep(Duration::from_millis(50)).await,
+        let ended = end.clone();
+        let serve = |stream, _| {
+            let (admin, end) = (Arc::clone(&self), end.clone());
+            async move {
+                tokio::select! { () = end.cancelled() => {}, () = admin.connection(stream) => {} }
             }
-        }
+        };
+        connections::take(listener, CONNECTIONS, Gauge::default(), tasks, ended, serve).await;
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream) {

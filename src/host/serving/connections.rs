@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::metrics::Counted;
@@ -49,20 +50,20 @@ fn try_listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Takes up to `max` connections at a time until `stop` says otherwise. Never gives up on its own: a connection that
-/// cannot be taken is the next try's.
+/// Takes up to `max` connections at a time until `end`, which those that are open outlive. Never gives up on its own: a
+/// connection that cannot be taken is the next try's.
 pub(in crate::host) async fn take<C: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     max: usize,
     open: Gauge,
     tasks: TaskTracker,
-    stop: Stop,
+    end: CancellationToken,
     connection: impl Fn(TcpStream, Ends) -> C,
 ) {
     let places = Arc::new(Semaphore::new(max));
     loop {
         let accepted = tokio::select! {
-            () = stop.drain.cancelled() => return,
+            () = end.cancelled() => return,
             accepted = accept(&listener, &places) => accepted,
         };
         match accepted {
