@@ -109,6 +109,7 @@ impl Server {
 
 /// A proxy in front ends every stream by resetting it: that is no attack, and must not end the connection.
 fn builder(is_h2: bool, limits: Limits, idle_timeout: Duration) -> Builder<TokioExecutor> {
+    /// At a time, of streams that nobody has looked at yet.
     const RESETS: usize = 1 << 20;
     let builder = Builder::new(TokioExecutor::new());
     let mut builder = if is_h2 { builder.http2_only() } else { builder.http1_only() };
@@ -118,7 +119,9 @@ fn builder(is_h2: bool, limits: Limits, idle_timeout: Duration) -> Builder<Tokio
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
+        // These are counted for as long as the connection lives: what arrives too late for a stream that has its answer
+        // is one of them, so that any limit would be reached some day, and cost every stream that is open then.
+        .max_local_error_reset_streams(None)
         .keep_alive_interval(idle_timeout)
         .keep_alive_timeout(idle_timeout);
     builder
@@ -258,95 +261,4 @@ fn is_illegible(status: &Status) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::Full;
-    use prost::Message as _;
-    use tokio_stream::StreamExt;
-    use tonic_prost::ProstDecoder;
-
-    use super::*;
-    use crate::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
-    use crate::host::ext_proc::proto::envoy::service::ext_proc::v3::HttpHeaders;
-    use crate::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
-    use crate::host::serving::tenants::Common;
-    use crate::host::serving::{PolicySource, SecretSource};
-    use crate::policy::OnFailure;
-    use crate::session::Secrets;
-
-    const ROOM: &str = r#"{"Version": 1, "Integrations": [{"Name": "Dice", "ActionType": "Queue", "EventId": "dice",
-        "QueueDomain": "q.example", "CookieValidityMinute": 20, "ExtendCookieValidity": true,
-        "RedirectLogic": "AllowTParameter", "Triggers": [{"LogicalOperator": "And", "TriggerParts": [
-        {"ValidatorType": "UrlValidator", "UrlPart": "PagePath", "Operator": "Contains",
-        "ValueToCompare": "/dice"}]}]}]}"#;
-
-    /// What a policy asks for chance with.
-    const RULE: &str = r#"[{"id": "lucky", "action": "bypass_waiting_room",
-        "expression": "http.request.uri.path eq \"/dice\" and cf.random_seed ne \"\""}]"#;
-
-    fn callout() -> Arc<Callout> {
-        let sources = [
-            (
-                "velvetrope.toml",
-                "customer_id = 'acme'\nintegration = 'i.json'\nrules = { '*' = 'r.json' }\n\
-                 [failure]\ninternal = 'closed'",
-            ),
-            ("i.json", ROOM),
-            ("r.json", RULE),
-        ];
-        let sources = sources.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
-        let metrics = Arc::new(Metrics::new(Metrics::registry()));
-        let common = Common {
-            secrets: SecretSource::Given { secrets: Secrets::new("not-a-real-secret", None), api_key: None },
-            state_file: None,
-            metrics: Arc::clone(&metrics),
-            unknown: OnFailure::Open,
-        };
-        let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
-        tenants.keepers().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
-        Arc::new(Callout {
-            tenants: Arc::new(tenants),
-            metrics,
-            identity: Identity::of_host("google-cloud"),
-            random: |_| panic!("no luck"),
-            requests: AtomicUsize::new(1),
-            max_requests: 10,
-            observer: None,
-        })
-    }
-
-    fn stream(callout: &Arc<Callout>, path: &str) -> Answers {
-        let header = |(key, value): (&str, &str)| HeaderValue {
-            key: key.into(),
-            raw_value: value.into(),
-            ..HeaderValue::default()
-        };
-        let headers = [(":authority", "tickets.example"), (":path", path)].map(header).into();
-        let headers = HttpHeaders { headers: Some(HeaderMap { headers }), ..HttpHeaders::default() };
-        let asked = ProcessingRequest { request: Some(Asked::RequestHeaders(headers)), ..ProcessingRequest::default() };
-        let message = asked.encode_to_vec();
-        let length = u32::try_from(message.len()).expect("a short one").to_be_bytes();
-        let body = Full::<hyper::body::Bytes>::from([&[0], &length[..], &message].concat());
-        Answers {
-            questions: Streaming::new_request(ProstDecoder::default(), body, None, None),
-            exchange: Exchange::default(),
-            callout: Arc::clone(callout),
-            is_one_too_many: false,
-            is_over: false,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_costs_one_decision() {
-        let callout = callout();
-        for (path, details) in [("/dice", Some("velvetrope_failed-closed")), ("/", None)] {
-            callout.requests.fetch_add(1, Ordering::Relaxed);
-            let answer = stream(&callout, path).next().await.expect("an answer").expect("no error");
-            let told = match answer.response {
-                Some(Answer::ImmediateResponse(answer)) => Some(answer.details),
-                _ => None,
-            };
-            assert_eq!(told.as_deref(), details, "{path}");
-        }
-        assert_eq!(callout.requests.load(Ordering::Relaxed), 1);
-    }
-}
+mod tests;
