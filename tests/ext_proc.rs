@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost_types::value::Kind;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -15,7 +14,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
+use tonic::{Request, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
@@ -33,7 +32,7 @@ mod callout;
 #[path = "wire/mod.rs"]
 mod wire;
 
-use callout::{SECRET, callout, config, token};
+use callout::{Program, SECRET, callout, config, token};
 use wire::{PATIENCE, get as get_plain, in_time, raw};
 
 const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
@@ -95,15 +94,15 @@ impl Talk {
         Talk { questions, answers }
     }
 
-    async fn try_say(&mut self, request: Asked) -> Result<Option<ProcessingResponse>, Status> {
-        let message = ProcessingRequest { request: Some(request), ..ProcessingRequest::default() };
+    /// Sends a message that is more than a request, and waits for its answer.
+    async fn tell(&mut self, message: ProcessingRequest) -> Told {
         self.questions.send(message).await.expect("an open stream");
-        in_time("an answer", self.answers.message()).await
+        let answer = in_time("an answer", self.answers.message()).await.expect("no error").expect("an answer");
+        answer.response.expect("an answer of some kind")
     }
 
     async fn say(&mut self, request: Asked) -> Told {
-        let answer = self.try_say(request).await.expect("no error").expect("an answer");
-        answer.response.expect("an answer of some kind")
+        self.tell(ProcessingRequest { request: Some(request), ..ProcessingRequest::default() }).await
     }
 
     async fn answered(mut self, request: Asked) -> ImmediateResponse {
@@ -291,6 +290,15 @@ async fn one_too_many_is_answered_by_the_failure_policy() {
     let second = Talk::open(&channel).await.answered(get("/", &[])).await;
     assert_eq!(second.details, "velvetrope_failed-closed");
     assert!(matches!(first.say(response()).await, Told::ResponseHeaders(_)));
+
+    // A stream that ends early counts no longer.
+    drop(first);
+    in_time("a place", async {
+        while !matches!(Talk::open(&channel).await.say(get("/", &[])).await, Told::RequestHeaders(_)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     running.stop().await;
 }
 
@@ -311,6 +319,56 @@ async fn a_better_policy_takes_the_place_of_the_one_in_force() {
     assert_eq!(answer.details, "velvetrope_queue");
     assert_eq!(open.goes_on(response()).await[0].0, "x-queueit-connector", "streams outlive policies");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_is_replaced_by_a_better_one() {
+    let folder = policy("[geoip]\ncountry = 'country.mmdb'");
+    let rules = r#"[{"id":"sweden","action":"bypass_waiting_room","expression":"ip.src.country eq \"SE\""}]"#;
+    std::fs::write(folder.path().join("r.json"), rules).expect("a file");
+    let replace = |file: &str| {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mmdb").join(file);
+        std::fs::copy(from, folder.path().join("country.mmdb")).expect("a file");
+    };
+    // One that knows no countries.
+    replace("GeoLite2-ASN-Test.mmdb");
+    let running = callout(&folder).await;
+    let channel = channel(&running).await;
+    let address = prost_types::Value { kind: Some(Kind::StringValue("89.160.20.112:4711".to_owned())) };
+    let attributes = prost_types::Struct { fields: [("source.address".to_owned(), address)].into() };
+    let visit = async || {
+        let attributes = [("envoy.filters.http.ext_proc".to_owned(), attributes.clone())].into();
+        let request = Some(get("/shop", &[]));
+        Talk::open(&channel).await.tell(ProcessingRequest { request, attributes, ..ProcessingRequest::default() }).await
+    };
+    assert!(matches!(visit().await, Told::ImmediateResponse(_)), "nobody knows that this is Sweden");
+    replace("GeoIP2-Country-Test.mmdb");
+    in_time("a new database", async {
+        while !matches!(visit().await, Told::RequestHeaders(_)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    running.stop().await;
+}
+
+/// The program writes down what is wrong once, and keeps what it has.
+#[cfg(unix)]
+#[tokio::test]
+async fn half_a_file_is_complained_of_once() {
+    let folder = policy("");
+    let mut program = Program::start(folder.path(), ([127, 0, 0, 1], 0).into(), Duration::ZERO).await;
+    let text = integration("/fair");
+    std::fs::write(folder.path().join("i.json"), &text[..text.len() / 2]).expect("a file");
+    let refused = program.says(|line| line["level"] == "ERROR" && line["occasion"] == "file").await;
+    assert_eq!(refused["last_good_kept"], true, "{refused}");
+    // Something else happens beside it, which is looked at; and then it is mended.
+    std::fs::write(folder.path().join("notes.txt"), "nothing of importance").expect("a file");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::write(folder.path().join("i.json"), text).expect("a file");
+    let next = program.says(|line| !line["occasion"].is_null()).await;
+    assert_eq!((&next["message"], &next["level"]), (&"policy in force".into(), &"INFO".into()), "{next}");
+    assert!(program.terminate().await.success());
 }
 
 async fn health(channel: &Channel, service: &str) -> ServingStatus {
@@ -390,10 +448,7 @@ async fn customer(channel: &Channel, host: &str, metadata: Option<&str>) -> Stri
         metadata_context: metadata.map(said),
         ..ProcessingRequest::default()
     };
-    let mut talk = Talk::open(channel).await;
-    talk.questions.send(message).await.expect("an open stream");
-    let answer = in_time("an answer", talk.answers.message()).await.expect("no error").expect("an answer");
-    match answer.response.expect("an answer of some kind") {
+    match Talk::open(channel).await.tell(message).await {
         Told::ImmediateResponse(answer) if answer.details == "velvetrope_queue" => {
             let location = one(&headers_of(&answer), "location").to_owned();
             location.split(['=', '&']).nth(1).expect("a customer").to_owned()
@@ -545,29 +600,12 @@ async fn a_certificate_is_replaced_by_a_better_one() {
 #[tokio::test]
 async fn the_command_serves_until_it_is_told_to_end() {
     let folder = policy("");
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_velvetrope"));
-    command.args(["ext-proc", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--drain-delay", "0"]);
-    command.args(["--log-format", "json"]).arg(folder.path()).env("VELVETROPE_SECRET", SECRET).kill_on_drop(true);
-    let mut child = command.stderr(std::process::Stdio::piped()).spawn().expect("a process");
-    let mut lines = BufReader::new(child.stderr.take().expect("logs")).lines();
-    let mut next = async |with: &str| loop {
-        let line = in_time("a line", lines.next_line()).await.expect("a text").expect("a line");
-        if line.contains(with) {
-            return line;
-        }
-    };
-    let line = next("\"message\":\"serving\"").await;
-    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    let port = line["address"].as_str().and_then(|address| address.rsplit(':').next()).expect("a port").to_owned();
-    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("an endpoint");
+    let program = Program::start(folder.path(), ([127, 0, 0, 1], 0).into(), Duration::ZERO).await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", program.address)).expect("an endpoint");
     let channel = endpoint.connect().await.expect("a connection");
     let answer = Talk::open(&channel).await.answered(get("/shop", &[])).await;
     assert_eq!(answer.details, "velvetrope_queue");
-    next("listening to signals").await;
-    let pid = child.id().expect("it runs").to_string();
-    let killed = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
-    assert!(killed.success());
-    assert!(in_time("the end", child.wait()).await.expect("a status").success());
+    assert!(program.terminate().await.success());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bumpalo::Bump;
 use maxminddb::{Reader, geoip2};
@@ -21,7 +22,12 @@ pub struct GeoDatabases {
     /// The country database, where there is a city database besides.
     countries: Option<Reader<Vec<u8>>>,
     networks: Option<Reader<Vec<u8>>>,
+    /// What was opened, and how it looked from outside then.
+    opened: Vec<(Option<Version>, PathBuf)>,
 }
+
+/// When a file was written, and how long it is.
+type Version = (SystemTime, u64);
 
 /// A database that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +40,16 @@ pub struct GeoError {
 impl GeoDatabases {
     /// Opens what `settings` name; relative names are relative to `folder`.
     pub fn open(settings: &GeoIp, folder: &Path) -> Result<GeoDatabases, GeoError> {
+        let opened = Self::files(settings, folder).into_iter().map(|file| (version(&file), file)).collect();
         let open = |name: &Option<String>| name.as_ref().map(|name| read(&folder.join(name))).transpose();
         let (city, country) = (open(&settings.city)?, open(&settings.country)?);
         let (places, countries) = if city.is_some() { (city, country) } else { (country, None) };
-        Ok(GeoDatabases { places, countries, networks: open(&settings.asn)? })
+        Ok(GeoDatabases { places, countries, networks: open(&settings.asn)?, opened })
+    }
+
+    /// Whether the files are still the ones that were opened.
+    pub fn is_current(&self) -> bool {
+        self.opened.iter().all(|(opened, file)| version(file) == *opened)
     }
 
     /// The files that `settings` name, for watching them.
@@ -55,6 +67,11 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, GeoError> {
     let failed = |reason: String| GeoError { path: path.to_owned(), reason };
     let bytes = std::fs::read(path).map_err(|error: io::Error| failed(error.to_string()))?;
     Reader::from_source(bytes).map_err(|error| failed(format!("not a usable MMDB file: {error}")))
+}
+
+fn version(path: &Path) -> Option<Version> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// What is known of one address. Nothing is looked up before a field asks.

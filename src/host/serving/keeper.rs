@@ -110,6 +110,8 @@ pub(in crate::host) struct Keeper {
 struct Work {
     /// The texts that are in force.
     sources: Option<Sources>,
+    /// The texts that were refused last, if it is them who are to blame.
+    refused: Option<Sources>,
     /// The files that were looked for last.
     files: Vec<PathBuf>,
     published: Option<Published>,
@@ -160,10 +162,14 @@ impl Keeper {
     /// Reads the policy anew and puts it in force if it is good. Blocks.
     pub(in crate::host) fn load(&self, occasion: &'static str) -> Result<(), LoadError> {
         let mut work = self.work();
-        let loaded = self.read(&mut work.files).and_then(|sources| {
-            let deployment = self.deploy(&sources, work.published.as_ref())?;
-            Ok((sources, deployment))
-        });
+        let loaded =
+            self.read(&mut work.files).and_then(|sources| match self.deploy(&sources, work.published.as_ref()) {
+                Ok(deployment) => Ok((sources, deployment)),
+                Err(error) => {
+                    work.refused = (!error.findings.is_empty()).then_some(sources);
+                    Err(error)
+                }
+            });
         match loaded {
             Ok((sources, deployment)) => {
                 work.sources = Some(sources);
@@ -177,13 +183,23 @@ impl Keeper {
         }
     }
 
-    /// Reads the policy anew if a text of it is no longer what is in force. Blocks.
+    /// Reads the policy anew if it is neither what is in force nor what was refused already. Blocks.
     pub(in crate::host) fn load_if_changed(&self) -> Result<bool, LoadError> {
-        let current = self.read(&mut Vec::new())?;
-        if self.work().sources.as_ref() == Some(&current) {
+        let is_known = self.read(&mut Vec::new()).is_ok_and(|current| {
+            let (current, work) = (Some(current), self.work());
+            work.refused == current || work.sources == current && self.has_current_databases()
+        });
+        if is_known {
             return Ok(false);
         }
         self.load("file").map(|()| true)
+    }
+
+    fn has_current_databases(&self) -> bool {
+        match &*self.state() {
+            State::InForce(deployment) => deployment.geo.is_current(),
+            State::Absent { .. } => false,
+        }
     }
 
     /// Puts an integration JSON in force that Queue-it delivered, beside everything else that is; says what is wrong
@@ -250,8 +266,8 @@ impl Keeper {
     pub(in crate::host) fn watched_folders(&self) -> BTreeSet<PathBuf> {
         let Some(folder) = self.folder() else { return BTreeSet::new() };
         let mut files = self.work().files.clone();
-        if let State::InForce(deployment) = &*self.state() {
-            files.extend(GeoDatabases::files(&deployment.policy.settings.geoip, &folder));
+        if let Some(settings) = self.state().settings() {
+            files.extend(GeoDatabases::files(&settings.geoip, &folder));
         }
         let parents = files.iter().filter_map(|file| file.parent().map(Path::to_owned));
         parents.chain([folder]).map(|path| if path == Path::new("") { ".".into() } else { path }).collect()

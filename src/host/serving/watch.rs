@@ -29,14 +29,20 @@ pub(in crate::host) async fn watch(
             return;
         }
     };
-    let mut watched = BTreeSet::new();
-    loop {
-        watch_more(&mut watcher, &mut watched, folders());
-        tokio::select! { () = end.cancelled() => return, () = something.notified() => {} }
-        while timeout(QUIET, something.notified()).await.is_ok() {}
+    let load = async || {
         let load = Arc::clone(&load);
         // What went wrong is logged where it happened; whatever it was, the next change is another chance.
         let _ = tokio::task::spawn_blocking(move || load()).await;
+    };
+    let mut watched = BTreeSet::new();
+    loop {
+        // What changed after it was read and before it was watched is noticed here.
+        while watch_more(&mut watcher, &mut watched, folders()) {
+            load().await;
+        }
+        tokio::select! { () = end.cancelled() => return, () = something.notified() => {} }
+        while timeout(QUIET, something.notified()).await.is_ok() {}
+        load().await;
         sleep(QUIET).await;
     }
 }
@@ -51,7 +57,13 @@ fn watcher(something: &Arc<Notify>) -> notify::Result<notify::RecommendedWatcher
     })
 }
 
-fn watch_more(watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<PathBuf>, folders: BTreeSet<PathBuf>) {
+/// Says whether there was one more.
+fn watch_more(
+    watcher: &mut notify::RecommendedWatcher,
+    watched: &mut BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+) -> bool {
+    let before = watched.len();
     for folder in folders {
         if watched.contains(&folder) {
             continue;
@@ -61,4 +73,5 @@ fn watch_more(watcher: &mut notify::RecommendedWatcher, watched: &mut BTreeSet<P
             Err(error) => tracing::warn!(folder = %folder.display(), %error, "changes here will not be noticed"),
         }
     }
+    watched.len() > before
 }
