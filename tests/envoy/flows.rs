@@ -1,6 +1,6 @@
 //! What visitors meet.
 
-use velvetrope::host::ext_proc::{Config, ExtProc, TlsFiles};
+use velvetrope::host::ext_proc::{Config, ExtProc, TlsFiles, policies_at};
 
 use crate::support::*;
 
@@ -108,6 +108,37 @@ async fn debug_mode_says_what_was_seen() {
     let forged = get(envoy.address, &format!("/shop?queueittoken={}x", token("", "", "debug")), &[]).await;
     assert!(forged.header("location").is_some_and(|location| location.contains("/error/?code=hash")), "{forged:?}");
     drop(envoy);
+    callout.stop().await;
+}
+
+#[tokio::test]
+async fn several_sites_have_policies_of_their_own() {
+    let (origin, folder) = (Origin::start().await, tempfile::tempdir().expect("a folder"));
+    write_policy(&folder.path().join("tickets.example"), "/shop", "");
+    write_policy(&folder.path().join("second"), "/fair", "hosts = ['fair.example']");
+    let policies = policies_at(&[folder.path().to_owned()]).expect("policies");
+    let callout = Config { policies, refuse_unknown: true, ..config(folder.path()) };
+    let callout = ExtProc::bind(callout).await.expect("a callout");
+    let named = |name| [PATIENT, ("#policy ", ""), ("velvetrope: tickets.example", name)];
+    let by_host = [("tickets.example", "/shop"), ("fair.example:8080", "/fair"), ("other.example", "")];
+    for (changes, rooms) in [
+        (&[PATIENT][..], by_host),
+        (&named("velvetrope: second"), by_host.map(|(host, _)| (host, "/fair"))),
+        (&named("velvetrope: third"), by_host.map(|(host, _)| (host, ""))),
+    ] {
+        let envoy = Envoy::start(&origin, [callout.address; 2], changes).await;
+        for (host, room) in rooms {
+            for path in ["/shop", "/fair"] {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+                let status = match room {
+                    "" => 503,
+                    room if room == path => 302,
+                    _ => 200,
+                };
+                assert_eq!(raw(envoy.address, request.as_bytes()).await.status, status, "{host}{path} {changes:?}");
+            }
+        }
+    }
     callout.stop().await;
 }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use velvetrope::host::ext_proc::{Config, ExtProc, Running};
 
 use crate::support::*;
 
@@ -57,32 +56,27 @@ impl Load {
 #[tokio::test(flavor = "multi_thread")]
 async fn callouts_are_replaced_one_after_the_other_and_no_request_is_lost() {
     let (origin, folder) = (Origin::start().await, policy("/shop", ""));
-    let again = async |listen: SocketAddr| -> Running {
-        // As long as by default: more than Envoy needs to notice.
-        let drain_delay = Duration::from_secs(5);
-        let config = Config { listen: Some(listen), drain_delay, ..config(folder.path()) };
-        ExtProc::bind(config).await.expect("a callout")
-    };
+    // As long as by default: more than Envoy needs to notice.
+    let drain_delay = Duration::from_secs(5);
+    let start = async |listen: SocketAddr| Program::start(folder.path(), listen, drain_delay).await;
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut callouts = VecDeque::from([again(any).await, again(any).await]);
+    let mut callouts = VecDeque::from([start(any).await, start(any).await]);
     let envoy = Envoy::start(&origin, [callouts[0].address, callouts[1].address], &[PATIENT]).await;
-    let load = Load::begin(envoy.address, "/", &[200]);
+    let load = [Load::begin(envoy.address, "/", &[200]), Load::begin(envoy.address, "/shop", &[302])];
     for _ in 0..callouts.len() {
-        load.go_on().await;
+        load[0].go_on().await;
         let leaving = callouts.pop_front().expect("a callout");
         let address = leaving.address;
-        assert!(leaving.drain().await, "everything came to its end");
-        load.go_on().await;
-        callouts.push_back(again(address).await);
+        assert!(leaving.terminate().await.success(), "everything came to its end");
+        load[0].go_on().await;
+        callouts.push_back(start(address).await);
         envoy.finds(address, true).await;
     }
-    load.go_on().await;
-    load.end().await;
-    assert_eq!(envoy.counter("ext_proc.streams_failed").await, 0);
-    drop(envoy);
-    for callout in callouts {
-        callout.stop().await;
+    for load in load {
+        load.go_on().await;
+        load.end().await;
     }
+    assert_eq!(envoy.counter("ext_proc.streams_failed").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,15 +74,20 @@ async fn answer(request: &Request<Incoming>, all: &Barrier) -> Response<Full<Byt
 /// A folder with a policy: a room at `path`, with a way past it, and one more session that ends with its own.
 pub fn policy(path: &str, more: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
+    write_policy(folder.path(), path, more);
+    folder
+}
+
+pub fn write_policy(folder: &Path, path: &str, more: &str) {
     let settings = format!(
         "customer_id = 'acme'\ntarget = 'google-cloud'\nintegration = 'i.json'\nrules = {{ shop = 'r.json' }}\n{more}"
     );
     let rules = r#"[{"id":"vip","action":"bypass_waiting_room","expression":"http.request.uri.path eq \"/shop/vip\""},
         {"id":"elsewhere","action":"bypass_waiting_room","expression":"ip.src ne 127.0.0.1"}]"#;
-    fs::write(folder.path().join("velvetrope.toml"), settings).expect("a file");
-    fs::write(folder.path().join("r.json"), rules).expect("a file");
-    fs::write(folder.path().join("i.json"), integration(path)).expect("a file");
-    folder
+    fs::create_dir_all(folder).expect("a folder");
+    for (name, text) in [("velvetrope.toml", settings), ("r.json", rules.to_owned()), ("i.json", integration(path))] {
+        fs::write(folder.join(name), text).expect("a file");
+    }
 }
 
 pub fn integration(path: &str) -> String {
