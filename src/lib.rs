@@ -12,6 +12,7 @@
 //! | [`session`] | the visitor's signed state: token, cookie, hashes, enqueue token |
 //! | [`connector`] | policy + session → decision |
 //! | [`room`] | the embedded waiting room |
+//! | `manage` | managing bypass rules: store, API and dashboard |
 //! | [`host`] | where the connector runs: files, MMDB, the reverse proxy and the ext_proc callout |
 //! | [`cli`] | the commands |
 //!
@@ -28,6 +29,9 @@ pub mod program;
 pub mod request;
 pub mod room;
 pub mod session;
+
+#[cfg(feature = "manage")]
+pub mod manage;
 
 #[cfg(any(not(target_arch = "wasm32"), feature = "worker", feature = "worker-compiler"))]
 pub mod host;

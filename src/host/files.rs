@@ -101,6 +101,7 @@ fn unreadable(file: String, error: &io::Error) -> Finding {
         message: format!("the file cannot be read: {error}"),
         help: None,
         snippet: None,
+        within: None,
     }
 }
 

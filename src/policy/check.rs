@@ -12,14 +12,14 @@ use crate::program::{List, Lists};
 use crate::request::{Field, FieldId, Supply, Target, Type};
 
 /// Checks expressions of one policy.
-pub(super) struct Checker<'a> {
+pub(crate) struct Checker<'a> {
     pub settings: &'a Settings,
     pub lists: &'a Lists,
 }
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
-pub(super) struct Origin<'a> {
+pub(crate) struct Origin<'a> {
     pub file: File<'a>,
     /// The JSON text that holds it, or that it was made from.
     pub node: &'a Node<'a>,
@@ -141,7 +141,7 @@ fn target_name(target: Target) -> &'static str {
 }
 
 /// Whether a condition is the same for every request, as far as its shape tells.
-pub(super) fn constant(condition: &Condition) -> Option<bool> {
+pub(crate) fn constant(condition: &Condition) -> Option<bool> {
     match condition {
         Condition::Constant(value) => Some(*value),
         Condition::Not(inner) => constant(inner).map(|value| !value),
@@ -156,6 +156,18 @@ pub(super) fn constant(condition: &Condition) -> Option<bool> {
         }
         Condition::Truth(_) | Condition::Compare(_) | Condition::Quantified(..) => None,
     }
+}
+
+/// The names of the lists that an expression uses.
+#[cfg(feature = "manage")]
+pub(crate) fn lists_of(expression: &Expression) -> Vec<&str> {
+    let mut names = Vec::new();
+    visit(&expression.root, &mut |seen| {
+        if let Seen::List(name, ..) = seen {
+            names.push(name);
+        }
+    });
+    names
 }
 
 /// What an expression asks for.

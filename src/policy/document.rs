@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node<'t> {
+pub(crate) struct Node<'t> {
     /// Byte offset of its first character.
     pub at: usize,
     /// Byte offset after its last character.
@@ -28,7 +28,7 @@ pub(super) struct Node<'t> {
 
 /// A value. Numbers stay text, so that nothing of them is lost.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value<'t> {
+pub(crate) enum Value<'t> {
     Null,
     Bool(bool),
     Number(Cow<'t, str>),
@@ -39,7 +39,7 @@ pub(super) enum Value<'t> {
 
 /// A member of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Member<'t> {
+pub(crate) struct Member<'t> {
     /// Bytes of the key, quotes included.
     pub span: Range<usize>,
     pub key: Cow<'t, str>,
@@ -48,14 +48,14 @@ pub(super) struct Member<'t> {
 
 /// Why a text is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// Byte offset.
     pub at: usize,
     pub message: String,
 }
 
 /// Reads a whole JSON text.
-pub(super) fn parse_json(text: &str) -> Result<Node<'_>, SyntaxError> {
+pub(crate) fn parse_json(text: &str) -> Result<Node<'_>, SyntaxError> {
     if text.starts_with('\u{feff}') {
         let message = "the text starts with a byte-order mark; save it as plain UTF-8".to_owned();
         return Err(SyntaxError { at: 0, message });
@@ -68,7 +68,7 @@ pub(super) fn parse_json(text: &str) -> Result<Node<'_>, SyntaxError> {
 }
 
 /// Reads a whole TOML text: what can be read of it, and what cannot.
-pub(super) fn parse_toml(text: &str) -> (Node<'_>, Vec<SyntaxError>) {
+pub(crate) fn parse_toml(text: &str) -> (Node<'_>, Vec<SyntaxError>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let errors = errors.iter().map(|error| SyntaxError {
         at: error.span().map_or(0, |span| span.start),
@@ -158,8 +158,31 @@ impl<'t> Node<'t> {
     }
 }
 
+/// The JSON pointer (RFC 6901) of the innermost value of `root` that covers the byte `at` of its text.
+#[cfg(feature = "manage")]
+pub(crate) fn pointer(root: &Node, at: usize) -> String {
+    let mut pointer = String::new();
+    let mut node = root;
+    loop {
+        let child = match &node.value {
+            Value::Object(members) => {
+                let inside = members.iter().find(|member| (member.span.start..member.value.end).contains(&at));
+                inside.map(|member| (member.key.replace('~', "~0").replace('/', "~1"), &member.value))
+            }
+            Value::Array(elements) => {
+                let inside = elements.iter().position(|element| (element.at..element.end).contains(&at));
+                inside.and_then(|index| Some((index.to_string(), elements.get(index)?)))
+            }
+            _ => None,
+        };
+        let Some((step, inner)) = child else { return pointer };
+        pointer.extend(["/", &step]);
+        node = inner;
+    }
+}
+
 /// Where in a text a byte of the content of a JSON string stands; `at` is the string's opening quote.
-pub(super) fn inside_string(text: &str, at: usize, content_offset: usize) -> usize {
+pub(crate) fn inside_string(text: &str, at: usize, content_offset: usize) -> usize {
     let mut passed = 0;
     let mut rest = text.get(at + 1..).unwrap_or_default().char_indices();
     while let Some((position, character)) = rest.next() {
@@ -189,7 +212,7 @@ fn unicode_escape(escape: &str) -> (usize, usize) {
 }
 
 /// The value of a JSON number as JavaScript reads it: too large becomes infinite.
-pub(super) fn number(digits: &str) -> f64 {
+pub(crate) fn number(digits: &str) -> f64 {
     digits.parse().unwrap_or(f64::NAN)
 }
 
@@ -294,6 +317,15 @@ mod tests {
         assert!(text[list[1].at..].starts_with(r#""x\u0041""#));
         let inner = root.get("b").unwrap();
         assert!(text[inner.members()[0].span.start..].starts_with("\"c\""));
+    }
+
+    #[test]
+    fn a_place_has_a_pointer() {
+        let text = r#"{"a": [1, {"b/c": "x"}], "d": 2}"#;
+        let root = parse_json(text).unwrap();
+        for (part, expected) in [("{", ""), ("1", "/a/0"), ("\"x", "/a/1/b~1c"), ("b/c", "/a/1/b~1c"), ("2", "/d")] {
+            assert_eq!(pointer(&root, text.find(part).unwrap()), expected, "{part}");
+        }
     }
 
     #[test]

@@ -28,11 +28,13 @@ pub struct Finding {
     pub help: Option<String>,
     /// The source line and carets, if there are any.
     pub snippet: Option<String>,
+    /// For an expression: line and column within it, as above.
+    pub within: Option<(usize, usize)>,
 }
 
 /// The kinds of problems that are not about the text of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A file is missing, unreadable or not UTF-8.
     Unreadable = 1,
     /// A file is not JSON or TOML.
@@ -75,7 +77,7 @@ pub(super) enum Kind {
 
 /// A problem on its way into the report.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     severity: Severity,
     code: String,
     subject: String,
@@ -119,7 +121,7 @@ const TOLD: usize = 100;
 
 /// All problems found so far.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     findings: RefCell<Vec<Finding>>,
     counts: RefCell<BTreeMap<String, Count>>,
 }
@@ -132,15 +134,23 @@ struct Count {
     untold_warnings: usize,
 }
 
+/// Where a problem is, as a finding says it.
+#[derive(Default)]
+struct Place {
+    at: (usize, usize),
+    snippet: Option<String>,
+    within: Option<(usize, usize)>,
+}
+
 impl Report {
     /// A problem of a whole file.
     pub fn add(&self, file: &str, problem: Problem) {
-        self.push(file, problem, || ((0, 0), None));
+        self.push(file, problem, Place::default);
     }
 
     /// A problem of a whole line.
     pub fn add_line(&self, file: &str, line: usize, problem: Problem) {
-        self.push(file, problem, || ((line, 0), None));
+        self.push(file, problem, || Place { at: (line, 0), ..Place::default() });
     }
 
     pub fn has_errors(&self) -> bool {
@@ -164,7 +174,7 @@ impl Report {
     }
 
     /// Adds a problem; where it is, is worked out only if it is told.
-    fn push(&self, file: &str, problem: Problem, place: impl FnOnce() -> ((usize, usize), Option<String>)) {
+    fn push(&self, file: &str, problem: Problem, place: impl FnOnce() -> Place) {
         let mut counts = self.counts.borrow_mut();
         let count = counts.entry(file.to_owned()).or_default();
         if count.told == TOLD {
@@ -176,15 +186,16 @@ impl Report {
         }
         count.told += 1;
         let Problem { severity, code, subject, message, help } = problem;
-        let ((line, column), snippet) = place();
-        let finding = Finding { severity, code, file: file.to_owned(), line, column, subject, message, help, snippet };
+        let Place { at: (line, column), snippet, within } = place();
+        let file = file.to_owned();
+        let finding = Finding { severity, code, file, line, column, subject, message, help, snippet, within };
         self.findings.borrow_mut().push(finding);
     }
 }
 
 /// One text of the policy, and where to report its problems.
 #[derive(Clone, Copy)]
-pub(super) struct File<'s> {
+pub(crate) struct File<'s> {
     pub path: &'s str,
     pub text: &'s str,
     pub report: &'s Report,
@@ -193,25 +204,31 @@ pub(super) struct File<'s> {
 impl File<'_> {
     /// A problem of some bytes of the file.
     pub fn add(&self, span: Range<usize>, problem: Problem) {
-        let place = || (place::position(self.text, span.start), Some(place::snippet(self.text, span.clone())));
-        self.report.push(self.path, problem, place);
+        self.report.push(self.path, problem, || Place {
+            at: place::position(self.text, span.start),
+            snippet: Some(place::snippet(self.text, span.clone())),
+            within: None,
+        });
     }
 
     /// A problem of some bytes that must not be shown.
     pub fn add_unseen(&self, at: usize, problem: Problem) {
-        self.report.push(self.path, problem, || (place::position(self.text, at), None));
+        self.report.push(self.path, problem, || Place { at: place::position(self.text, at), ..Place::default() });
     }
 
     /// A problem of a text inside the file, such as an expression in JSON: `at` is where it is in the file, and
     /// `span` what is meant of `inner`.
     pub fn add_inner(&self, at: usize, inner: &str, span: Range<usize>, problem: Problem) {
-        let place = || (place::position(self.text, at), Some(place::snippet(inner, span)));
-        self.report.push(self.path, problem, place);
+        self.report.push(self.path, problem, || Place {
+            at: place::position(self.text, at),
+            within: Some(place::position(inner, span.start)),
+            snippet: Some(place::snippet(inner, span)),
+        });
     }
 }
 
 /// "did you mean": the known word that is nearest to a misspelt one, if any is near.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let lower = word.to_lowercase();
     let scored = known.into_iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known));
     let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
@@ -219,6 +236,6 @@ pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// The help line of [`nearest`].
-pub(super) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     nearest(word, known).map(|known| format!("did you mean `{known}`?"))
 }

@@ -61,7 +61,7 @@ struct Reader<'s> {
 }
 
 /// Why a member is none, and what to write instead.
-type Bad = (String, Option<String>);
+pub(crate) type Bad = (String, Option<String>);
 
 impl<'s> Reader<'s> {
     fn lines(&mut self) {
@@ -109,7 +109,8 @@ impl<'s> Reader<'s> {
     }
 }
 
-fn empty(kind: ListKind) -> List {
+/// A list without members.
+pub(crate) fn empty(kind: ListKind) -> List {
     match kind {
         ListKind::Ip => List::Ip(Vec::new()),
         ListKind::Hostname => List::Hostname(Vec::new()),
@@ -185,7 +186,8 @@ fn between(first: &str, last: &str) -> Option<IpRange> {
     (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(IpRange { first, last })
 }
 
-fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
+/// A host name, or the names below one.
+pub(crate) fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
     let name = text.to_ascii_lowercase();
     let (suffix, is_below) = match name.strip_prefix("*.") {
         Some(suffix) => (suffix, true),
@@ -201,7 +203,8 @@ fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
     })
 }
 
-fn asn(text: &str) -> Result<i64, Bad> {
+/// An AS number.
+pub(crate) fn asn(text: &str) -> Result<i64, Bad> {
     let digits = text.strip_prefix("AS").unwrap_or(text);
     digits.parse::<u32>().map(i64::from).map_err(|_| (format!("`{text}` is not an AS number"), None))
 }

@@ -14,18 +14,18 @@ use serde::{Deserialize, Serialize};
 use crate::program::{Entry, Lists, Program, Site, Verdict};
 
 pub mod bundle;
-mod check;
+pub(crate) mod check;
 mod compile;
-mod document;
-mod fields;
-mod finding;
+pub(crate) mod document;
+pub(crate) mod fields;
+pub(crate) mod finding;
 mod integration;
-mod lists;
+pub(crate) mod lists;
 mod manifest;
-mod place;
+pub(crate) mod place;
 mod review;
-mod rooms;
-mod rules;
+pub(crate) mod rooms;
+pub(crate) mod rules;
 mod save;
 mod schemas;
 mod settings;
@@ -42,6 +42,8 @@ pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
 pub use save::{LoadError, SAVED_SUFFIX};
 pub use schemas::schemas;
+#[cfg(feature = "manage")]
+pub(crate) use settings::is_list_name;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
 };

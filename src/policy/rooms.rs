@@ -179,13 +179,19 @@ pub(super) fn read(file: File, checker: &Checker) -> Option<Rooms> {
         _ => &root,
     };
     let rooms = rooms.as_array().unwrap_or(std::slice::from_ref(rooms)).iter().zip(1..);
-    let mut reader = Reader { file, checker, names: HashMap::new(), places: HashMap::new(), placements: Vec::new() };
+    let mut reader = Reader::among(&[], file, checker);
     let rooms: Vec<Room> = rooms.filter_map(|(node, number)| reader.room(node, number)).collect();
 
     reader.placements.sort_by_key(|placement| std::cmp::Reverse(placement.specificity));
     let customer = &checker.settings.customer_id;
     let integrations = reader.placements.into_iter().map(|placement| placement.integration(customer)).collect();
     Some(Rooms { rooms, integrations })
+}
+
+/// Reads one room that is to stand among others; everything wrong with it is reported.
+#[cfg(feature = "manage")]
+pub(crate) fn submitted(file: File, node: &Node, others: &[Room], checker: &Checker) -> Option<Room> {
+    Reader::among(others, file, checker).room(node, others.len() + 1)
 }
 
 /// One place of one room.
@@ -199,14 +205,24 @@ struct Placement {
 struct Reader<'a> {
     file: File<'a>,
     checker: &'a Checker<'a>,
-    /// Names in lower case, and the number of their room.
-    names: HashMap<String, usize>,
+    /// Names in lower case, and what messages call their room.
+    names: HashMap<String, String>,
     /// Host and path, and the name of their room.
     places: HashMap<(String, String), String>,
     placements: Vec<Placement>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn among(others: &[Room], file: File<'a>, checker: &'a Checker<'a>) -> Self {
+        let names = others.iter().map(|room| (room.name.to_lowercase(), format!("room {}", room.name))).collect();
+        let place = |host: &str, path: &str, room: &Room| (place(host, path), room.name.clone());
+        let places = others.iter().flat_map(|room| {
+            let first = room.host.iter().map(move |host| place(host, &room.path, room));
+            first.chain(room.additional_routes.iter().map(move |route| place(&route.host, &route.path, room)))
+        });
+        Reader { file, checker, names, places: places.collect(), placements: Vec::new() }
+    }
+
     fn room(&mut self, node: &Node, number: usize) -> Option<Room> {
         let mut fields = Fields::new(self.file, node, format!("room {number}"))?;
         let name_node = fields.required("name", "give the room a name of letters, digits, `-` and `_`");
@@ -230,8 +246,8 @@ impl Reader<'_> {
         if name.is_empty() || !name.bytes().all(is_good) {
             fields.bad_value(node, format!("{name:?} cannot name a room"), "use letters, digits, `-` and `_`");
         }
-        if let Some(other) = self.names.insert(name.to_lowercase(), number) {
-            fields.problem(node, Problem::error(Kind::Duplicate, format!("room {other} has the same name")));
+        if let Some(other) = self.names.insert(name.to_lowercase(), format!("room {number}")) {
+            fields.problem(node, Problem::error(Kind::Duplicate, format!("{other} has the same name")));
         }
     }
 
@@ -261,8 +277,7 @@ impl Reader<'_> {
     }
 
     fn place_route(&mut self, fields: &Fields, node: &Node, route: &Route, room: &Room) {
-        let host = route.host.to_ascii_lowercase();
-        let path = route.path.trim_end_matches('/');
+        let (host, path) = place(&route.host, &route.path);
         let (name, port) = host.rsplit_once(':').unwrap_or((&host, "0"));
         if !is_host(name) || port.parse::<u16>().is_err() {
             let message = format!("{:?} is no host", route.host);
@@ -271,11 +286,11 @@ impl Reader<'_> {
         if let Some(help) = bad_path(&route.path) {
             return fields.bad_value(node, format!("{:?} is no path a room can stand before", route.path), help);
         }
-        if let Some(other) = self.places.insert((host.clone(), path.to_owned()), room.name.clone()) {
+        if let Some(other) = self.places.insert((host.clone(), path.clone()), room.name.clone()) {
             let problem = Problem::error(Kind::Duplicate, format!("room {other} stands before {host}{path}/, too"));
             fields.problem(node, problem);
         }
-        self.place_by(fields, node, &condition(&host, path), path.len(), room);
+        self.place_by(fields, node, &condition(&host, &path), path.len(), room);
     }
 
     fn place_by(&mut self, fields: &Fields, node: &Node, text: &str, specificity: usize, room: &Room) {
@@ -321,6 +336,11 @@ impl Room {
     pub fn event_id(&self) -> &str {
         self.velvetrope.event_id.as_deref().unwrap_or(&self.name)
     }
+}
+
+/// A host and a path as they are compared.
+fn place(host: &str, path: &str) -> (String, String) {
+    (host.to_ascii_lowercase(), path.trim_end_matches('/').to_owned())
 }
 
 fn read_room(fields: &Fields, name: String, additional_routes: Vec<Route>) -> Room {

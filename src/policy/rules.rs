@@ -147,31 +147,58 @@ fn read_rule(
 ) -> Option<Checked> {
     let room = &home.room;
     let mut fields = Fields::new(file, node, format!("rule {number} of room {room}"))?;
-    let id = fields.text("id").unwrap_or_else(|| format!("{room}/{number}"));
-    let description = fields.text("description").unwrap_or_default();
-    if !description.is_empty() {
+    let (submitted, checked) = submitted(&mut fields, room, true, checker);
+    fields.finish();
+    let (expression_node, expression) = checked?;
+    let line = lines.line(expression_node.at);
+    let (room, file) = (Arc::clone(room), Arc::clone(&home.file));
+    let id = submitted.id.unwrap_or_else(|| format!("{room}/{number}"));
+    let Submitted { description, enabled, .. } = submitted;
+    let description = description.unwrap_or_default();
+    let rule = BypassRule { id, room, description, enabled: enabled.unwrap_or(true), file, line };
+    Some((rule, Arc::new(expression)))
+}
+
+/// A rule as somebody wrote it; what is `None` was not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Submitted {
+    pub id: Option<String>,
+    pub description: Option<String>,
+    pub enabled: Option<bool>,
+    pub expression: Option<String>,
+}
+
+/// Reads a rule of `room`, and checks its expression; everything wrong with it is reported. A whole one must say what
+/// it does and when. The caller asks for what else may stand there, and finishes the fields.
+pub(crate) fn submitted<'n, 't>(
+    fields: &mut Fields<'n, 't, '_>,
+    room: &str,
+    is_whole: bool,
+    checker: &Checker,
+) -> (Submitted, Option<(&'n Node<'t>, Expression)>) {
+    let (id, description) = (fields.text("id"), fields.text("description"));
+    if let Some(description) = description.as_deref().filter(|description| !description.is_empty()) {
         fields.subject = format!("rule {description:?} of room {room}");
     }
     fields.get("version");
     fields.get("last_updated");
-    fields.required("action", "write `\"action\": \"bypass_waiting_room\"`");
+    let get = |key, help| if is_whole { fields.required(key, help) } else { fields.get(key) };
+    get("action", "write `\"action\": \"bypass_waiting_room\"`");
     fields.choice("action", &[("bypass_waiting_room", ())]);
-    let enabled = read_enabled(&fields);
-    let expression_node = fields.required("expression", "write when the rule applies, in the rules language");
-    let text = expression_node.and_then(|node| fields.text_of(node));
-    let origin = Origin { file, node: expression_node.unwrap_or(node), subject: &fields.subject.clone() };
-    fields.finish();
-
-    let text = text?;
-    let expression = checker.expression(origin, &text)?;
-    warn_of_constant(origin, &text, &expression, enabled);
-    let line = lines.line(origin.node.at);
-    let (room, file) = (Arc::clone(room), Arc::clone(&home.file));
-    Some((BypassRule { id, room, description, enabled, file, line }, Arc::new(expression)))
+    let enabled = read_enabled(fields);
+    let node = get("expression", "write when the rule applies, in the rules language");
+    let text = node.and_then(|node| fields.text_of(node));
+    let expression = node.zip(text.as_deref()).and_then(|(node, text)| {
+        let origin = Origin { file: fields.file, node, subject: &fields.subject };
+        let expression = checker.expression(origin, text)?;
+        warn_of_constant(origin, text, &expression, enabled.unwrap_or(true));
+        Some((node, expression))
+    });
+    (Submitted { id, description, enabled, expression: text }, expression)
 }
 
 /// `enabled`, or Terraform's `status`, which must not contradict it.
-fn read_enabled(fields: &Fields) -> bool {
+fn read_enabled(fields: &Fields) -> Option<bool> {
     let enabled = fields.flag("enabled");
     let status = fields.choice("status", &[("enabled", true), ("disabled", false)]);
     if let (Some(enabled), Some(status), Some(node)) = (enabled, status, fields.get("status"))
@@ -179,7 +206,7 @@ fn read_enabled(fields: &Fields) -> bool {
     {
         fields.bad_value(node, "`status` contradicts `enabled`", "keep one of them");
     }
-    enabled.or(status).unwrap_or(true)
+    enabled.or(status)
 }
 
 fn warn_of_constant(origin: Origin, text: &str, expression: &Expression, enabled: bool) {

@@ -1,0 +1,281 @@
+//! Lists and their items (lists API, section 7 of the waiting-room API's spec).
+
+use http::StatusCode;
+use serde_json::value::RawValue;
+use serde_json::{Value as Json, json};
+
+use super::super::failure::{Code, Failure, Objection};
+use super::super::store::lists::{ListRow, MAX_ITEMS, NewItem};
+use super::super::store::operations::Change;
+use super::rules::limit;
+use super::{Call, Success, body};
+use crate::policy::document::Value;
+use crate::policy::fields::Fields;
+use crate::policy::is_list_name;
+use crate::policy::lists::Bad;
+use crate::program::ListKind;
+
+/// How long a description or a comment may be, in characters.
+const MAX_TEXT: usize = 500;
+/// How many items a page has unless the caller says otherwise.
+const PER_PAGE: u32 = 25;
+/// How many bad items are told one by one.
+const TOLD: usize = 100;
+
+pub(super) fn all(call: &Call) -> Result<Success, Failure> {
+    let lists = call.store.lists(&call.zone()?.id)?;
+    let lists: Vec<Json> = lists.iter().map(|list| json(call, list)).collect::<Result<_, _>>()?;
+    Ok(Success::new(&lists))
+}
+
+pub(super) fn get(call: &Call) -> Result<Success, Failure> {
+    let list = list(call)?;
+    Ok(Success::new(&json(call, &list)?).at_version(list.revision))
+}
+
+pub(super) fn create(call: &Call) -> Result<Success, Failure> {
+    let zone = call.zone_to_change()?;
+    let ((name, kind, description), doubts) = body::read(call.body, "list", |file, node| {
+        let fields = Fields::new(file, node, "the list")?;
+        let name_node = fields.required("name", "give it a name of small letters, digits and `_`");
+        let name = name_node.and_then(|node| fields.text_of(node));
+        if let (Some(node), Some(name)) = (name_node, &name)
+            && (!is_list_name(name) || name.contains('.'))
+        {
+            fields.bad_value(
+                node,
+                format!("{name:?} cannot name a list"),
+                "use up to 50 small letters, digits and `_`",
+            );
+        }
+        fields.required("kind", "it is `ip`, `hostname` or `asn`");
+        let kinds = [("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
+        let kind = fields.choice("kind", &kinds);
+        let description = fields.text("description").unwrap_or_default();
+        limit(&fields, "description", Some(&description), MAX_TEXT);
+        fields.finish();
+        Some((name?, kind?, description))
+    })?;
+    if call.store.list_named(&zone.id, &name)?.is_some() {
+        let objection = Objection {
+            code: Code::Duplicate,
+            message: format!("there is a list `${name}` already"),
+            pointer: Some("/name".into()),
+        };
+        return Err(Failure { errors: vec![objection], ..Failure::new(409, Code::Duplicate, "") });
+    }
+    let list = call.store.create_list(&zone.id, &name, kind, &description)?;
+    Ok(Success::new(&list.json(0)).at_version(list.revision).with_messages(doubts))
+}
+
+pub(super) fn describe(call: &Call) -> Result<Success, Failure> {
+    let list = list_to_change(call)?;
+    let (description, doubts) = body::read(call.body, "list", |file, node| {
+        let fields = Fields::new(file, node, "the list")?;
+        let description = fields.text("description").unwrap_or_default();
+        limit(&fields, "description", Some(&description), MAX_TEXT);
+        fields.finish();
+        Some(description)
+    })?;
+    call.store.describe_list(&list, &description)?;
+    let list = self::list(call)?;
+    Ok(Success::new(&json(call, &list)?).at_version(list.revision).with_messages(doubts))
+}
+
+pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
+    let list = list_to_change(call)?;
+    call.store.refuse_if_used(&list)?;
+    call.store.delete_list(&list)?;
+    Ok(Success::new(&json!({ "id": list.id })))
+}
+
+pub(super) fn items(call: &Call) -> Result<Success, Failure> {
+    let list = list(call)?;
+    let size = call.query.number("per_page").unwrap_or(PER_PAGE);
+    let cursor = call.query.text("cursor").map(decode_cursor).transpose()?;
+    let search = call.query.text("search");
+    let mut items = call.store.items(&list, cursor.as_deref(), search, i64::from(size) + 1)?;
+    let has_more = items.len() > size as usize;
+    items.truncate(size as usize);
+    let after = items.last().filter(|_| has_more).map(|item| encode_cursor(&item.sort));
+    let info = match after {
+        Some(after) => json!({ "cursors": { "after": after } }),
+        None => json!({ "cursors": {} }),
+    };
+    let items: Vec<Json> = items.iter().map(|item| item.json(list.kind)).collect();
+    Ok(Success { info: Some(info), ..Success::new(&items) })
+}
+
+pub(super) fn item(call: &Call) -> Result<Success, Failure> {
+    let list = list(call)?;
+    let id = call.path("item_id");
+    let item = call.store.item(&list.id, id)?.ok_or_else(|| Failure::not_found("item", id))?;
+    Ok(Success::new(&item.json(list.kind)))
+}
+
+pub(super) fn add_items(call: &Call) -> Result<Success, Failure> {
+    put(call, Change::Add)
+}
+
+pub(super) fn replace_items(call: &Call) -> Result<Success, Failure> {
+    put(call, Change::Replace)
+}
+
+pub(super) fn remove_items(call: &Call) -> Result<Success, Failure> {
+    let list = list_to_change(call)?;
+    let (ids, _) = body::read(call.body, "", |file, node| {
+        let fields = Fields::new(file, node, "the items")?;
+        let node = fields.required("items", "name what is to be removed: `{\"items\": [{\"id\": \"…\"}]}`");
+        let items = node.and_then(|node| fields.elements_of(node)).unwrap_or_default();
+        let ids = items.iter().filter_map(|item| {
+            let item = Fields::new(file, item, "the item")?;
+            item.required("id", "name the item");
+            let id = item.text("id");
+            item.finish();
+            id
+        });
+        let ids: Vec<String> = ids.collect();
+        fields.finish();
+        Some(ids)
+    })?;
+    let operation = call.store.ask_to_remove(&list, &ids)?;
+    Ok(Success { status: StatusCode::CREATED, ..Success::new(&json!({ "operation_id": operation })) })
+}
+
+pub(super) fn operation(call: &Call) -> Result<Success, Failure> {
+    let id = call.path("operation_id");
+    let operation = call.store.operation(&call.zone()?.id, id)?.ok_or_else(|| Failure::not_found("operation", id))?;
+    Ok(Success::new(&operation.json()))
+}
+
+fn put(call: &Call, change: Change) -> Result<Success, Failure> {
+    let list = list_to_change(call)?;
+    let items = new_items(call.body, list.kind)?;
+    let operation = call.store.ask_to_put(&list, change, &items)?;
+    Ok(Success { status: StatusCode::CREATED, ..Success::new(&json!({ "operation_id": operation })) })
+}
+
+fn list(call: &Call) -> Result<ListRow, Failure> {
+    let id = call.path("list_id");
+    call.store.list(&call.zone()?.id, id)?.ok_or_else(|| Failure::not_found("list", id))
+}
+
+fn list_to_change(call: &Call) -> Result<ListRow, Failure> {
+    call.zone_to_change()?;
+    let list = list(call)?;
+    call.expect(list.revision)?;
+    Ok(list)
+}
+
+fn json(call: &Call, list: &ListRow) -> Result<Json, Failure> {
+    Ok(list.json(call.store.users_of_list(list)?.len()))
+}
+
+/// The items of a body. There may be very many, so each is read on its own.
+fn new_items(body: &[u8], kind: ListKind) -> Result<Vec<NewItem>, Failure> {
+    let malformed = |error: serde_json::Error| {
+        Failure::new(400, Code::Malformed, format!("the body is no JSON array of items: {error}"))
+    };
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).map_err(malformed)?;
+    if elements.len() > MAX_ITEMS {
+        let message =
+            format!("these are {} items, and all lists of a zone together hold at most {MAX_ITEMS}", elements.len());
+        return Err(Failure::new(400, Code::Invalid, message));
+    }
+    let mut items = Vec::with_capacity(elements.len());
+    let mut errors = Vec::new();
+    for (element, index) in elements.iter().zip(0..) {
+        match new_item(element.get(), kind) {
+            Ok(item) => items.push(item),
+            Err(failure) => {
+                let below = |error: Objection| {
+                    let pointer = format!("/{index}{}", error.pointer.unwrap_or_default());
+                    Objection { pointer: Some(pointer), ..error }
+                };
+                errors.extend(failure.errors.into_iter().map(below));
+            }
+        }
+        if errors.len() >= TOLD {
+            break;
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(items),
+        false => Err(Failure { errors, ..Failure::new(400, Code::Invalid, "") }),
+    }
+}
+
+fn new_item(text: &str, kind: ListKind) -> Result<NewItem, Failure> {
+    let (item, _) = body::read(text.as_bytes(), "", |file, node| {
+        let fields = Fields::new(file, node, "the item")?;
+        // Set by the API; they come back where somebody sends what they have read.
+        ["id", "created_on", "modified_on"].iter().for_each(|key| _ = fields.get(key));
+        let comment = fields.text("comment").unwrap_or_default();
+        limit(&fields, "comment", Some(&comment), MAX_TEXT);
+        let (key, example) = match kind {
+            ListKind::Ip => ("ip", r#"{"ip": "192.0.2.0/24"}"#),
+            ListKind::Hostname => ("hostname", r#"{"hostname": {"url_hostname": "tickets.example"}}"#),
+            ListKind::Asn => ("asn", r#"{"asn": 64496}"#),
+        };
+        let node = fields.required(key, &format!("an item of this list looks like {example}"));
+        let item = node.and_then(|node| match (&node.value, kind) {
+            (Value::Text(text), ListKind::Ip) => told(&fields, key, NewItem::ip(text, &comment)),
+            (Value::Number(number), ListKind::Asn) => told(&fields, key, NewItem::asn(number, &comment)),
+            (Value::Object(_), ListKind::Hostname) => {
+                let inner = fields.table(key)?;
+                inner.required("url_hostname", "name the host");
+                let name = inner.text("url_hostname");
+                let exclude = inner.flag("exclude_exact_hostname").unwrap_or(true);
+                let item = told(&inner, "url_hostname", NewItem::hostname(&name?, exclude, &comment));
+                inner.finish();
+                item
+            }
+            _ => fields.expected(node, &format!("an item such as {example}")),
+        });
+        fields.finish();
+        item
+    })?;
+    Ok(item)
+}
+
+/// The item, or a report of what is wrong with it.
+fn told(fields: &Fields, key: &'static str, item: Result<NewItem, Bad>) -> Option<NewItem> {
+    match (item, fields.get(key)) {
+        (Err((message, help)), Some(node)) => {
+            fields.bad_value(node, message, help.as_deref().unwrap_or("write it as it is routed"));
+            None
+        }
+        (item, _) => item.ok(),
+    }
+}
+
+fn encode_cursor(sort: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sort)
+}
+
+fn decode_cursor(cursor: &str) -> Result<String, Failure> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| Failure::new(400, Code::Invalid, "`cursor` is none that was given out here"))
+}
+
+impl crate::manage::store::Store<'_> {
+    /// Refuses to delete a list that something uses, drafts too.
+    pub(in crate::manage) fn refuse_if_used(&self, list: &ListRow) -> Result<(), Failure> {
+        /// How many users are named.
+        const NAMED: usize = 5;
+        let users = self.users_of_list(list)?;
+        if users.is_empty() {
+            return Ok(());
+        }
+        let more = match users.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = users.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!("the list `${}` is used by {named}{more}: change or delete them first", list.name);
+        Err(Failure::new(409, Code::InUse, message))
+    }
+}

@@ -1,0 +1,132 @@
+//! Waiting rooms (waiting-room API, section 3).
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::failure::{Code, Failure};
+use super::super::store::rooms::{Origin, RoomRow};
+use super::super::store::zones::Zone;
+use super::{Call, Success, body};
+use crate::policy::check::Checker;
+use crate::policy::document::Node;
+use crate::policy::finding::{File, Kind, Problem};
+use crate::policy::{Room, rooms};
+
+/// How many rooms a page has unless the caller says otherwise.
+const PER_PAGE: u32 = 100;
+
+pub(super) fn list(call: &Call) -> Result<Success, Failure> {
+    let zone = call.zone()?;
+    Ok(page(call, call.store.rooms(&zone.id)?))
+}
+
+pub(super) fn get(call: &Call) -> Result<Success, Failure> {
+    let room = room(call, &call.zone()?)?;
+    Ok(Success::new(&room.json()).at_version(room.version))
+}
+
+pub(super) fn create(call: &Call) -> Result<Success, Failure> {
+    let zone = call.zone_to_change()?;
+    let (wanted, doubts) = submitted(call, &zone, None, call.body)?;
+    let room = call.store.create_room(&zone.id, &wanted)?;
+    Ok(Success::new(&room.json()).at_version(room.version).with_messages(doubts))
+}
+
+pub(super) fn replace(call: &Call) -> Result<Success, Failure> {
+    let zone = call.zone_to_change()?;
+    let room = room_to_change(call, &zone)?;
+    write(call, &zone, &room, call.body)
+}
+
+pub(super) fn change(call: &Call) -> Result<Success, Failure> {
+    let zone = call.zone_to_change()?;
+    let room = room_to_change(call, &zone)?;
+    let merged = merged(&room, call.body)?;
+    write(call, &zone, &room, merged.as_bytes())
+}
+
+pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
+    let zone = call.zone_to_change()?;
+    let room = room_to_change(call, &zone)?;
+    call.store.delete_room(&room)?;
+    Ok(Success::new(&json!({ "id": room.id })))
+}
+
+/// What a room is doing is known where it runs, and that is elsewhere.
+pub(super) fn status(call: &Call) -> Result<Success, Failure> {
+    let room = room(call, &call.zone()?)?;
+    let message = format!("the room {:?} does not run here, but at Queue-it, who knows its status", room.name);
+    Err(Failure::new(404, Code::NotFound, message))
+}
+
+fn write(call: &Call, zone: &Zone, room: &RoomRow, body: &[u8]) -> Result<Success, Failure> {
+    let (wanted, doubts) = submitted(call, zone, Some(room), body)?;
+    let room = call.store.change_room(room, &wanted)?;
+    Ok(Success::new(&room.json()).at_version(room.version).with_messages(doubts))
+}
+
+/// A page of rooms; what stands for every room is none.
+fn page(call: &Call, rooms: Vec<RoomRow>) -> Success {
+    let rooms: Vec<Json> = rooms.iter().filter(|room| room.origin != Origin::Every).map(RoomRow::json).collect();
+    let size = call.query.number("per_page").unwrap_or(PER_PAGE);
+    let number = call.query.number("page").unwrap_or(1);
+    let first = (number as usize - 1).saturating_mul(size as usize);
+    let shown: Vec<&Json> = rooms.iter().skip(first).take(size as usize).collect();
+    let info = json!({
+        "page": number,
+        "per_page": size,
+        "count": shown.len(),
+        "total_count": rooms.len(),
+        "total_pages": rooms.len().div_ceil(size as usize),
+    });
+    Success { info: Some(info), ..Success::new(&shown) }
+}
+
+fn room(call: &Call, zone: &Zone) -> Result<RoomRow, Failure> {
+    let id = call.path("room_id");
+    call.store.room(&zone.id, id)?.ok_or_else(|| Failure::not_found("waiting room", id))
+}
+
+fn room_to_change(call: &Call, zone: &Zone) -> Result<RoomRow, Failure> {
+    let room = room(call, zone)?;
+    call.expect(room.version)?;
+    match room.origin {
+        Origin::Placed => Ok(room),
+        Origin::Published => {
+            let message =
+                format!("the room {:?} comes from Queue-it's integration: only its rules are managed here", room.name);
+            Err(Failure::new(409, Code::Invalid, message))
+        }
+        Origin::Every => Err(Failure::new(409, Code::Invalid, "`*` is every room: only its rules are managed here")),
+    }
+}
+
+/// The room as a body says it; what the API requires, and a policy's files do not, is there.
+fn submitted(call: &Call, zone: &Zone, itself: Option<&RoomRow>, body: &[u8]) -> Result<(Room, Vec<String>), Failure> {
+    let rows = call.store.rooms(&zone.id)?;
+    let others: Vec<Room> =
+        rows.iter().filter(|row| itself.is_none_or(|room| room.id != row.id)).filter_map(RoomRow::room).collect();
+    let (settings, lists) = (zone.settings(), call.store.list_kinds(&zone.id)?);
+    let checker = Checker { settings: &settings, lists: &lists };
+    body::read(body, "waiting_room", |file, node| {
+        for key in ["total_active_users", "new_users_per_minute"] {
+            require(file, node, key);
+        }
+        rooms::submitted(file, node, &others, &checker)
+    })
+}
+
+fn require(file: File, node: &Node, key: &str) {
+    if node.get(key).is_none() {
+        let problem = Problem::error(Kind::MissingKey, format!("`{key}` is missing"));
+        file.add(node.at..node.at + 1, problem.help("give a number of visitors, at least 200"));
+    }
+}
+
+/// The room with what a body says in place of what it said before.
+fn merged(room: &RoomRow, body: &[u8]) -> Result<String, Failure> {
+    let changes: Map<String, Json> = serde_json::from_slice(body)
+        .map_err(|error| Failure::new(400, Code::Malformed, format!("the body is no JSON object: {error}")))?;
+    let Json::Object(mut all) = room.json() else { return Ok(String::from_utf8_lossy(body).into_owned()) };
+    all.extend(changes);
+    Ok(Json::Object(all).to_string())
+}

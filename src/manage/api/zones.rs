@@ -1,0 +1,87 @@
+//! Zones, their accounts and the caller's token: by which clients find their way; and a zone's settings (waiting-room API,
+//! section 5).
+
+use serde_json::{Map, Value as Json, json};
+
+use super::super::failure::Failure;
+use super::super::store::zones::Zone;
+use super::{Call, Success, body};
+use crate::policy::fields::Fields;
+
+pub(super) fn list(call: &Call) -> Result<Success, Failure> {
+    let zones: Vec<Json> = call.store.zones()?.iter().map(json).collect();
+    let info = json!({ "page": 1, "per_page": zones.len(), "count": zones.len(), "total_count": zones.len() });
+    Ok(Success { info: Some(info), ..Success::new(&zones) })
+}
+
+pub(super) fn get(call: &Call) -> Result<Success, Failure> {
+    Ok(Success::new(&json(&call.zone()?)))
+}
+
+pub(super) fn accounts(call: &Call) -> Result<Success, Failure> {
+    Ok(Success::new(&call.store.zones()?.iter().map(account).collect::<Vec<_>>()))
+}
+
+pub(super) fn verify_token(_: &Call) -> Result<Success, Failure> {
+    Ok(Success::new(&json!({ "status": "active" })))
+}
+
+pub(super) fn settings(call: &Call) -> Result<Success, Failure> {
+    Ok(Success::new(&options(&call.zone()?)))
+}
+
+pub(super) fn replace_settings(call: &Call) -> Result<Success, Failure> {
+    write(call, defaults())
+}
+
+pub(super) fn change_settings(call: &Call) -> Result<Success, Failure> {
+    let options = options(&call.zone()?);
+    write(call, options)
+}
+
+fn write(call: &Call, mut options: Map<String, Json>) -> Result<Success, Failure> {
+    let zone = call.zone_to_change()?;
+    let (crawlers, doubts) = body::read(call.body, "settings", |file, node| {
+        let fields = Fields::new(file, node, "the settings of the zone")?;
+        let crawlers = fields.flag(CRAWLERS);
+        fields.finish();
+        Some(crawlers)
+    })?;
+    if let Some(crawlers) = crawlers {
+        options.insert(CRAWLERS.into(), crawlers.into());
+    }
+    let text = Json::Object(options.clone()).to_string();
+    call.store.set_zone_options(&zone, &text)?;
+    Ok(Success::new(&options).with_messages(doubts))
+}
+
+/// The audit trail of a zone.
+pub(super) fn audit(call: &Call) -> Result<Success, Failure> {
+    /// How many entries a page has unless the caller says otherwise.
+    const PER_PAGE: u32 = 50;
+    let zone = call.zone()?;
+    let before = call.query.number("before").map(i64::from);
+    let count = call.query.number("per_page").unwrap_or(PER_PAGE);
+    Ok(Success::new(&call.store.trail(&zone.id, before, count.into())?))
+}
+
+const CRAWLERS: &str = "search_engine_crawler_bypass";
+
+fn options(zone: &Zone) -> Map<String, Json> {
+    let mut options = defaults();
+    options.extend(serde_json::from_str::<Map<String, Json>>(&zone.options).unwrap_or_default());
+    options
+}
+
+fn defaults() -> Map<String, Json> {
+    Map::from_iter([(CRAWLERS.to_owned(), Json::Bool(false))])
+}
+
+fn json(zone: &Zone) -> Json {
+    let account = account(zone);
+    json!({ "id": zone.id, "name": zone.id, "status": "active", "paused": false, "type": "full", "account": account })
+}
+
+fn account(zone: &Zone) -> Json {
+    json!({ "id": zone.id, "name": zone.id })
+}

@@ -1,0 +1,147 @@
+//! The audit trail: who changed what, when, from what to what. A room's rules at an earlier version are what they are
+//! now with every later change undone, the last one first.
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::rules::Rule;
+use super::{DatabaseError, Row, Store};
+
+/// A change that somebody made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Entry {
+    /// Ascends with time.
+    pub number: i64,
+    /// When, in RFC 3339.
+    pub at: String,
+    /// Who: the name of a token, or of the command that did it.
+    pub actor: String,
+    /// What was done, such as `rule.create`.
+    pub action: String,
+    /// The zone that it concerns, if it is about one.
+    pub zone: Option<String>,
+    /// The room that it concerns, if it is about one.
+    pub room: Option<String>,
+    /// The version of the room's rules after the change, if it is about rules.
+    pub rules_version: Option<i64>,
+    /// The id of what was changed.
+    pub subject: String,
+    /// What it was; null if there was none.
+    pub before: Json,
+    /// What it became; null if it is gone.
+    pub after: Json,
+}
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct About<'a> {
+    pub zone: Option<&'a str>,
+    pub room: Option<&'a str>,
+    pub rules_version: Option<i64>,
+    pub subject: &'a str,
+}
+
+/// Names of actions on rules.
+pub(super) mod action {
+    pub const CREATE: &str = "rule.create";
+    pub const CHANGE: &str = "rule.change";
+    pub const DELETE: &str = "rule.delete";
+    pub const REPLACE: &str = "rules.replace";
+}
+
+const COLUMNS: &str = "number, at, actor, action, zone, room, rules_version, subject, before, after";
+
+impl Store<'_> {
+    /// Notes a change; the entry's number.
+    pub(super) fn note(
+        &self,
+        action: &str,
+        about: About<'_>,
+        before: Option<String>,
+        after: Option<String>,
+    ) -> Result<i64, DatabaseError> {
+        let About { zone, room, rules_version, subject } = about;
+        let row = self.first(
+            "INSERT INTO audit (at, actor, action, zone, room, rules_version, subject, before, after)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING number",
+            &[
+                self.now().into(),
+                (&self.actor).into(),
+                action.into(),
+                zone.into(),
+                room.into(),
+                rules_version.into(),
+                subject.into(),
+                before.into(),
+                after.into(),
+            ],
+        )?;
+        row.ok_or_else(|| DatabaseError("no audit entry".into()))?.integer(0)
+    }
+
+    /// The latest entries of a zone, newest first, from before the entry `before` on; with those that concern no zone,
+    /// but tokens.
+    pub fn trail(&self, zone: &str, before: Option<i64>, count: i64) -> Result<Vec<Entry>, DatabaseError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit WHERE (zone = ?1 OR zone IS NULL) AND number < ?2 ORDER BY number DESC LIMIT ?3"
+        );
+        let rows = self.query(&sql, &[zone.into(), before.unwrap_or(i64::from(u32::MAX)).into(), count.into()])?;
+        rows.iter().map(entry).collect()
+    }
+
+    /// The changes of a room's rules after a version, newest first.
+    fn changes_since(&self, room: &str, version: i64) -> Result<Vec<Entry>, DatabaseError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM audit WHERE room = ?1 AND rules_version > ?2 ORDER BY rules_version DESC");
+        self.query(&sql, &[room.into(), version.into()])?.iter().map(entry).collect()
+    }
+
+    /// A room's rules as they were at a version.
+    pub fn rules_at(&self, room: &str, version: i64) -> Result<Vec<Rule>, DatabaseError> {
+        let mut rules = self.rules(room)?;
+        for entry in self.changes_since(room, version)? {
+            self.undo(&mut rules, &entry)?;
+        }
+        Ok(rules)
+    }
+
+    fn undo(&self, rules: &mut Vec<Rule>, entry: &Entry) -> Result<(), DatabaseError> {
+        if entry.action == action::REPLACE {
+            let sql = "SELECT rule FROM replaced_rules WHERE entry = ?1 ORDER BY position";
+            let rows = self.query(sql, &[entry.number.into()])?;
+            *rules = rows.iter().map(|row| Rule::of_json(row.text(0)?)).collect::<Result<_, _>>()?;
+            return Ok(());
+        }
+        rules.retain(|rule| rule.id != entry.subject);
+        if !entry.before.is_null() {
+            let index = entry.before.get("index").and_then(Json::as_u64).unwrap_or_default();
+            let index = usize::try_from(index).unwrap_or(usize::MAX).min(rules.len());
+            rules.insert(index, Rule::of_json(&entry.before["rule"].to_string())?);
+        }
+        Ok(())
+    }
+}
+
+/// A rule and the place it has among the others, from 0, as entries hold them.
+pub(super) fn placed(rule: &Rule, index: usize) -> Option<String> {
+    Some(json!({ "index": index, "rule": rule }).to_string())
+}
+
+fn entry(row: &Row) -> Result<Entry, DatabaseError> {
+    let json = |column| {
+        let text = row.maybe_text(column)?.unwrap_or("null");
+        serde_json::from_str(text).map_err(|error| DatabaseError(format!("an audit entry is no JSON: {error}")))
+    };
+    Ok(Entry {
+        number: row.integer(0)?,
+        at: row.text(1)?.to_owned(),
+        actor: row.text(2)?.to_owned(),
+        action: row.text(3)?.to_owned(),
+        zone: row.maybe_text(4)?.map(str::to_owned),
+        room: row.maybe_text(5)?.map(str::to_owned),
+        rules_version: row.integer(6).ok(),
+        subject: row.text(7)?.to_owned(),
+        before: json(8)?,
+        after: json(9)?,
+    })
+}
