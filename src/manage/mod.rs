@@ -17,8 +17,11 @@ use store::Store;
 
 pub mod access;
 mod api;
+mod body;
 pub mod database;
 pub mod failure;
+pub mod items;
+pub mod snapshot;
 pub mod store;
 
 pub use api::{API, openapi};

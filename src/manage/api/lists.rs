@@ -1,26 +1,21 @@
 //! Lists and their items (lists API, section 7 of the waiting-room API's spec).
 
 use http::StatusCode;
-use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use super::super::failure::{Code, Failure, Objection};
-use super::super::store::lists::{ListRow, MAX_ITEMS, NewItem};
+use super::super::store::lists::ListRow;
 use super::super::store::operations::Change;
-use super::rules::limit;
-use super::{Call, Success, body};
-use crate::policy::document::Value;
+use super::super::{body, items};
+use super::{Call, Success};
 use crate::policy::fields::Fields;
 use crate::policy::is_list_name;
-use crate::policy::lists::Bad;
 use crate::program::ListKind;
 
 /// How long a description or a comment may be, in characters.
 const MAX_TEXT: usize = 500;
 /// How many items a page has unless the caller says otherwise.
 const PER_PAGE: u32 = 25;
-/// How many bad items are told one by one.
-const TOLD: usize = 100;
 
 pub(super) fn all(call: &Call) -> Result<Success, Failure> {
     let lists = call.store.lists(&call.zone()?.id)?;
@@ -52,7 +47,7 @@ pub(super) fn create(call: &Call) -> Result<Success, Failure> {
         let kinds = [("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
         let kind = fields.choice("kind", &kinds);
         let description = fields.text("description").unwrap_or_default();
-        limit(&fields, "description", Some(&description), MAX_TEXT);
+        body::limit(&fields, "description", Some(&description), MAX_TEXT);
         fields.finish();
         Some((name?, kind?, description))
     })?;
@@ -73,7 +68,7 @@ pub(super) fn describe(call: &Call) -> Result<Success, Failure> {
     let (description, doubts) = body::read(call.body, "list", |file, node| {
         let fields = Fields::new(file, node, "the list")?;
         let description = fields.text("description").unwrap_or_default();
-        limit(&fields, "description", Some(&description), MAX_TEXT);
+        body::limit(&fields, "description", Some(&description), MAX_TEXT);
         fields.finish();
         Some(description)
     })?;
@@ -94,16 +89,16 @@ pub(super) fn items(call: &Call) -> Result<Success, Failure> {
     let size = call.query.number("per_page").unwrap_or(PER_PAGE);
     let cursor = call.query.text("cursor").map(decode_cursor).transpose()?;
     let search = call.query.text("search");
-    let mut items = call.store.items(&list, cursor.as_deref(), search, i64::from(size) + 1)?;
-    let has_more = items.len() > size as usize;
-    items.truncate(size as usize);
-    let after = items.last().filter(|_| has_more).map(|item| encode_cursor(&item.sort));
+    let mut found = call.store.items(&list, cursor.as_deref(), search, i64::from(size) + 1)?;
+    let has_more = found.len() > size as usize;
+    found.truncate(size as usize);
+    let after = found.last().filter(|_| has_more).map(|item| encode_cursor(&item.sort));
     let info = match after {
         Some(after) => json!({ "cursors": { "after": after } }),
         None => json!({ "cursors": {} }),
     };
-    let items: Vec<Json> = items.iter().map(|item| item.json(list.kind)).collect();
-    Ok(Success { info: Some(info), ..Success::new(&items) })
+    let shown: Vec<Json> = found.iter().map(|item| item.json(list.kind)).collect();
+    Ok(Success { info: Some(info), ..Success::new(&shown) })
 }
 
 pub(super) fn item(call: &Call) -> Result<Success, Failure> {
@@ -150,7 +145,7 @@ pub(super) fn operation(call: &Call) -> Result<Success, Failure> {
 
 fn put(call: &Call, change: Change) -> Result<Success, Failure> {
     let list = list_to_change(call)?;
-    let items = new_items(call.body, list.kind)?;
+    let items = items::of_json(call.body, list.kind)?;
     let operation = call.store.ask_to_put(&list, change, &items)?;
     Ok(Success { status: StatusCode::CREATED, ..Success::new(&json!({ "operation_id": operation })) })
 }
@@ -169,84 +164,6 @@ fn list_to_change(call: &Call) -> Result<ListRow, Failure> {
 
 fn json(call: &Call, list: &ListRow) -> Result<Json, Failure> {
     Ok(list.json(call.store.users_of_list(list)?.len()))
-}
-
-/// The items of a body. There may be very many, so each is read on its own.
-fn new_items(body: &[u8], kind: ListKind) -> Result<Vec<NewItem>, Failure> {
-    let malformed = |error: serde_json::Error| {
-        Failure::new(400, Code::Malformed, format!("the body is no JSON array of items: {error}"))
-    };
-    let elements: Vec<&RawValue> = serde_json::from_slice(body).map_err(malformed)?;
-    if elements.len() > MAX_ITEMS {
-        let message =
-            format!("these are {} items, and all lists of a zone together hold at most {MAX_ITEMS}", elements.len());
-        return Err(Failure::new(400, Code::Invalid, message));
-    }
-    let mut items = Vec::with_capacity(elements.len());
-    let mut errors = Vec::new();
-    for (element, index) in elements.iter().zip(0..) {
-        match new_item(element.get(), kind) {
-            Ok(item) => items.push(item),
-            Err(failure) => {
-                let below = |error: Objection| {
-                    let pointer = format!("/{index}{}", error.pointer.unwrap_or_default());
-                    Objection { pointer: Some(pointer), ..error }
-                };
-                errors.extend(failure.errors.into_iter().map(below));
-            }
-        }
-        if errors.len() >= TOLD {
-            break;
-        }
-    }
-    match errors.is_empty() {
-        true => Ok(items),
-        false => Err(Failure { errors, ..Failure::new(400, Code::Invalid, "") }),
-    }
-}
-
-fn new_item(text: &str, kind: ListKind) -> Result<NewItem, Failure> {
-    let (item, _) = body::read(text.as_bytes(), "", |file, node| {
-        let fields = Fields::new(file, node, "the item")?;
-        // Set by the API; they come back where somebody sends what they have read.
-        ["id", "created_on", "modified_on"].iter().for_each(|key| _ = fields.get(key));
-        let comment = fields.text("comment").unwrap_or_default();
-        limit(&fields, "comment", Some(&comment), MAX_TEXT);
-        let (key, example) = match kind {
-            ListKind::Ip => ("ip", r#"{"ip": "192.0.2.0/24"}"#),
-            ListKind::Hostname => ("hostname", r#"{"hostname": {"url_hostname": "tickets.example"}}"#),
-            ListKind::Asn => ("asn", r#"{"asn": 64496}"#),
-        };
-        let node = fields.required(key, &format!("an item of this list looks like {example}"));
-        let item = node.and_then(|node| match (&node.value, kind) {
-            (Value::Text(text), ListKind::Ip) => told(&fields, key, NewItem::ip(text, &comment)),
-            (Value::Number(number), ListKind::Asn) => told(&fields, key, NewItem::asn(number, &comment)),
-            (Value::Object(_), ListKind::Hostname) => {
-                let inner = fields.table(key)?;
-                inner.required("url_hostname", "name the host");
-                let name = inner.text("url_hostname");
-                let exclude = inner.flag("exclude_exact_hostname").unwrap_or(true);
-                let item = told(&inner, "url_hostname", NewItem::hostname(&name?, exclude, &comment));
-                inner.finish();
-                item
-            }
-            _ => fields.expected(node, &format!("an item such as {example}")),
-        });
-        fields.finish();
-        item
-    })?;
-    Ok(item)
-}
-
-/// The item, or a report of what is wrong with it.
-fn told(fields: &Fields, key: &'static str, item: Result<NewItem, Bad>) -> Option<NewItem> {
-    match (item, fields.get(key)) {
-        (Err((message, help)), Some(node)) => {
-            fields.bad_value(node, message, help.as_deref().unwrap_or("write it as it is routed"));
-            None
-        }
-        (item, _) => item.ok(),
-    }
 }
 
 fn encode_cursor(sort: &str) -> String {

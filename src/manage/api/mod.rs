@@ -13,7 +13,6 @@ use super::store::tokens::Scope;
 use super::store::zones::Zone;
 use super::{Answer, Store, Visit};
 
-mod body;
 mod lists;
 mod openapi;
 mod operations;

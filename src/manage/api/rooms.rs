@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::super::body;
 use super::super::failure::{Code, Failure};
 use super::super::store::rooms::{Origin, RoomRow};
 use super::super::store::zones::Zone;
-use super::{Call, Success, body};
+use super::{Call, Success};
 use crate::policy::check::Checker;
 use crate::policy::document::Node;
 use crate::policy::finding::{File, Kind, Problem};

@@ -2,11 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use super::super::body;
 use super::super::failure::{Code, Failure};
 use super::super::store::rooms::RoomRow;
 use super::super::store::rules::{Position, Rule, Wanted};
 use super::super::store::zones::Zone;
-use super::body;
 use super::{Call, Success};
 use crate::policy::check::Checker;
 use crate::policy::document::{Node, Value};
@@ -147,7 +147,7 @@ impl Ground {
         let checker = Checker { settings: &self.settings, lists: &self.lists };
         let (submitted, _) = submitted(fields, &room.name, is_whole, &checker);
         let Submitted { id, description, enabled, expression } = submitted;
-        limit(fields, "description", description.as_deref(), MAX_DESCRIPTION);
+        body::limit(fields, "description", description.as_deref(), MAX_DESCRIPTION);
         Wanted { id, description, enabled, expression }
     }
 
@@ -173,15 +173,6 @@ impl Ground {
             wanted.push(rule);
         }
         Some(wanted)
-    }
-}
-
-/// Reports a text that is too long.
-pub(super) fn limit(fields: &Fields, key: &'static str, text: Option<&str>, most: usize) {
-    if let (Some(text), Some(node)) = (text, fields.get(key))
-        && text.chars().count() > most
-    {
-        fields.bad_value(node, format!("`{key}` is longer than {most} characters"), "shorten it");
     }
 }
 

@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::super::body;
 use super::super::failure::Failure;
 use super::super::store::zones::Zone;
-use super::{Call, Success, body};
+use super::{Call, Success};
 use crate::policy::fields::Fields;
 
 pub(super) fn list(call: &Call) -> Result<Success, Failure> {

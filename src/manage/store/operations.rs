@@ -47,6 +47,14 @@ impl Store<'_> {
         self.ask(list, Change::Remove, ids.iter().map(|id| json!(id).to_string()))
     }
 
+    /// Puts items into a list at once.
+    pub fn put_items(&self, list: &ListRow, change: Change, items: &[NewItem]) -> Result<(), DatabaseError> {
+        let id = self.ask_to_put(list, change, items)?;
+        let is_done = |operation: Operation| operation.status != "pending";
+        while !self.operation(&list.zone, &id)?.is_none_or(is_done) && self.run_next_operation()? {}
+        Ok(())
+    }
+
     fn ask(
         &self,
         list: &ListRow,

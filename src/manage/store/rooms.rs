@@ -74,6 +74,19 @@ impl Store<'_> {
         self.first(&sql, &[zone.into(), name.into()])?.as_ref().map(room).transpose()
     }
 
+    /// The room that rules are for, by the name under which a policy's files have them: that of a room, or its id in
+    /// the protocol. Where there is none it will come with a later integration, and its rules are kept for it.
+    pub fn room_for_rules(&self, zone: &str, name: &str) -> Result<RoomRow, DatabaseError> {
+        if let Some(row) = self.room_named(zone, name)? {
+            return Ok(row);
+        }
+        let is_it = |row: &RoomRow| row.room().is_some_and(|room| room.event_id().eq_ignore_ascii_case(name));
+        match self.rooms(zone)?.into_iter().find(is_it) {
+            Some(row) => Ok(row),
+            None => self.add_room(zone, name, Origin::Published, "{}"),
+        }
+    }
+
     /// How many rules the rooms of a zone have, by room id; rooms without rules are not in it.
     pub fn rule_counts(&self, zone: &str) -> Result<Vec<(String, RuleCount)>, DatabaseError> {
         let sql = "SELECT room, sum(enabled), count(*) - sum(enabled) FROM rules JOIN rooms ON rooms.id = room
@@ -191,7 +204,8 @@ impl Origin {
     }
 }
 
-fn body(room: &Room) -> String {
+/// A room as the store keeps it.
+pub(in crate::manage) fn body(room: &Room) -> String {
     let mut json = serde_json::to_value(room).unwrap_or_default();
     // Columns of their own.
     if let Some(json) = json.as_object_mut() {

@@ -48,15 +48,18 @@ impl Store<'_> {
         let settings = text(files, SETTINGS_FILE).unwrap_or_default();
         let parsed = settings_of(files, None);
         let integration = parsed.as_ref().and_then(|settings| text(files, settings.integration.as_ref()?));
-        let is_new = self.zone(id)?.is_none();
-        self.query(
-            "INSERT INTO zones (id, settings, integration) VALUES (?1, ?2, ?3)
-             ON CONFLICT (id) DO UPDATE SET settings = ?2, integration = ?3",
-            &[id.into(), (&settings).into(), integration.as_ref().into()],
-        )?;
+        let known = self.zone(id)?;
+        let is_same = |zone: &Zone| zone.settings == settings && zone.integration == integration;
+        if !known.as_ref().is_some_and(is_same) {
+            self.query(
+                "INSERT INTO zones (id, settings, integration) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (id) DO UPDATE SET settings = ?2, integration = ?3",
+                &[id.into(), (&settings).into(), integration.as_ref().into()],
+            )?;
+        }
         let published = integration.zip(parsed).map(|(text, settings)| published_rooms(&text, &settings));
         self.sync_published_rooms(id, &published.unwrap_or_default())?;
-        Ok(is_new)
+        Ok(known.is_none())
     }
 
     /// Sets what the API calls the settings of a zone: JSON.

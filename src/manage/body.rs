@@ -1,10 +1,11 @@
 //! The body of a request: JSON that is read and checked as the files of a policy are, so that whoever sent it learns of
 //! everything that is wrong at once, and where.
 
-use super::super::failure::{Code, Failure, Objection};
+use super::failure::{Code, Failure, Objection};
 use crate::language::Severity;
 use crate::policy::Finding;
 use crate::policy::document::{Node, parse_json, pointer};
+use crate::policy::fields::Fields;
 use crate::policy::finding::{File, Report};
 use crate::policy::place;
 
@@ -69,5 +70,14 @@ fn message(finding: &Finding) -> String {
             format!("Filter parsing error ({line}:{column}):\n{snippet} {message} [{code}]{help}")
         }
         _ => format!("{}{}", finding.message, help.replace("\nhelp: ", "; ")),
+    }
+}
+
+/// Reports a text that is too long.
+pub(super) fn limit(fields: &Fields, key: &'static str, text: Option<&str>, most: usize) {
+    if let (Some(text), Some(node)) = (text, fields.get(key))
+        && text.chars().count() > most
+    {
+        fields.bad_value(node, format!("`{key}` is longer than {most} characters"), "shorten it");
     }
 }
