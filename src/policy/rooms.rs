@@ -263,9 +263,9 @@ impl<'a> Reader<'a> {
             }
             (None, Some(host)) => {
                 let first = Route { host: room.host.clone().unwrap_or_default(), path: room.path.clone() };
-                self.place_route(fields, host, &first, room);
+                self.place_route(fields, host, fields.get("path"), &first, room);
                 for (node, route) in routes.iter().zip(&room.additional_routes) {
-                    self.place_route(fields, node, route, room);
+                    self.place_route(fields, node, node.get("path"), route, room);
                 }
             }
             (None, None) => {
@@ -276,7 +276,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn place_route(&mut self, fields: &Fields, node: &Node, route: &Route, room: &Room) {
+    fn place_route(&mut self, fields: &Fields, node: &Node, path_node: Option<&Node>, route: &Route, room: &Room) {
         let (host, path) = place(&route.host, &route.path);
         let (name, port) = host.rsplit_once(':').unwrap_or((&host, "0"));
         if !is_host(name) || port.parse::<u16>().is_err() {
@@ -284,6 +284,7 @@ impl<'a> Reader<'a> {
             return fields.bad_value(node, message, "write it without scheme, wildcard and path: `tickets.example`");
         }
         if let Some(help) = bad_path(&route.path) {
+            let node = path_node.unwrap_or(node);
             return fields.bad_value(node, format!("{:?} is no path a room can stand before", route.path), help);
         }
         if let Some(other) = self.places.insert((host.clone(), path.clone()), room.name.clone()) {
