@@ -3,7 +3,6 @@
 use super::facts::CalloutFacts;
 use super::messages::{self, Message};
 use super::proto::envoy::config::core::v3::HeaderValueOption;
-use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use super::request::{Asked, Unclear};
 use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER};
@@ -31,10 +30,10 @@ pub(super) struct Exchange {
     pending: Vec<HeaderValueOption>,
 }
 
-/// An answer, and what was decided if this was the moment of it; 200 for a request that goes on.
+/// A decision: the answer, and what is to be told of it, with status 200 for a request that goes on.
 pub(super) struct Step {
     pub response: ProcessingResponse,
-    pub event: Option<Event>,
+    pub event: Event,
 }
 
 impl Exchange {
@@ -43,37 +42,28 @@ impl Exchange {
         self.is_decided
     }
 
-    /// Answers a message. Each gets an answer of its kind at once, empty where there is nothing to do; only a message
-    /// of no kind that is known gets none.
-    pub(super) fn answer(
-        &mut self,
-        message: ProcessingRequest,
-        context: Context<'_>,
-        scratch: &mut Scratch,
-    ) -> Option<Step> {
-        let kind = Message::of(message.request.as_ref()?);
-        let step = match &message.request {
-            Some(Request::RequestHeaders(_)) if !self.is_decided => self.decide(&message, context, scratch),
-            Some(Request::ResponseHeaders(_)) => messages::response_headers(std::mem::take(&mut self.pending)).into(),
-            _ => kind.empty().into(),
-        };
-        Some(step)
+    /// Answers a message that asks for no decision, in its kind and at once; empty where there is nothing to do. `None`
+    /// for the one that does: the request's headers, the first time.
+    pub(super) fn follow(&mut self, kind: Message) -> Option<ProcessingResponse> {
+        match kind {
+            Message::RequestHeaders if !self.is_decided => None,
+            Message::ResponseHeaders => Some(messages::response_headers(std::mem::take(&mut self.pending))),
+            _ => Some(kind.empty()),
+        }
     }
 
-    /// Applies the failure policy to a request that is not decided about yet; everything else goes on as it is.
-    pub(super) fn fail(&mut self, kind: Message, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
-        if kind != Message::RequestHeaders || self.is_decided {
-            return kind.empty().into();
-        }
+    /// Applies the failure policy to the request.
+    pub(super) fn fail(&mut self, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
         let reply = failed(context, FailureClass::Internal, why, scratch);
         self.carry_out(context, &reply, None)
     }
 
-    fn decide(&mut self, message: &ProcessingRequest, context: Context<'_>, scratch: &mut Scratch) -> Step {
+    /// Decides about the request.
+    pub(super) fn decide(&mut self, message: &ProcessingRequest, context: Context<'_>, scratch: &mut Scratch) -> Step {
         let asked = match Asked::of(message, context.state.settings().map_or(0, |settings| settings.proxy.trusted_hops))
         {
             Ok(asked) => asked,
-            Err(Unclear(why)) => return self.fail(Message::RequestHeaders, why, context, scratch),
+            Err(Unclear(why)) => return self.fail(why, context, scratch),
         };
         let deployment = match context.state {
             State::InForce(deployment) => deployment,
@@ -126,13 +116,7 @@ impl Exchange {
         event.failed = reply.failed.map(str::to_owned);
         event.status = status;
         event.judged(reply.verdict, context.state);
-        Step { response, event: Some(event) }
-    }
-}
-
-impl From<ProcessingResponse> for Step {
-    fn from(response: ProcessingResponse) -> Step {
-        Step { response, event: None }
+        Step { response, event }
     }
 }
 

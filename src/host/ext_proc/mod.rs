@@ -31,6 +31,7 @@ mod messages;
 mod request;
 mod server;
 mod tls;
+mod workers;
 
 /// The protocol's types; generated, see `tests/protocol.rs`.
 #[allow(missing_docs, clippy::all, reason = "generated")]
@@ -41,6 +42,7 @@ pub mod proto {
 use server::{Callout, Server};
 use tls::Tls;
 pub use tls::TlsFiles;
+use workers::Workers;
 
 /// What a callout is told at its start.
 #[derive(Clone)]
@@ -119,8 +121,9 @@ impl Default for Limits {
 pub struct ExtProc;
 
 impl ExtProc {
-    /// Loads the policy, opens the ports and serves, in tasks of the current tokio runtime. A policy that cannot be put
-    /// in force is no reason not to start: its failure policy applies until it can.
+    /// Loads the policy, opens the ports and serves, in tasks of the current tokio runtime and in threads of its own,
+    /// one for each processor. A policy that cannot be put in force is no reason not to start: its failure policy
+    /// applies until it can.
     pub async fn bind(config: Config) -> Result<Running, StartError> {
         let metrics = Arc::new(Metrics::new(Metrics::registry()));
         let common = Common {
@@ -160,6 +163,7 @@ impl ExtProc {
             limits: config.limits,
             idle_timeout: seconds(settings.idle_timeout),
             tls,
+            workers: Workers::start(workers::processors(), &stop.end).map_err(StartError::Threads)?,
         };
         let serve = |listener| server.serve(listener, tasks, stop);
         let (drain_delay, drain_timeout) = (config.drain_delay, seconds(settings.drain_timeout));

@@ -30,6 +30,7 @@ use super::proto::envoy::service::ext_proc::v3::processing_response::Response as
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use super::request::addressee;
 use super::tls::Tls;
+use super::workers::Workers;
 use crate::connector::edge::Identity;
 use crate::host::serving::admin::Admin;
 use crate::host::serving::keeper::{Keeper, State};
@@ -58,6 +59,7 @@ pub(super) struct Server {
     pub limits: Limits,
     pub idle_timeout: Duration,
     pub tls: Option<Arc<Tls>>,
+    pub workers: Workers,
 }
 
 /// Answers gRPC, and what the operator's machinery asks by plain HTTP.
@@ -85,10 +87,10 @@ impl Server {
         let (limits, idle_timeout) = (self.limits, self.idle_timeout);
         let open = self.callout.metrics.connections.clone();
         let ended = stop.drain.clone();
-        let tls = self.tls;
+        let (tls, workers) = (self.tls, self.workers);
         let serve = move |stream: TcpStream, _| {
             let (router, tls, stop) = (Arc::clone(&router), tls.clone(), stop.clone());
-            async move {
+            let served = workers.serve(stream, async move |stream| {
                 let answer = |request| Arc::clone(&router).answer(request);
                 let builder = |is_h2| builder(is_h2, limits, idle_timeout);
                 let Some(tls) = tls else {
@@ -101,7 +103,9 @@ impl Server {
                 if let Some((stream, is_h2)) = accepted {
                     connections::converse(stream, builder(is_h2), answer, stop).await;
                 }
-            }
+            });
+            // What panicked or was broken off has said so.
+            async { served.await.unwrap_or_default() }
         };
         connections::take(listener, limits.connections, open, tasks, ended, serve).await;
     }
@@ -201,21 +205,25 @@ impl Stream for Answers {
 
 impl Answers {
     fn step(&mut self, message: ProcessingRequest) -> Option<ProcessingResponse> {
+        let kind = Message::of(message.request.as_ref()?);
+        self.exchange.follow(kind).or_else(|| Some(self.decide(&message)))
+    }
+
+    fn decide(&mut self, message: &ProcessingRequest) -> ProcessingResponse {
         let started = Instant::now();
         let callout = Arc::clone(&self.callout);
-        let (name, host) = addressee(&message);
+        let (name, host) = addressee(message);
         let keeper = callout.tenants.responsible(name, host);
         let state = callout.tenants.state(keeper);
         let context = callout.context(&state, keeper);
-        let kind = Message::of(message.request.as_ref()?);
         let (exchange, is_one_too_many) = (&mut self.exchange, self.is_one_too_many);
         let step = guarded(|scratch| match is_one_too_many {
-            true => Some(exchange.fail(kind, "too many requests at once", context, scratch)),
-            false => exchange.answer(message, context, scratch),
+            true => exchange.fail("too many requests at once", context, scratch),
+            false => exchange.decide(message, context, scratch),
         });
-        let panicked = || Some(self.exchange.fail(kind, "the decision panicked", context, &mut Scratch::default()));
-        let step = step.unwrap_or_else(panicked)?;
-        Some(self.tell(step, started))
+        let panicked = || self.exchange.fail("the decision panicked", context, &mut Scratch::default());
+        let step = step.unwrap_or_else(panicked);
+        self.tell(step, started)
     }
 
     /// A message that nobody can read is followed by no other.
@@ -229,19 +237,17 @@ impl Answers {
         let keeper = callout.tenants.responsible(None, None);
         let state = callout.tenants.state(keeper);
         let (why, context) = ("a message that cannot be read", callout.context(&state, keeper));
-        let step = self.exchange.fail(Message::RequestHeaders, why, context, &mut Scratch::default());
+        let step = self.exchange.fail(why, context, &mut Scratch::default());
         Some(self.tell(step, Instant::now()))
     }
 
     fn tell(&mut self, step: Step, started: Instant) -> ProcessingResponse {
-        let Step { response, event } = step;
-        if let Some(mut event) = event {
-            event.took = started.elapsed();
-            self.callout.metrics.decided(event.decision, event.took);
-            event.log();
-            if let Some(observer) = &self.callout.observer {
-                observer(&event);
-            }
+        let Step { response, mut event } = step;
+        event.took = started.elapsed();
+        self.callout.metrics.decided(event.decision, event.took);
+        event.log();
+        if let Some(observer) = &self.callout.observer {
+            observer(&event);
         }
         self.is_over |= matches!(response.response, Some(Answer::ImmediateResponse(_)));
         response

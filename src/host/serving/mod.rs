@@ -53,6 +53,9 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// There are no more threads, or files that can be open.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
 }
 
 /// Ends of a server's life.

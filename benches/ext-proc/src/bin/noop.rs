@@ -1,9 +1,12 @@
-//! A callout of velvetrope's shape that decides nothing: it knows its answers beforehand. `noop ADDRESS`.
+//! A callout of velvetrope's shape that decides nothing: it knows its answers beforehand. `noop ADDRESS [one]` serves in
+//! as many threads as there are processors, or in one.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
+use tokio::runtime::Builder;
 use tonic::{Request, Response, Status, Streaming};
 use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::external_processor_server::{
@@ -25,9 +28,18 @@ const SESSION: &str = "QueueITAccepted-SDFrts345E-V3_shop=EventId%3Dshop%26Queue
     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef; \
     expires=Tue, 24 Nov 2026 06:00:00 GMT; path=/";
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let address = std::env::args().nth(1).ok_or("noop ADDRESS")?.parse()?;
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [address] => Builder::new_multi_thread().enable_all().build()?.block_on(serve(address.parse()?)),
+        [address, one] if one == "one" => {
+            Builder::new_current_thread().enable_all().build()?.block_on(serve(address.parse()?))
+        }
+        _ => Err("noop ADDRESS [one]".into()),
+    }
+}
+
+async fn serve(address: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
     let service = ExternalProcessorServer::new(Noop);
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)

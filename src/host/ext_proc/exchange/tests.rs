@@ -6,6 +6,7 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
 use super::super::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use super::super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::super::proto::envoy::service::ext_proc::v3::processing_response::Response;
 use super::super::proto::envoy::service::ext_proc::v3::{
     CommonResponse, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse,
@@ -124,9 +125,12 @@ impl<'s> Talk<'s> {
             true
         };
         let context = Context { state: self.state, policy: None, identity: &self.identity, now_ms: NOW * 1000, random };
-        let step = self.exchange.answer(message, context, &mut Scratch::default())?;
-        self.event = step.event.or(self.event.take());
-        Some(step.response)
+        let kind = Message::of(message.request.as_ref()?);
+        self.exchange.follow(kind).or_else(|| {
+            let step = self.exchange.decide(&message, context, &mut Scratch::default());
+            self.event = Some(step.event);
+            Some(step.response)
+        })
     }
 
     /// Says the request, which must be answered at once.
