@@ -192,7 +192,7 @@ fn describe(policy: &Policy) -> String {
 }
 
 fn render(finding: &Finding) -> String {
-    let Finding { severity, code, file, line, column, subject, message, help, snippet } = finding;
+    let Finding { severity, code, file, line, column, subject, message, help, snippet, within: _ } = finding;
     let severity = if *severity == Severity::Error { "error" } else { "warning" };
     let mut text = format!("{severity}[{code}] {file}:{line}:{column}");
     if !subject.is_empty() {
