@@ -25,6 +25,9 @@ use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
 };
 use velvetrope::host::ext_proc::{Config, ExtProc, Limits, Running, TlsFiles, policies_at};
+use velvetrope::host::store::StoreFile;
+use velvetrope::manage::database::DatabaseError;
+use velvetrope::manage::store::tokens::Scope;
 use velvetrope::session::Secret;
 
 #[path = "callout/mod.rs"]
@@ -33,7 +36,7 @@ mod callout;
 mod wire;
 
 use callout::{Program, SECRET, callout, config, token};
-use wire::{PATIENCE, get as get_plain, in_time, raw};
+use wire::{PATIENCE, get as get_plain, in_time, raw, send};
 
 const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 const VERDICT: &str = "x-velvetrope-verdict";
@@ -508,6 +511,43 @@ async fn several_policies_are_kept_apart() {
     running.reload().await.expect_err("half a file");
     assert_eq!(customer(&channel, "a.example", None).await, "first");
     assert_eq!(customer(&channel, "b.example", None).await, "pass");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_changed_by_the_api_decides_about_the_next_request_of_its_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_policy(&folder.path().join("policies/a.example"), "first", "");
+    write_policy(&folder.path().join("policies/b.example"), "second", "");
+    let policies = policies_at(&[folder.path().join("policies")]).expect("policies");
+    let path = folder.path().join("store.db");
+    let store = StoreFile::open(&path).expect("a store");
+    let made = store.change("test", |store| store.create_token("test", Scope::Write));
+    let token = made.map_err(|error: DatabaseError| error.to_string()).expect("a token").1;
+    let running = ExtProc::bind(Config { policies, store: Some(path), ..config(folder.path()) }).await;
+    let running = running.expect("a callout");
+    let channel = channel(&running).await;
+    assert_eq!(customer(&channel, "b.example", None).await, "second");
+
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let rooms = "/client/v4/zones/b.example/waiting_rooms";
+    let told = get_plain(running.admin_address, rooms, &headers).await;
+    let told: serde_json::Value = serde_json::from_str(&told.body).expect("JSON");
+    let room = told["result"].as_array().expect("rooms").iter().find(|room| room["name"] == "shop");
+    let rules = format!("{rooms}/{}/rules", room.expect("the room")["id"].as_str().expect("an id"));
+    let rule = br#"[{"id":"all","action":"bypass_waiting_room","expression":"http.request.uri.path eq \"/shop\""}]"#;
+    let told = send(running.admin_address, "PUT", &rules, &headers, rule).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    let bypassed = customer(&channel, "b.example", None).await;
+    assert!(bypassed.starts_with("bypass;rule="), "{bypassed}");
+    assert_eq!(customer(&channel, "a.example", None).await, "first");
+
+    // A field that no such callout can supply is refused, by its name.
+    let rule = br#"{"action":"bypass_waiting_room","expression":"cf.bot_management.score lt 30"}"#;
+    let told = send(running.admin_address, "POST", &rules, &headers, rule).await;
+    assert_eq!(told.status, 400, "{told:?}");
+    assert!(told.body.contains("cf.bot_management.score"), "{told:?}");
     running.stop().await;
 }
 

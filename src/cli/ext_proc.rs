@@ -42,6 +42,11 @@ pub struct ExtProcArgs {
     /// Answers 503 where there is no policy for a host, instead of letting everybody pass
     #[arg(long)]
     refuse_unknown: bool,
+    /// Keeps rooms, bypass rules and lists in this file, and lets them be managed at the --admin address: by the API below
+    /// /client/v4, and with a browser. `velvetrope admin token create` makes the token it takes
+    #[cfg(feature = "manage")]
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
     /// Keeps an integration JSON that Queue-it delivered, for the next start; of several policies a folder of them
     #[arg(long, value_name = "FILE")]
     state_file: Option<PathBuf>,
@@ -60,6 +65,8 @@ impl ExtProcArgs {
             admin: self.admin,
             tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
             state_file: self.state_file,
+            #[cfg(feature = "manage")]
+            store: self.store,
             drain_delay: Duration::from_secs(self.drain_delay.into()),
             policies: policies_at(&self.policies).map_err(Failure::new)?,
             refuse_unknown: self.refuse_unknown,

@@ -3,6 +3,8 @@
 //! One file for each. A command turns its arguments into a report that prints itself as text or as JSON; what it
 //! reports is computed by the library. Nothing is written before a command is done, except by those that serve.
 
+#[cfg(feature = "manage")]
+mod admin;
 mod bench;
 mod check;
 mod compile;
@@ -26,6 +28,8 @@ mod serve;
 #[cfg(feature = "serving")]
 mod serving;
 mod show;
+#[cfg(feature = "manage")]
+mod store;
 mod test;
 mod time;
 mod token;
@@ -80,6 +84,13 @@ enum Command {
     ExtProc(ext_proc::ExtProcArgs),
     #[cfg(feature = "proxy")]
     Demo(demo::Demo),
+    #[cfg(feature = "manage")]
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    #[cfg(feature = "manage")]
+    Export(store::Export),
+    #[cfg(feature = "manage")]
+    Import(store::Import),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -123,6 +134,12 @@ impl Command {
             Command::ExtProc(command) => command.run(format),
             #[cfg(feature = "proxy")]
             Command::Demo(command) => command.run(),
+            #[cfg(feature = "manage")]
+            Command::Admin(command) => command.run(format),
+            #[cfg(feature = "manage")]
+            Command::Export(command) => command.run(format),
+            #[cfg(feature = "manage")]
+            Command::Import(command) => command.run(format),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
         }

@@ -29,6 +29,11 @@ pub struct Serve {
     /// Scheme and authority of the site, instead of what the policy says
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
+    /// Keeps rooms, bypass rules and lists in this file, and lets them be managed at the --admin address: by the API below
+    /// /client/v4, and with a browser. `velvetrope admin token create` makes the token it takes
+    #[cfg(feature = "manage")]
+    #[arg(long, value_name = "FILE")]
+    store: Option<PathBuf>,
     /// Keeps an integration JSON that Queue-it delivered, for the next start
     #[arg(long, value_name = "FILE")]
     state_file: Option<PathBuf>,
@@ -44,6 +49,8 @@ impl Serve {
             admin: self.admin,
             origin: self.origin,
             state_file: self.state_file,
+            #[cfg(feature = "manage")]
+            store: self.store,
             ..Config::new(PolicySource::Path(self.policy))
         };
         serving::serve(self.log_format.unwrap_or(format), Proxy::bind(config))

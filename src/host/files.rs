@@ -3,6 +3,7 @@
 //! Read is only what `velvetrope.toml` names, by names that stay below its folder. Links are followed: whoever may
 //! place a link in the folder may place a file there, and a mounted Kubernetes ConfigMap is made of links.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -61,6 +62,26 @@ pub fn read(path: &Path) -> Result<PolicyFiles, ReadError> {
     let mut files = PolicyFiles { sources, findings: Vec::new(), folder, watch: vec![path.clone()] };
     named.into_iter().for_each(|name| files.add(name));
     Ok(files)
+}
+
+/// What a policy is called: of a folder its own name, also where its `velvetrope.toml` is named; of another file what
+/// stands before the suffix.
+pub fn policy_name(path: &Path) -> String {
+    let folder = match path.file_name() {
+        Some(name) if name == SETTINGS_FILE => path.parent().unwrap_or(path),
+        _ if path.is_dir() => path,
+        _ => return text(path.file_stem()),
+    };
+    // `.` and `..` have a name elsewhere.
+    let elsewhere = || Path::new(".").join(folder).canonicalize().unwrap_or_default();
+    match folder.file_name() {
+        Some(name) => text(Some(name)),
+        None => text(elsewhere().file_name()),
+    }
+}
+
+fn text(name: Option<&OsStr>) -> String {
+    name.unwrap_or(OsStr::new("policy")).to_string_lossy().into_owned()
 }
 
 impl PolicyFiles {

@@ -1,5 +1,7 @@
 //! Where the connector runs.
 
+#[cfg(all(any(feature = "serving", feature = "manage"), not(target_arch = "wasm32")))]
+mod clock;
 #[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
 pub mod demo;
 #[cfg(all(feature = "ext-proc", not(target_arch = "wasm32")))]
@@ -16,5 +18,7 @@ pub mod proxy;
     allow(dead_code, reason = "each host needs a part of it")
 )]
 pub mod serving;
+#[cfg(all(feature = "manage", not(target_arch = "wasm32")))]
+pub mod store;
 #[cfg(any(test, all(any(feature = "worker", feature = "worker-compiler"), target_arch = "wasm32")))]
 pub mod worker;

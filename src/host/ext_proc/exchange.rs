@@ -116,6 +116,7 @@ impl Exchange {
         event.failed = reply.failed.map(str::to_owned);
         event.status = status;
         event.judged(reply.verdict, context.state);
+        context.state.count(reply.verdict);
         Step { response, event }
     }
 }

@@ -17,6 +17,8 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use crate::connector::edge::Identity;
+#[cfg(feature = "manage")]
+use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
 use crate::host::serving::tenants::{Common, Tenants};
 pub use crate::host::serving::{
@@ -63,6 +65,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Keeps an integration JSON that was delivered, for the next start; of several policies a folder that keeps them.
     pub state_file: Option<PathBuf>,
+    /// Where rooms, rules and lists are managed; without it they are not. The address of `admin` then has the API and the
+    /// dashboard. Each policy is a zone there that is called like it.
+    #[cfg(feature = "manage")]
+    pub store: Option<PathBuf>,
     /// Where to fetch the integration JSON instead of from Queue-it; for tests.
     pub pull_url: Option<String>,
     /// How long to go on as ever after it was told to end, and has begun to say so: until nobody sends more.
@@ -76,7 +82,7 @@ pub struct Config {
 impl Config {
     /// A policy with its secrets in the environment, and defaults for everything else.
     pub fn new(policy: PolicySource) -> Config {
-        Config { policies: vec![(String::new(), policy)], ..Config::default() }
+        Config { policies: vec![(policy.name(), policy)], ..Config::default() }
     }
 }
 
@@ -90,6 +96,8 @@ impl Default for Config {
             admin: None,
             tls: None,
             state_file: None,
+            #[cfg(feature = "manage")]
+            store: None,
             pull_url: None,
             drain_delay: Duration::from_secs(5),
             limits: Limits::default(),
@@ -131,6 +139,8 @@ impl ExtProc {
             state_file: config.state_file,
             metrics: Arc::clone(&metrics),
             unknown: if config.refuse_unknown { OnFailure::Closed } else { OnFailure::Open },
+            #[cfg(feature = "manage")]
+            management: config.store.as_deref().map(Management::open).transpose()?,
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
         let loaded = tenants.keepers().iter().map(|keeper| keeper.load("start")).fold(Ok(()), Result::and);

@@ -24,10 +24,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::edge::Identity;
-use crate::host::serving::keeper::Keeper;
+#[cfg(feature = "manage")]
+use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
-use crate::host::serving::tenants::Tenants;
+use crate::host::serving::tenants::{Common, Tenants};
 use crate::host::serving::{Starting, seconds};
+use crate::policy::OnFailure;
 
 mod body;
 mod counters;
@@ -59,6 +61,10 @@ pub struct Config {
     pub origin: Option<String>,
     /// Keeps an integration JSON that was delivered, for the next start.
     pub state_file: Option<PathBuf>,
+    /// Where rooms, rules and lists are managed; without it they are not. The address of `admin` then has the API and the
+    /// dashboard. The policy is a zone there that is called like its folder.
+    #[cfg(feature = "manage")]
+    pub store: Option<PathBuf>,
     /// Where to fetch the integration JSON instead of from Queue-it; for tests.
     pub pull_url: Option<String>,
     /// What visitors can take.
@@ -77,6 +83,8 @@ impl Config {
             admin: None,
             origin: None,
             state_file: None,
+            #[cfg(feature = "manage")]
+            store: None,
             pull_url: None,
             limits: Limits::default(),
             observer: None,
@@ -116,7 +124,15 @@ impl Proxy {
         let mut registry = Metrics::registry();
         let counters = Counters::new(&mut registry);
         let metrics = Arc::new(Metrics::new(registry));
-        let keeper = Arc::new(Keeper::new(config.policy, config.secrets, config.state_file, Arc::clone(&metrics)));
+        let common = Common {
+            secrets: config.secrets,
+            state_file: config.state_file,
+            metrics: Arc::clone(&metrics),
+            unknown: OnFailure::Open,
+            #[cfg(feature = "manage")]
+            management: config.store.as_deref().map(Management::open).transpose()?,
+        };
+        let (tenants, keeper) = Tenants::one(config.policy, common);
         let loaded = keeper.load("start");
         let settings = match (keeper.settings(), loaded) {
             (Some(settings), _) => settings.proxy,
@@ -131,13 +147,7 @@ impl Proxy {
         let upstream = Upstream::new(&origin, &settings).map_err(StartError::Settings)?;
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("proxy");
-        let starting = Starting::new(
-            Arc::new(Tenants::one(Arc::clone(&keeper))),
-            Arc::clone(&metrics),
-            identity.clone(),
-            listen,
-            admin,
-        )?;
+        let starting = Starting::new(Arc::new(tenants), Arc::clone(&metrics), identity.clone(), listen, admin)?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         let drain_timeout = seconds(settings.drain_timeout);
         let service = Arc::new(Service {

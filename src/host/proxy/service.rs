@@ -105,6 +105,7 @@ impl Service {
             self.metrics.decided(task.label, deciding.elapsed());
             task.tell(&mut event);
             event.judged(task.verdict, &state);
+            state.count(task.verdict);
             self.carry_out(task.act, parts, body, &visitor, ends.peer.ip()).await
         };
         event.status = response.status().as_u16();

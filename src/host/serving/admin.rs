@@ -2,6 +2,7 @@
 //! are taken here, too: at `/?__push_queueit_config`, for the policy of the host asked for, or at `/NAME?…`.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connections;
+use super::connections::{self, Ends};
 use super::keeper::State;
 use super::metrics::Metrics;
 use super::tenants::Tenants;
@@ -47,30 +48,39 @@ impl Admin {
         end: CancellationToken,
     ) {
         let ended = end.clone();
-        let serve = |stream, _| {
+        let serve = |stream, ends: Ends| {
             let (admin, end) = (Arc::clone(&self), end.clone());
             async move {
-                tokio::select! { () = end.cancelled() => {}, () = admin.connection(stream) => {} }
+                tokio::select! { () = end.cancelled() => {}, () = admin.connection(stream, ends.peer.ip()) => {} }
             }
         };
         connections::take(listener, CONNECTIONS, Gauge::default(), tasks, ended, serve).await;
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: IpAddr) {
         let answer = service_fn(|request: Request<Incoming>| {
             let admin = Arc::clone(&self);
-            async move {
-                Ok::<_, Infallible>(match push::is_push(&request.uri().to_string()) {
-                    true => admin.take_push(request).await,
-                    false => admin.answer(&request),
-                })
-            }
+            async move { Ok::<_, Infallible>(admin.take(request, peer).await) }
         });
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
         if let Err(error) = builder.serve_connection(TokioIo::new(stream), answer).await {
             tracing::debug!(%error, "admin connection broken off");
         }
+    }
+
+    #[cfg_attr(not(feature = "manage"), expect(unused_variables, reason = "who asks matters where much is at stake"))]
+    async fn take(self: Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        if push::is_push(&request.uri().to_string()) {
+            return self.take_push(request).await;
+        }
+        #[cfg(feature = "manage")]
+        if let Some(management) = &self.tenants.management
+            && !matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics")
+        {
+            return management.answer(request, peer, &self.tenants).await;
+        }
+        self.answer(&request)
     }
 
     pub(in crate::host) fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {

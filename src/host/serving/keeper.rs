@@ -11,12 +11,14 @@ use bumpalo::Bump;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::hits::Hits;
 use super::metrics::Metrics;
 use crate::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
-use crate::policy::{Finding, Policy, Settings, Sources, settings_of};
+use crate::policy::{Finding, Policy, Room, STORED, Settings, Sources, settings_of};
+use crate::program::Verdict;
 use crate::request::hex;
 
 /// Where the policy comes from.
@@ -48,6 +50,7 @@ pub(in crate::host) struct Deployment {
     pub policy: Policy,
     pub secrets: Secrets,
     pub geo: GeoDatabases,
+    pub hits: Hits,
 }
 
 /// What requests are decided by.
@@ -68,6 +71,20 @@ impl State {
         match self {
             State::InForce(deployment) => Some(&deployment.policy.settings),
             State::Absent { settings, .. } => settings.as_ref(),
+        }
+    }
+
+    /// How often a bypass rule of a room, as the policy names it, let a request pass.
+    pub(in crate::host) fn hits(&self, room: &str, rule: &str) -> Option<u64> {
+        let State::InForce(Deployment { policy, hits, .. }) = self else { return None };
+        let named = policy.rooms.iter().find(|known| known.name.eq_ignore_ascii_case(room));
+        hits.counted(named.map_or(room, Room::event_id), rule)
+    }
+
+    /// Counts what was decided by it.
+    pub(in crate::host) fn count(&self, verdict: Option<Verdict>) {
+        if let (State::InForce(deployment), Some(Verdict::Bypassed { rule, .. })) = (self, verdict) {
+            deployment.hits.count(rule);
         }
     }
 }
@@ -93,8 +110,19 @@ impl LoadError {
 /// Is told of the settings that have come into force, or that would have if they had no errors.
 pub(in crate::host) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
 
+/// What a store holds of a policy. Errors are for the log.
+pub(in crate::host) trait Stored: Send + Sync {
+    /// Texts that stand beside the policy's files (see [`crate::policy::MANIFEST`]); none where the store does not know
+    /// the policy.
+    fn texts(&self) -> Result<Sources, String>;
+
+    /// Takes over what the files say. They have come into force, so there is no mistake in them.
+    fn take(&self, files: &Sources) -> Result<(), String>;
+}
+
 pub(in crate::host) struct Keeper {
     source: PolicySource,
+    stored: Option<Box<dyn Stored>>,
     secrets: SecretSource,
     state_file: Option<PathBuf>,
     metrics: Arc<Metrics>,
@@ -141,12 +169,17 @@ impl Keeper {
         };
         let work = Mutex::new(Work { published, ..Work::default() });
         let state = ArcSwap::from_pointee(state);
-        Keeper { source, secrets, state_file, metrics, name: None, heed: None, state, work }
+        Keeper { source, stored: None, secrets, state_file, metrics, name: None, heed: None, state, work }
     }
 
     /// One among several.
     pub(in crate::host) fn named(self, name: String, heed: Heed) -> Keeper {
         Keeper { name: Some(name), heed: Some(heed), ..self }
+    }
+
+    /// One that also takes what a store holds.
+    pub(in crate::host) fn with_store(self, stored: Box<dyn Stored>) -> Keeper {
+        Keeper { stored: Some(stored), ..self }
     }
 
     /// What it is called, if it is one among several.
@@ -174,6 +207,7 @@ impl Keeper {
             Ok((sources, deployment)) => {
                 work.sources = Some(sources);
                 self.put_in_force(deployment, occasion);
+                self.tell_store(&work);
                 Ok(())
             }
             Err(error) => {
@@ -184,7 +218,7 @@ impl Keeper {
     }
 
     /// Reads the policy anew if it is neither what is in force nor what was refused already. Blocks.
-    pub(in crate::host) fn load_if_changed(&self) -> Result<bool, LoadError> {
+    pub(in crate::host) fn load_if_changed(&self, occasion: &'static str) -> Result<bool, LoadError> {
         let is_known = self.read(&mut Vec::new()).is_ok_and(|current| {
             let (current, work) = (Some(current), self.work());
             work.refused == current || work.sources == current && self.has_current_databases()
@@ -192,7 +226,7 @@ impl Keeper {
         if is_known {
             return Ok(false);
         }
-        self.load("file").map(|()| true)
+        self.load(occasion).map(|()| true)
     }
 
     fn has_current_databases(&self) -> bool {
@@ -209,6 +243,7 @@ impl Keeper {
         match self.try_publish(text, &mut work) {
             Ok(deployment) => {
                 self.put_in_force(deployment, occasion);
+                self.tell_store(&work);
                 if let (Some(path), Some(published)) = (&self.state_file, &work.published)
                     && let Err(error) = write_state(path, published)
                 {
@@ -304,6 +339,18 @@ impl Keeper {
 
     /// The texts as they are now; `looked_for` becomes the files they are in, whether they exist or not.
     fn read(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
+        let mut sources = self.read_files(looked_for)?;
+        if let Some(stored) = &self.stored {
+            let texts = stored.texts().map_err(|error| {
+                let why = format!("the store cannot be read: {error}");
+                LoadError { class: FailureClass::StoreUnreachable, why, findings: Vec::new() }
+            })?;
+            sources.extend(texts);
+        }
+        Ok(sources)
+    }
+
+    fn read_files(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
         let path = match &self.source {
             PolicySource::Fixed(sources) => return Ok(sources.clone()),
             PolicySource::Path(path) => path,
@@ -347,7 +394,11 @@ impl Keeper {
         let folder = self.folder().unwrap_or_default();
         let geo = GeoDatabases::open(&policy.settings.geoip, &folder)
             .map_err(|error| LoadError::invalid(error.to_string()))?;
-        Ok(Deployment { policy, secrets, geo })
+        let hits = match &*self.state() {
+            State::InForce(before) => Hits::of(&policy.rules, Some(&before.hits)),
+            State::Absent { .. } => Hits::of(&policy.rules, None),
+        };
+        Ok(Deployment { policy, secrets, geo, hits })
     }
 
     fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
@@ -374,6 +425,17 @@ impl Keeper {
         if matches!(&*self.state(), State::Absent { .. }) {
             let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
             self.put(State::Absent { class: error.class, why: error.why.clone(), settings });
+        }
+    }
+
+    /// What has come into force of the policy's own files is for the store to know.
+    fn tell_store(&self, work: &Work) {
+        let (Some(stored), Some(sources)) = (&self.stored, &work.sources) else { return };
+        let stood_in = work.published.as_ref().and_then(|published| stand_in(sources, published));
+        let mut files = stood_in.unwrap_or_else(|| sources.clone());
+        files.retain(|name, _| !name.starts_with(STORED));
+        if let Err(error) = stored.take(&files) {
+            tracing::error!(policy = self.name(), error, "the store does not know what the policy's files say");
         }
     }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +22,11 @@ pub(in crate::host) mod admin;
 pub(in crate::host) mod connections;
 mod event;
 mod fetch;
+pub(in crate::host) mod hits;
 pub(in crate::host) mod keeper;
 mod logs;
+#[cfg(feature = "manage")]
+pub(in crate::host) mod management;
 pub(in crate::host) mod metrics;
 pub(in crate::host) mod tenants;
 mod watch;
@@ -35,6 +38,8 @@ pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
 use tenants::Tenants;
 pub use tenants::policies_at;
+
+pub(in crate::host) use super::clock::now_ms;
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -137,9 +142,13 @@ impl Starting {
             if keeper.folder().is_some() {
                 let (watched, loading) = (Arc::clone(keeper), Arc::clone(keeper));
                 // What is wrong with the policy is in the log; the one in force stays.
-                self.watch(move || watched.watched_folders(), move || _ = loading.load_if_changed());
+                self.watch(move || watched.watched_folders(), move || _ = loading.load_if_changed("file"));
             }
             self.background.spawn(fetch::fetch(Arc::clone(keeper), pull_url.clone(), self.stop.end.clone()));
+        }
+        #[cfg(feature = "manage")]
+        if let Some(management) = &self.tenants.management {
+            management.start(&self.tenants, &self.background, &self.stop.end);
         }
         let Starting { tasks, background, stop, admin, tenants, listener, admin_listener, address, admin_address } =
             self;
@@ -227,12 +236,6 @@ pub(in crate::host) fn guarded<T>(decide: impl FnOnce(&mut Scratch) -> T) -> Opt
     let decided = catch_unwind(AssertUnwindSafe(|| decide(&mut scratch))).ok()?;
     SCRATCH.set(scratch);
     Some(decided)
-}
-
-/// Milliseconds since the Unix epoch.
-pub(in crate::host) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A number of seconds, as settings have them.

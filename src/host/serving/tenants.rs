@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::keeper::{Keeper, PolicySource, SecretSource, State};
+#[cfg(feature = "manage")]
+use super::management::Management;
 use super::metrics::Metrics;
 use crate::connector::edge::FailureClass;
+use crate::host::files::policy_name;
 use crate::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
 
 /// Who is responsible for a request.
@@ -19,6 +22,9 @@ pub(in crate::host) struct Tenants {
     hosts: Arc<Hosts>,
     /// What requests are decided by that are nobody's.
     nobodys: Arc<State>,
+    /// Where their rooms, rules and lists are managed.
+    #[cfg(feature = "manage")]
+    pub management: Option<Arc<Management>>,
 }
 
 /// What the policies of a process have in common.
@@ -29,33 +35,68 @@ pub(in crate::host) struct Common {
     pub metrics: Arc<Metrics>,
     /// What becomes of requests that are nobody's.
     pub unknown: OnFailure,
+    #[cfg(feature = "manage")]
+    pub management: Option<Arc<Management>>,
+}
+
+impl Common {
+    #[cfg_attr(not(feature = "manage"), expect(unused_variables, reason = "a name in a store"))]
+    fn keeper(&self, name: &str, source: PolicySource, state_file: Option<PathBuf>) -> Keeper {
+        let keeper = Keeper::new(source, self.secrets.clone(), state_file, Arc::clone(&self.metrics));
+        #[cfg(feature = "manage")]
+        if let Some(management) = &self.management {
+            return keeper.with_store(management.zone(name));
+        }
+        keeper
+    }
 }
 
 impl Tenants {
     /// Policies by name, none of them loaded yet. One alone is responsible for everything.
     pub(in crate::host) fn new(policies: Vec<(String, PolicySource)>, common: Common) -> Tenants {
-        let Common { secrets, state_file, metrics, unknown } = common;
         let is_alone = policies.len() == 1;
         let hosts = Arc::new(Hosts::new(policies.iter().map(|(name, _)| name.to_ascii_lowercase()).collect()));
         let by_name = policies.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
         let keeper = |(index, (name, source)): (usize, (String, PolicySource))| {
-            let state_file = state_file.as_ref().map(|path| match is_alone {
+            let state_file = common.state_file.as_ref().map(|path| match is_alone {
                 true => path.clone(),
                 false => path.join(format!("{name}.json")),
             });
-            let keeper = Keeper::new(source, secrets.clone(), state_file, Arc::clone(&metrics));
+            let keeper = common.keeper(&name, source, state_file);
             let hosts = Arc::clone(&hosts);
             let heed = move |settings: &Settings| hosts.claim(index, &settings.hosts);
             Arc::new(if is_alone { keeper } else { keeper.named(name, Box::new(heed)) })
         };
         let keepers = policies.into_iter().enumerate().map(keeper).collect();
-        Tenants { keepers, by_name, hosts, nobodys: Arc::new(nobodys(unknown)) }
+        Tenants {
+            keepers,
+            by_name,
+            hosts,
+            nobodys: Arc::new(nobodys(common.unknown)),
+            #[cfg(feature = "manage")]
+            management: common.management,
+        }
     }
 
-    /// Its only one.
-    pub(in crate::host) fn one(keeper: Arc<Keeper>) -> Tenants {
-        let hosts = Arc::new(Hosts::new(Vec::new()));
-        Tenants { keepers: vec![keeper], by_name: BTreeMap::new(), hosts, nobodys: Arc::new(nobodys(OnFailure::Open)) }
+    /// One alone, which is responsible for everything.
+    pub(in crate::host) fn one(source: PolicySource, common: Common) -> (Tenants, Arc<Keeper>) {
+        let name = source.name();
+        let keeper = Arc::new(common.keeper(&name, source, common.state_file.clone()));
+        let tenants = Tenants {
+            keepers: vec![Arc::clone(&keeper)],
+            by_name: BTreeMap::from([(name, 0)]),
+            hosts: Arc::new(Hosts::new(Vec::new())),
+            nobodys: Arc::new(nobodys(common.unknown)),
+            #[cfg(feature = "manage")]
+            management: common.management,
+        };
+        (tenants, keeper)
+    }
+
+    /// The one with this name.
+    #[cfg(feature = "manage")]
+    pub(in crate::host) fn named(&self, name: &str) -> Option<&Arc<Keeper>> {
+        self.keepers.get(*self.by_name.get(name)?)
     }
 
     /// All of them.
@@ -134,13 +175,23 @@ impl Hosts {
     }
 }
 
+impl PolicySource {
+    /// What the policy is called where it is the only one.
+    pub(in crate::host) fn name(&self) -> String {
+        match self {
+            PolicySource::Path(path) => policy_name(path),
+            PolicySource::Fixed(_) => "policy".to_owned(),
+        }
+    }
+}
+
 /// The policies at these paths, with their names. A folder that is none itself is one of policies: of folders with a
 /// `velvetrope.toml`, and of saved ones. In words why that does not do.
 pub fn policies_at(paths: &[PathBuf]) -> Result<Vec<(String, PolicySource)>, String> {
     let mut policies = BTreeMap::new();
     for path in paths {
         for path in policies_in(path).map_err(|error| format!("cannot read {}: {error}", path.display()))? {
-            let name = name_of(&path);
+            let name = policy_name(&path);
             let twice = format!("two policies have the name {name:?}, the second one is {}", path.display());
             if policies.insert(name, PolicySource::Path(path)).is_some() {
                 return Err(twice);
@@ -164,16 +215,6 @@ fn policies_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     }
     // It may become one: that nothing is in it yet is said where it is loaded.
     Ok(if policies.is_empty() { vec![path.to_owned()] } else { policies })
-}
-
-/// Of a folder its own name, also where its `velvetrope.toml` is named; of another file what stands before the suffix.
-fn name_of(path: &Path) -> String {
-    let name = match path.file_name() {
-        Some(name) if name == SETTINGS_FILE => path.parent().and_then(Path::file_name),
-        Some(name) if path.is_dir() => Some(name),
-        _ => path.file_stem(),
-    };
-    name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ impl Store<'_> {
         if !known.as_ref().is_some_and(is_same) {
             self.query(
                 "INSERT INTO zones (id, settings, integration) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (id) DO UPDATE SET settings = ?2, integration = ?3",
+                 ON CONFLICT (id) DO UPDATE SET settings = ?2, integration = ?3, revision = revision + 1",
                 &[id.into(), (&settings).into(), integration.as_ref().into()],
             )?;
         }

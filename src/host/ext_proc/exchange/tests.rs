@@ -13,6 +13,7 @@ use super::super::proto::envoy::service::ext_proc::v3::{
 };
 use super::*;
 use crate::host::geo::GeoDatabases;
+use crate::host::serving::hits::Hits;
 use crate::host::serving::keeper::Deployment;
 use crate::policy::Policy;
 use crate::session::token::{TokenFields, sign};
@@ -55,7 +56,12 @@ fn state(more: &str) -> State {
     let sources = sources.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
     let (policy, findings) = Policy::compile(&sources, None);
     let policy = policy.unwrap_or_else(|| panic!("{findings:#?}"));
-    State::InForce(Deployment { policy, secrets: Secrets::new(SECRET, None), geo: GeoDatabases::default() })
+    State::InForce(Deployment {
+        hits: Hits::of(&policy.rules, None),
+        policy,
+        secrets: Secrets::new(SECRET, None),
+        geo: GeoDatabases::default(),
+    })
 }
 
 fn token() -> String {

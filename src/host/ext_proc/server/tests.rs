@@ -46,6 +46,8 @@ fn callout(rooms: &[String], rules: &[String]) -> Arc<Callout> {
         secrets: SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
         state_file: None,
         metrics: Arc::clone(&metrics),
+        #[cfg(feature = "manage")]
+        management: None,
         unknown: OnFailure::Open,
     };
     let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
