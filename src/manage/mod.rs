@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{AUTHORIZATION, LOCATION};
+use http::header::{AUTHORIZATION, HeaderName, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use access::{Caller, Patience};
@@ -18,6 +18,7 @@ use store::Store;
 pub mod access;
 mod api;
 mod body;
+pub mod builder;
 pub mod database;
 pub mod failure;
 pub mod items;
@@ -117,12 +118,14 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Who asks, by the token in `Authorization`.
+    /// Who asks, by the token in `Authorization`, or in `X-Auth-Key`.
     fn bearer(&self) -> Result<Caller, Failure> {
         let (patience, now) = (&self.manager.patience, self.store.now_ms());
         patience.check(self.peer, now)?;
-        let header = self.request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some(secret) = header.and_then(|value| value.strip_prefix("Bearer ")) else {
+        let header = |name: HeaderName| self.request.headers().get(name).and_then(|value| value.to_str().ok());
+        let bearer = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        // Older clients send it so, beside an address that has no meaning here.
+        let Some(secret) = bearer.or_else(|| header(HeaderName::from_static("x-auth-key"))) else {
             let message = "no token: send it as `Authorization: Bearer …`; `velvetrope admin token create` makes one";
             return Err(Failure::new(401, Code::Authentication, message));
         };

@@ -46,6 +46,12 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether bypass rules may use a field here.
+    #[cfg(feature = "manage")]
+    pub fn can_use(&self, field: Field) -> bool {
+        self.field_problem(field).is_none()
+    }
+
     fn seen(&self, origin: Origin, text: &str, seen: Seen) {
         match seen {
             Seen::Field(field, span) => {
