@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::input;
 use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::request::{RequestOptions, RequestReport, assignment};
-use super::trace::TraceReport;
+use super::trace;
 use crate::connector::edge;
 use crate::language::{self, Diagnostic, Expression, Scheme};
 use crate::policy::list_of;
-use crate::program::{List, Lists, Program};
+use crate::program::{List, Lists, Program, Trace};
 use crate::request::OwnedRequest;
 
 /// How messages call the expression's place.
@@ -49,7 +49,7 @@ struct EvalReport {
     request: RequestReport,
     expression: String,
     result: bool,
-    trace: TraceReport,
+    trace: Trace,
     /// Why the expression may not do what its author meant.
     warnings: Vec<WarningReport>,
 }
@@ -102,14 +102,13 @@ impl WarningReport {
     }
 }
 
-fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> Result<TraceReport, Failure> {
+fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> Result<Trace, Failure> {
     let program = Program::single(expression, lists);
     let arena = Bump::new();
     let request = request.clone().pure_url(edge::without_token(&request.url, &arena));
     let explanation = request.with_view(|view| program.explain(view));
     let trace = explanation.and_then(|explained| explained.entries.into_iter().next());
-    let trace = trace.map(|(_, trace)| TraceReport::from(trace));
-    trace.ok_or_else(|| Failure::new("the expression was not evaluated"))
+    trace.map(|(_, trace)| trace).ok_or_else(|| Failure::new("the expression was not evaluated"))
 }
 
 fn lists(given: &[(String, String)]) -> Result<Lists, Failure> {
@@ -132,7 +131,7 @@ fn list(given: &str) -> Result<List, Failure> {
 impl Display for EvalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let result = if self.result { styled(GOOD, "true") } else { styled(BAD, "false") };
-        write!(f, "{result}\n\n{}", self.trace.render(2))?;
+        write!(f, "{result}\n\n{}", trace::render(&self.trace, 2))?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\n{}\n", warning.rendered))
     }
 }

@@ -8,15 +8,13 @@ use serde::Serialize;
 
 use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, printable, styled};
 use super::plan::PlanReport;
-use super::request::{RequestOptions, RequestReport, with_incoming};
-use super::trace::TraceReport;
-use super::{policy, show};
-use crate::connector::NoOutside;
-use crate::connector::edge::{self, Examined, Header, Identity, Incoming, Outcome, Reply, Site};
+use super::request::{RequestOptions, RequestReport};
+use super::{policy, trace};
+use crate::connector::edge::{self, Identity, Incoming, Site};
+use crate::connector::explain::{DecisionReport, Explained, TriedIntegration, TriedRule, VerdictReport};
 use crate::host::geo::{GeoDatabases, GeoFacts};
 use crate::policy::Policy;
-use crate::program::{Explanation, Scratch, Trace, Verdict};
-use crate::request::{Facts, Field, OwnedRequest, Value, without_secrets};
+use crate::request::{Facts, Field, OwnedRequest, Value};
 use crate::session::Secrets;
 
 /// Say what would happen to a request, and why
@@ -103,69 +101,10 @@ pub fn throw_away() -> Secrets {
 #[derive(Serialize)]
 pub struct ExplainReport {
     pub request: RequestReport,
-    /// Those that were tried, in order.
-    pub integrations: Vec<TriedIntegration>,
-    /// How many there are.
-    pub integrations_in_all: usize,
-    /// Bypass rules that were tried, in order.
-    pub rules: Vec<TriedRule>,
-    pub verdict: VerdictReport,
-    pub decision: DecisionReport,
+    #[serde(flatten)]
+    pub explained: Explained,
     /// What one should know of this explanation.
     pub notes: Vec<String>,
-}
-
-/// An integration that was tried.
-#[derive(Serialize)]
-pub struct TriedIntegration {
-    /// From 0, as in the policy.
-    pub index: usize,
-    pub name: String,
-    pub action: &'static str,
-    pub room: Option<String>,
-    pub matched: bool,
-    pub trace: TraceReport,
-}
-
-/// A bypass rule that was tried.
-#[derive(Serialize)]
-pub struct TriedRule {
-    /// From 0, as in the policy.
-    pub index: usize,
-    pub id: String,
-    pub room: String,
-    pub description: String,
-    pub matched: bool,
-    pub trace: TraceReport,
-}
-
-/// What the program said.
-#[derive(Serialize)]
-pub struct VerdictReport {
-    /// `nothing`, `matched` or `bypassed`.
-    pub kind: &'static str,
-    pub integration: Option<String>,
-    pub room: Option<String>,
-    /// The id of the bypass rule.
-    pub rule: Option<String>,
-}
-
-/// What the host would do.
-#[derive(Serialize)]
-pub struct DecisionReport {
-    /// The word for it in logs and metrics.
-    pub label: &'static str,
-    pub reason: String,
-    /// The HTTP status of the connector's answer; `null` where the origin answers.
-    pub status: Option<u16>,
-    /// Where the visitor is sent.
-    pub redirect: Option<String>,
-    /// Set-Cookie headers; the hashes of sessions are shortened.
-    pub cookies: Vec<String>,
-    /// What the origin is told.
-    pub request_headers: Vec<(String, String)>,
-    /// What else the visitor gets.
-    pub response_headers: Vec<(String, String)>,
 }
 
 impl ExplainReport {
@@ -178,134 +117,29 @@ impl ExplainReport {
     ) -> Result<ExplainReport, Failure> {
         let identity = Identity::of_host(&policy.settings.target.to_string());
         let site = Site { policy, secrets, identity: &identity };
-        with_incoming(request, facts, |incoming| {
-            let arena = Bump::new();
-            let view = incoming.view(edge::without_token(incoming.url, &arena), &arena);
-            let Explanation { verdict, entries, rules } = policy.program.explain(&view).ok_or_else(policy::no_texts)?;
-            Ok(ExplainReport {
-                request: RequestReport::from(request),
-                integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
-                integrations_in_all: policy.integrations.all.len(),
-                rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
-                verdict: VerdictReport::of(policy, verdict),
-                decision: DecisionReport::of(site, incoming),
-                notes: Vec::new(),
-            })
-        })
+        let headers = request.header_pairs();
+        let explained = Explained::of(site, &Incoming::of(request, &headers, facts)).ok_or_else(policy::no_texts)?;
+        Ok(ExplainReport { request: RequestReport::from(request), explained, notes: Vec::new() })
     }
-
-    /// The index of the integration that matched.
-    pub fn matched_integration(&self) -> Option<usize> {
-        self.integrations.iter().find(|tried| tried.matched).map(|tried| tried.index)
-    }
-
-    /// The index of the bypass rule that matched.
-    pub fn matched_rule(&self) -> Option<usize> {
-        self.rules.iter().find(|tried| tried.matched).map(|tried| tried.index)
-    }
-}
-
-fn tried(policy: &Policy, index: usize, trace: Trace) -> Option<TriedIntegration> {
-    let integration = policy.integrations.all.get(index)?;
-    Some(TriedIntegration {
-        index,
-        name: integration.title().to_owned(),
-        action: show::action(integration.action),
-        room: integration.event_id.clone(),
-        matched: trace.result == Some(true),
-        trace: TraceReport::from(trace),
-    })
-}
-
-fn tried_rule(policy: &Policy, index: usize, trace: Trace) -> Option<TriedRule> {
-    let rule = policy.rules.get(index)?;
-    Some(TriedRule {
-        index,
-        id: rule.id.clone(),
-        room: rule.room.to_string(),
-        description: rule.description.clone(),
-        matched: trace.result == Some(true),
-        trace: TraceReport::from(trace),
-    })
-}
-
-impl VerdictReport {
-    fn of(policy: &Policy, verdict: Verdict) -> VerdictReport {
-        let integration = policy.matched(verdict);
-        let rule = match verdict {
-            Verdict::Bypassed { rule, .. } => policy.rules.get(rule),
-            _ => None,
-        };
-        VerdictReport {
-            kind: match verdict {
-                Verdict::Nothing => "nothing",
-                Verdict::Matched { .. } => "matched",
-                Verdict::Bypassed { .. } => "bypassed",
-            },
-            integration: integration.map(|integration| integration.title().to_owned()),
-            room: integration.and_then(|integration| integration.event_id.clone()),
-            rule: rule.map(|rule| rule.id.clone()),
-        }
-    }
-}
-
-impl DecisionReport {
-    fn of(site: Site<'_>, incoming: &Incoming<'_>) -> DecisionReport {
-        let mut scratch = Scratch::default();
-        let reason = match edge::examine(site, incoming, &NoOutside, scratch.start()).outcome {
-            Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
-            Examined::Decided(decision) => decision.reason.to_string(),
-            Examined::Failed(failure) => failure.exception.to_string(),
-        };
-        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
-    }
-
-    fn new(reply: Reply<'_>, reason: String) -> DecisionReport {
-        let (status, request_headers, headers) = match reply.outcome {
-            Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
-            Outcome::Answer { status, headers, .. } => (Some(status), &[][..], headers),
-        };
-        let shown = |headers: &[Header<'_>]| -> Vec<(String, String)> {
-            headers.iter().map(|(name, value)| ((*name).to_owned(), without_secrets(value))).collect()
-        };
-        let (cookies, headers): (Vec<_>, Vec<_>) = headers.iter().partition(|(name, _)| *name == "set-cookie");
-        let redirect = headers.iter().find(|(name, _)| ["location", "x-queueit-redirect"].contains(name));
-        DecisionReport {
-            label: reply.label,
-            reason,
-            status,
-            redirect: redirect.map(|(_, url)| without_secrets(url)),
-            cookies: cookies.into_iter().map(|(_, cookie)| without_hash(cookie)).collect(),
-            request_headers: shown(request_headers),
-            response_headers: shown(&headers),
-        }
-    }
-}
-
-/// A session cookie that cannot be used: whoever has the whole of it may enter.
-fn without_hash(cookie: &str) -> String {
-    const SHOWN: usize = 8;
-    let Some((before, hash)) = cookie.split_once("%26Hash%3D") else { return cookie.to_owned() };
-    let digits = hash.bytes().take_while(u8::is_ascii_hexdigit).count();
-    format!("{before}%26Hash%3D{}…{}", &hash[..digits.min(SHOWN)], &hash[digits..])
 }
 
 impl Display for ExplainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.request)?;
+        let ExplainReport { request, explained, notes } = self;
+        write!(f, "{request}")?;
         writeln!(f, "\n{}", styled(STRONG, "Integrations, in the order in which they are tried"))?;
-        self.integrations.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
-        match self.integrations_in_all - self.integrations.len() {
+        explained.integrations.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
+        match explained.integrations_in_all - explained.integrations.len() {
             0 => {}
             left => writeln!(f, "\n       {left} more not tried: the first match decides")?,
         }
-        if !self.rules.is_empty() {
+        if !explained.rules.is_empty() {
             writeln!(f, "\n{}", styled(STRONG, "Bypass rules of the waiting room"))?;
-            self.rules.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
+            explained.rules.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
         }
-        writeln!(f, "\n{}    {}", styled(STRONG, "Verdict"), self.verdict)?;
-        write!(f, "{}", self.decision)?;
-        self.notes.iter().try_for_each(|note| writeln!(f, "{}       {note}", styled(DOUBTFUL, "Note")))
+        writeln!(f, "\n{}    {}", styled(STRONG, "Verdict"), explained.verdict)?;
+        write!(f, "{}", explained.decision)?;
+        notes.iter().try_for_each(|note| writeln!(f, "{}       {note}", styled(DOUBTFUL, "Note")))
     }
 }
 
@@ -314,7 +148,7 @@ impl Display for TriedIntegration {
         let room = self.room.as_ref().map(|room| format!(", room {}", printable(room))).unwrap_or_default();
         let name = styled(STRONG, printable(&self.name));
         writeln!(f, "{:>5}  {name}  {}{room}  {}", self.index + 1, self.action, outcome(self.matched))?;
-        f.write_str(&self.trace.render(7))
+        f.write_str(&trace::render(&self.trace, 7))
     }
 }
 
@@ -322,7 +156,7 @@ impl Display for TriedRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let about = if self.description.is_empty() { String::new() } else { printable(&self.description) + "  " };
         writeln!(f, "       {}  {about}{}", styled(STRONG, printable(&self.id)), outcome(self.matched))?;
-        f.write_str(&self.trace.render(7))
+        f.write_str(&trace::render(&self.trace, 7))
     }
 }
 
@@ -354,17 +188,5 @@ impl Display for DecisionReport {
         let headers = self.request_headers.iter();
         headers.clone().try_for_each(|(name, value)| writeln!(f, "           {name}: {value}"))?;
         self.cookies.iter().try_for_each(|cookie| writeln!(f, "{}     {cookie}", styled(STRONG, "Cookie")))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_hash;
-
-    #[test]
-    fn a_session_is_not_given_away() {
-        let cookie = "name=EventId%3Dshop%26Hash%3D0123456789abcdef; path=/";
-        assert_eq!(without_hash(cookie), "name=EventId%3Dshop%26Hash%3D01234567…; path=/");
-        assert_eq!(without_hash("name=; path=/"), "name=; path=/");
     }
 }

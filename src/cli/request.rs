@@ -8,9 +8,8 @@ use serde::Serialize;
 
 use super::output::{FAINT, Failure, STRONG, styled};
 use super::time;
-use crate::connector::edge::Incoming;
 use crate::language::Scheme;
-use crate::request::{Facts, Field, FieldInfo, OwnedRequest, OwnedValue, Type, without_secrets};
+use crate::request::{Field, FieldInfo, OwnedRequest, OwnedValue, Type, without_secrets};
 
 /// The request, and what its host would know of it.
 #[derive(clap::Args)]
@@ -86,34 +85,6 @@ pub fn header(text: &str) -> Result<(String, String), String> {
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as `name=value`")?;
     Ok((name.trim().to_owned(), value.to_owned()))
-}
-
-/// Lends a request as a host would hand it on that knows these facts.
-pub fn with_incoming<T>(request: &OwnedRequest, facts: &dyn Facts, look: impl FnOnce(&Incoming<'_>) -> T) -> T {
-    look(&incoming(request, &headers(request), facts))
-}
-
-/// The headers of a request as a host hands them on.
-pub fn headers(request: &OwnedRequest) -> Vec<(&str, &[u8])> {
-    request.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
-}
-
-/// A request with its headers, as a host would hand it on that knows these facts.
-pub fn incoming<'r>(
-    request: &'r OwnedRequest,
-    headers: &'r [(&'r str, &'r [u8])],
-    facts: &'r dyn Facts,
-) -> Incoming<'r> {
-    Incoming {
-        method: &request.method,
-        url: &request.url,
-        version: &request.version,
-        headers,
-        client_ip: request.client_ip,
-        body: &request.body,
-        now_ms: request.received_ms,
-        facts,
-    }
 }
 
 fn host_of(url: &str) -> Result<&str, Failure> {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
 use super::policy;
-use crate::policy::{Action, BypassRule, ListSummary, Policy};
+use crate::policy::{BypassRule, ListSummary, Policy};
 use crate::program::ListKind;
 
 /// Print a whole policy as text
@@ -97,7 +97,7 @@ impl IntegrationReport {
         let rules = policy.rules_of(integration).map(|(index, rule)| RuleReport::of(policy, index, rule));
         IntegrationReport {
             name: integration.title().to_owned(),
-            action: action(integration.action),
+            action: integration.action.name(),
             room: integration.event_id.clone(),
             when: policy.program.entry(index).map(ToString::to_string),
             rules: rules.collect(),
@@ -125,15 +125,6 @@ impl RuleReport {
             enabled: rule.enabled,
             expression: policy.program.rule(index).map(ToString::to_string),
         }
-    }
-}
-
-/// What an integration does, as it is written in the integration JSON.
-pub fn action(action: Action) -> &'static str {
-    match action {
-        Action::Queue => "Queue",
-        Action::Cancel => "Cancel",
-        Action::Ignore => "Ignore",
     }
 }
 

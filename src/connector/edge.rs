@@ -19,7 +19,7 @@ use super::visit::{ClientIp, Configuration, Visit};
 use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::{Scratch, Verdict};
-use crate::request::{Facts, RequestParts, RequestView};
+use crate::request::{Facts, OwnedRequest, RequestParts, RequestView};
 pub use crate::session::Secrets;
 use crate::session::token::Token;
 
@@ -78,6 +78,20 @@ pub struct Incoming<'r> {
 }
 
 impl<'r> Incoming<'r> {
+    /// A request as a host would hand it on that knows these facts; `headers` are its own.
+    pub fn of(request: &'r OwnedRequest, headers: &'r [(&'r str, &'r [u8])], facts: &'r dyn Facts) -> Incoming<'r> {
+        Incoming {
+            method: &request.method,
+            url: &request.url,
+            version: &request.version,
+            headers,
+            client_ip: request.client_ip,
+            body: &request.body,
+            now_ms: request.received_ms,
+            facts,
+        }
+    }
+
     /// The request as rules and triggers see it; `pure_url` is its URL [`without_token`].
     pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> RequestView<'r> {
         let parts = RequestParts {

@@ -11,6 +11,7 @@ mod cancel;
 mod debug;
 mod decision;
 pub mod edge;
+pub mod explain;
 mod local;
 mod outside;
 mod queue;

@@ -79,6 +79,17 @@ pub enum Action {
     Ignore,
 }
 
+impl Action {
+    /// As the integration JSON writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Queue => "Queue",
+            Action::Cancel => "Cancel",
+            Action::Ignore => "Ignore",
+        }
+    }
+}
+
 /// Where the visitor goes after the waiting room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RedirectLogic {

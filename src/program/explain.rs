@@ -1,6 +1,7 @@
 //! How a verdict came about, for people.
 
 use bumpalo::Bump;
+use serde::Serialize;
 
 use super::code::{self, Node, Predicate, Source, SourceId};
 use super::evaluate::Evaluation;
@@ -22,7 +23,7 @@ pub struct Explanation {
 }
 
 /// How one condition came out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trace {
     /// The condition as canonical text.
     pub text: String,
@@ -31,8 +32,10 @@ pub struct Trace {
     pub result: Option<bool>,
     /// For a comparison: what its left side was, as text (`missing` where the request has none); for a call its first
     /// argument, for a bare value the value. Cookies, credentials and tokens are not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub saw: Option<String>,
     /// The parts of a `not`, a chain, any or all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Trace>,
 }
 

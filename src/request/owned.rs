@@ -143,6 +143,11 @@ impl OwnedRequest {
         self
     }
 
+    /// The headers as hosts hand them on.
+    pub fn header_pairs(&self) -> Vec<(&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
+    }
+
     /// Lends the request as a view.
     pub fn with_view<R>(&self, look: impl FnOnce(&RequestView<'_>) -> R) -> R {
         let headers: Vec<(&str, &[u8])> =

@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::explain::throw_away;
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, printable, shortened, styled};
 use super::test::{cases, title};
-use super::{AllocationCounter, input, policy, request};
-use crate::connector::edge::{Identity, Site};
+use super::{AllocationCounter, input, policy};
+use crate::connector::edge::{Identity, Incoming, Site};
 use crate::policy::Policy;
 use crate::request::{OwnedRequest, without_secrets};
 use crate::session::Secrets;
@@ -123,9 +123,9 @@ impl BenchReport {
         decisions: usize,
         counter: Option<AllocationCounter>,
     ) -> BenchReport {
-        let headers: Vec<_> = requests.iter().map(|(_, request)| request::headers(request)).collect();
+        let headers: Vec<_> = requests.iter().map(|(_, request)| request.header_pairs()).collect();
         let incoming = requests.iter().zip(&headers);
-        let incoming = incoming.map(|((_, owned), headers)| request::incoming(owned, headers, &owned.facts));
+        let incoming = incoming.map(|((_, owned), headers)| Incoming::of(owned, headers, &owned.facts));
         let mut measured = Measured::new(site, incoming.collect());
         let decisions_per_second = measured.decisions_per_second(decisions);
         let times = measured.times(decisions);

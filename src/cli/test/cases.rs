@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use bumpalo::Bump;
 use serde::Deserialize;
 
-use crate::cli::explain::ExplainReport;
 use crate::cli::output::Failure;
 use crate::cli::{input, policy, request, time};
+use crate::connector::explain::Explained;
 use crate::request::{Field, OwnedRequest};
 use crate::session::cookie::{NAME_PREFIX, NewSession};
 use crate::session::encoding::{Enc, encode_uri_component};
@@ -320,7 +320,7 @@ impl OldSession {
 
 impl Expectation {
     /// What did not come true; a sentence for each.
-    pub fn failures(&self, found: &ExplainReport) -> Vec<String> {
+    pub fn failures(&self, found: &Explained) -> Vec<String> {
         let mut failures = Vec::new();
         let mut differs = |what: &str, expected: String, got: String| {
             failures.push(format!("{what}: expected {expected}, got {got}"));

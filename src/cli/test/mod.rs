@@ -127,9 +127,9 @@ impl<'p> Run<'p> {
                 *known = true;
             }
         };
-        tick(&mut self.integrations_matched, explanation.matched_integration());
-        tick(&mut self.rules_matched, explanation.matched_rule());
-        let failures = expected.failures(&explanation);
+        tick(&mut self.integrations_matched, explanation.explained.matched_integration());
+        tick(&mut self.rules_matched, explanation.explained.matched_rule());
+        let failures = expected.failures(&explanation.explained);
         let passed = failures.is_empty();
         let explanation = (!passed).then_some(explanation);
         let name = case.name();
