@@ -1,0 +1,9 @@
+//! The API, the store behind it and the way between policies and stores, without a network: every request goes through
+//! `Manager::answer` in a transaction of its own, in a real SQLite file.
+
+mod access;
+mod lists;
+mod policies;
+mod rooms;
+mod rules;
+mod support;
