@@ -24,7 +24,7 @@ use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_
 use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
 };
-use velvetrope::host::ext_proc::{Config, ExtProc, Limits, Running, TlsFiles, policies_at};
+use velvetrope::host::ext_proc::{Config, Event, ExtProc, Limits, Running, TlsFiles, policies_at};
 use velvetrope::host::store::StoreFile;
 use velvetrope::manage::database::DatabaseError;
 use velvetrope::manage::store::tokens::Scope;
@@ -230,7 +230,10 @@ async fn every_message_is_answered_in_its_kind_and_in_order() {
 #[tokio::test]
 async fn odd_headers_do_no_harm() {
     let folder = policy("[failure]\ninternal = 'closed'");
-    let running = callout(&folder).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let observer = move |event: &Event| event.failed.iter().for_each(|why| tell.send(why.clone()).expect("a listener"));
+    let config = Config { observer: Some(Arc::new(observer)), ..config(folder.path()) };
+    let running = ExtProc::bind(config).await.expect("a callout");
     let channel = channel(&running).await;
     let session = arrive(&channel, "q1").await;
     let long = vec![b'x'; 64 << 10];
@@ -252,7 +255,14 @@ async fn odd_headers_do_no_harm() {
     let without_path = Asked::RequestHeaders(header_map([(":authority", &b"tickets.example"[..])].iter()));
     let refused = Talk::open(&channel).await.answered(without_path).await;
     assert_eq!(refused.status.map(|status| status.code), Some(503));
+
+    // Each is told of once.
     running.stop().await;
+    for why in ["a message cannot be read: ", "the request has no path"] {
+        let told = told.try_recv().expect("a reason");
+        assert!(told.starts_with(why), "{told}");
+    }
+    told.try_recv().expect_err("no more");
 }
 
 #[tokio::test]

@@ -232,12 +232,11 @@ impl Answers {
         if self.exchange.is_decided() {
             return None;
         }
-        tracing::warn!(code = %status.code(), "a message cannot be read: {}", status.message());
+        let why = format!("a message cannot be read: {}", status.message());
         let callout = Arc::clone(&self.callout);
         let keeper = callout.tenants.responsible(None, None);
         let state = callout.tenants.state(keeper);
-        let (why, context) = ("a message that cannot be read", callout.context(&state, keeper));
-        let step = self.exchange.fail(why, context, &mut Scratch::default());
+        let step = self.exchange.fail(&why, callout.context(&state, keeper), &mut Scratch::default());
         Some(self.tell(step, Instant::now()))
     }
 
