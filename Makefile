@@ -33,9 +33,11 @@ lint: worker
 			--no-default-features --features compiler) 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
-# callout behind a real Envoy, the instructions of hot paths, and the Worker in the runtime that it is made for.
+# callout behind a real Envoy, the instructions of hot paths, the API with its own clients, and the Worker in the runtime
+# that it is made for.
 tests: worker
 	tools/envoy cargo test --locked --features $(ALL_TESTS)
+	tools/clients
 	cd tests/worker && npm test
 
 # Needs `cargo install cargo-fuzz`; SECONDS for each target.

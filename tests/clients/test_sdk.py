@@ -156,7 +156,7 @@ def test_wrong_and_weak_tokens(site):
 
 def test_a_rule_decides_the_next_request(site, client):
     shop = next(known for known in client.waiting_rooms.list(zone_id=ZONE) if known.name == "ticketshop")
-    path = "/tickets/42/sdkverified"
+    path = "/shop/42/sdkverified"
     assert site.visit(path)[0] == 302
     created = client.waiting_rooms.rules.create(
         shop.id,

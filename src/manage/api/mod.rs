@@ -155,6 +155,24 @@ impl Success {
         Success { status: StatusCode::OK, result, info: None, messages: Vec::new(), version: None }
     }
 
+    /// The page of these that the caller asks for. Clients go on until a page is empty.
+    fn page(call: &Call, all: &[serde_json::Value]) -> Success {
+        /// How many a page has unless the caller says otherwise.
+        const PER_PAGE: u32 = 100;
+        let size = call.query.number("per_page").unwrap_or(PER_PAGE);
+        let number = call.query.number("page").unwrap_or(1);
+        let first = (number as usize - 1).saturating_mul(size as usize);
+        let shown: Vec<_> = all.iter().skip(first).take(size as usize).collect();
+        let info = json!({
+            "page": number,
+            "per_page": size,
+            "count": shown.len(),
+            "total_count": all.len(),
+            "total_pages": all.len().div_ceil(size as usize),
+        });
+        Success { info: Some(info), ..Success::new(&shown) }
+    }
+
     fn at_version(self, version: i64) -> Success {
         Success { version: Some(version), ..self }
     }

@@ -93,12 +93,12 @@ const fn writes(
 /// All of them. Of paths that fit, the first one counts.
 pub(super) static OPERATIONS: [Operation; 34] = [
     reads(("verifyToken", "Whether the token is valid"), "/user/tokens/verify", NONE, "Status", zones::verify_token),
-    reads(("listZones", "Zones: one for each policy"), "/zones", NONE, "Zones", zones::list),
+    reads(("listZones", "Zones: one for each policy"), "/zones", PAGED, "Zones", zones::list),
     reads(("getZone", "One zone"), "/zones/{zone_id}", NONE, "Zone", zones::get),
     reads(
         ("listAccounts", "Accounts: one for each zone, of the same name"),
         "/accounts",
-        NONE,
+        PAGED,
         "Accounts",
         zones::accounts,
     ),

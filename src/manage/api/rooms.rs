@@ -12,9 +12,6 @@ use crate::policy::document::Node;
 use crate::policy::finding::{File, Kind, Problem};
 use crate::policy::{Room, rooms};
 
-/// How many rooms a page has unless the caller says otherwise.
-const PER_PAGE: u32 = 100;
-
 pub(super) fn list(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone()?;
     Ok(page(call, call.store.rooms(&zone.id)?))
@@ -68,18 +65,7 @@ fn write(call: &Call, zone: &Zone, room: &RoomRow, body: &[u8]) -> Result<Succes
 /// A page of rooms; what stands for every room is none.
 fn page(call: &Call, rooms: Vec<RoomRow>) -> Success {
     let rooms: Vec<Json> = rooms.iter().filter(|room| room.origin != Origin::Every).map(RoomRow::json).collect();
-    let size = call.query.number("per_page").unwrap_or(PER_PAGE);
-    let number = call.query.number("page").unwrap_or(1);
-    let first = (number as usize - 1).saturating_mul(size as usize);
-    let shown: Vec<&Json> = rooms.iter().skip(first).take(size as usize).collect();
-    let info = json!({
-        "page": number,
-        "per_page": size,
-        "count": shown.len(),
-        "total_count": rooms.len(),
-        "total_pages": rooms.len().div_ceil(size as usize),
-    });
-    Success { info: Some(info), ..Success::new(&shown) }
+    Success::page(call, &rooms)
 }
 
 fn room(call: &Call, zone: &Zone) -> Result<RoomRow, Failure> {

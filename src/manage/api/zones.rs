@@ -11,8 +11,7 @@ use crate::policy::fields::Fields;
 
 pub(super) fn list(call: &Call) -> Result<Success, Failure> {
     let zones: Vec<Json> = call.store.zones()?.iter().map(json).collect();
-    let info = json!({ "page": 1, "per_page": zones.len(), "count": zones.len(), "total_count": zones.len() });
-    Ok(Success { info: Some(info), ..Success::new(&zones) })
+    Ok(Success::page(call, &zones))
 }
 
 pub(super) fn get(call: &Call) -> Result<Success, Failure> {
@@ -20,7 +19,8 @@ pub(super) fn get(call: &Call) -> Result<Success, Failure> {
 }
 
 pub(super) fn accounts(call: &Call) -> Result<Success, Failure> {
-    Ok(Success::new(&call.store.zones()?.iter().map(account).collect::<Vec<_>>()))
+    let accounts: Vec<Json> = call.store.zones()?.iter().map(account).collect();
+    Ok(Success::page(call, &accounts))
 }
 
 pub(super) fn verify_token(_: &Call) -> Result<Success, Failure> {
