@@ -6,22 +6,21 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
-    negative_data_rejection,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
     unsupported_method,
 )
 
-# But for two: what a schema allows may still be refused, for no schema knows the rules language, or which lists there
-# are; and requests without a token are sent in tests/api.
+# Left out are three. What a schema allows may still be refused: no schema knows the rules language, or which lists there
+# are. Parameters that nobody knows are ignored, as the API does it; bad bodies, and requests without a token, are in
+# tests/api.
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
-    negative_data_rejection,
     unsupported_method,
 ]
 

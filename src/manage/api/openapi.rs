@@ -163,7 +163,7 @@ fn schemas() -> Map<String, Json> {
         ("Zone", object(&["id", "name"], json!({ "id": id(), "name": text }))),
         ("Zones", several("Zone")),
         ("Accounts", json!({ "type": "array", "items": object(&["id", "name"], json!({ "id": id(), "name": text })) })),
-        ("ZoneSettings", closed(&[], json!({ "search_engine_crawler_bypass": { "type": "boolean" } }))),
+        ("ZoneSettings", closed(&[], json!({ "search_engine_crawler_bypass": { "type": ["boolean", "null"] } }))),
         (
             "Room",
             object(
