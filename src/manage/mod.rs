@@ -21,6 +21,7 @@ mod body;
 pub mod builder;
 pub mod database;
 pub mod failure;
+pub mod har;
 pub mod items;
 pub mod snapshot;
 pub mod store;

@@ -176,6 +176,18 @@ pub(crate) fn lists_of(expression: &Expression) -> Vec<&str> {
     names
 }
 
+/// The standard fields that an expression asks for.
+#[cfg(feature = "manage")]
+pub(crate) fn fields_of(expression: &Expression) -> Vec<Field> {
+    let mut fields = Vec::new();
+    visit(&expression.root, &mut |seen| {
+        if let Seen::Field(field, _) = seen {
+            fields.extend(field.standard());
+        }
+    });
+    fields
+}
+
 /// What an expression asks for.
 enum Seen<'e> {
     Field(FieldId, &'e Range<usize>),
