@@ -19,6 +19,7 @@ pub mod access;
 mod api;
 mod body;
 pub mod builder;
+mod dashboard;
 pub mod database;
 pub mod failure;
 pub mod har;
@@ -86,10 +87,11 @@ impl Manager {
         request: &Request<Vec<u8>>,
         circumstances: Circumstances<'_>,
     ) -> Answer {
-        let Circumstances { now, random, peer, .. } = circumstances;
-        let visit = Visit { manager: self, store: Store::new(database, now, random, ""), request, peer };
+        let Circumstances { now, random, peer, live } = circumstances;
+        let visit = Visit { manager: self, store: Store::new(database, now, random, ""), request, peer, live };
         match request.uri().path() {
             path if path.starts_with(API) => visit.api(),
+            path if dashboard::is_of_it(path) => visit.dashboard(),
             "/" => Answer { response: redirect("/dashboard"), keep: false, trouble: None },
             path => Answer::refusal(&Failure::not_found("page", path)),
         }
@@ -116,13 +118,13 @@ struct Visit<'a> {
     store: Store<'a>,
     request: &'a Request<Vec<u8>>,
     peer: IpAddr,
+    live: &'a dyn Live,
 }
 
 impl Visit<'_> {
     /// Who asks, by the token in `Authorization`, or in `X-Auth-Key`.
     fn bearer(&self) -> Result<Caller, Failure> {
-        let (patience, now) = (&self.manager.patience, self.store.now_ms());
-        patience.check(self.peer, now)?;
+        self.manager.patience.check(self.peer, self.store.now_ms())?;
         let header = |name: HeaderName| self.request.headers().get(name).and_then(|value| value.to_str().ok());
         let bearer = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         // Older clients send it so, beside an address that has no meaning here.
@@ -130,7 +132,14 @@ impl Visit<'_> {
             let message = "no token: send it as `Authorization: Bearer …`; `velvetrope admin token create` makes one";
             return Err(Failure::new(401, Code::Authentication, message));
         };
-        match access::caller(&self.store, self.manager.own_token.as_deref(), secret.trim())? {
+        self.holder(secret.trim())
+    }
+
+    /// Whose token this is.
+    fn holder(&self, secret: &str) -> Result<Caller, Failure> {
+        let (patience, now) = (&self.manager.patience, self.store.now_ms());
+        patience.check(self.peer, now)?;
+        match access::caller(&self.store, self.manager.own_token.as_deref(), secret)? {
             Some(caller) => {
                 patience.succeeded(self.peer);
                 Ok(caller)

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{Method, Request};
+use http::{Method, Request, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use velvetrope::host::store::StoreFile;
@@ -91,15 +91,7 @@ impl Site {
 
     /// A request of its own transaction.
     pub fn send(&self, request: Request<Vec<u8>>) -> Reply {
-        let answer = self.store.transaction(|database| {
-            let mut random = |bytes: &mut [u8]| getrandom::fill(bytes).expect("randomness");
-            let (now, peer) = (self.now.get(), self.peer.get());
-            let circumstances = Circumstances { now, random: &mut random, peer, live: &Silent };
-            let answer = self.manager.answer(database, &request, circumstances);
-            let keep = answer.keep;
-            (answer, keep)
-        });
-        let response = answer.expect("a transaction").response;
+        let response = self.respond(&request);
         let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
         Reply {
             status: response.status().as_u16(),
@@ -107,6 +99,19 @@ impl Site {
             retry_after: header("retry-after"),
             body: serde_json::from_slice(response.body()).unwrap_or(Value::Null),
         }
+    }
+
+    /// The same, with all that comes back.
+    pub fn respond(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
+        let answer = self.store.transaction(|database| {
+            let mut random = |bytes: &mut [u8]| getrandom::fill(bytes).expect("randomness");
+            let (now, peer) = (self.now.get(), self.peer.get());
+            let circumstances = Circumstances { now, random: &mut random, peer, live: &Silent };
+            let answer = self.manager.answer(database, request, circumstances);
+            let keep = answer.keep;
+            (answer, keep)
+        });
+        answer.expect("a transaction").response
     }
 
     pub fn request(&self, method: &Method, path: &str, body: impl Into<Vec<u8>>) -> Request<Vec<u8>> {

@@ -17,18 +17,18 @@ const MAX_TEXT: usize = 500;
 /// How many items a page has unless the caller says otherwise.
 const PER_PAGE: u32 = 25;
 
-pub(super) fn all(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn all(call: &Call) -> Result<Success, Failure> {
     let lists = call.store.lists(&call.zone()?.id)?;
     let lists: Vec<Json> = lists.iter().map(|list| json(call, list)).collect::<Result<_, _>>()?;
     Ok(Success::new(&lists))
 }
 
-pub(super) fn get(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn get(call: &Call) -> Result<Success, Failure> {
     let list = list(call)?;
     Ok(Success::new(&json(call, &list)?).at_version(list.revision))
 }
 
-pub(super) fn create(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn create(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let ((name, kind, description), doubts) = body::read(call.body, "list", |file, node| {
         let fields = Fields::new(file, node, "the list")?;
@@ -63,7 +63,7 @@ pub(super) fn create(call: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&list.json(0)).at_version(list.revision).with_messages(doubts))
 }
 
-pub(super) fn describe(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn describe(call: &Call) -> Result<Success, Failure> {
     let list = list_to_change(call)?;
     let (description, doubts) = body::read(call.body, "list", |file, node| {
         let fields = Fields::new(file, node, "the list")?;
@@ -77,14 +77,14 @@ pub(super) fn describe(call: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&json(call, &list)?).at_version(list.revision).with_messages(doubts))
 }
 
-pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn delete(call: &Call) -> Result<Success, Failure> {
     let list = list_to_change(call)?;
     call.store.refuse_if_used(&list)?;
     call.store.delete_list(&list)?;
     Ok(Success::new(&json!({ "id": list.id })))
 }
 
-pub(super) fn items(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn items(call: &Call) -> Result<Success, Failure> {
     let list = list(call)?;
     let size = call.query.number("per_page").unwrap_or(PER_PAGE);
     let cursor = call.query.text("cursor").map(decode_cursor).transpose()?;
@@ -101,22 +101,22 @@ pub(super) fn items(call: &Call) -> Result<Success, Failure> {
     Ok(Success { info: Some(info), ..Success::new(&shown) })
 }
 
-pub(super) fn item(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn item(call: &Call) -> Result<Success, Failure> {
     let list = list(call)?;
     let id = call.path("item_id");
     let item = call.store.item(&list.id, id)?.ok_or_else(|| Failure::not_found("item", id))?;
     Ok(Success::new(&item.json(list.kind)))
 }
 
-pub(super) fn add_items(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn add_items(call: &Call) -> Result<Success, Failure> {
     put(call, Change::Add)
 }
 
-pub(super) fn replace_items(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn replace_items(call: &Call) -> Result<Success, Failure> {
     put(call, Change::Replace)
 }
 
-pub(super) fn remove_items(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn remove_items(call: &Call) -> Result<Success, Failure> {
     let list = list_to_change(call)?;
     let (ids, _) = body::read(call.body, "", |file, node| {
         let fields = Fields::new(file, node, "the items")?;
@@ -137,7 +137,7 @@ pub(super) fn remove_items(call: &Call) -> Result<Success, Failure> {
     Ok(Success { status: StatusCode::CREATED, ..Success::new(&json!({ "operation_id": operation })) })
 }
 
-pub(super) fn operation(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn operation(call: &Call) -> Result<Success, Failure> {
     let id = call.path("operation_id");
     let operation = call.store.operation(&call.zone()?.id, id)?.ok_or_else(|| Failure::not_found("operation", id))?;
     Ok(Success::new(&operation.json()))

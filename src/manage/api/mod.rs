@@ -13,17 +13,17 @@ use super::store::tokens::Scope;
 use super::store::zones::Zone;
 use super::{Answer, Store, Visit};
 
-mod lists;
+pub(super) mod lists;
 mod openapi;
 mod operations;
 mod query;
-mod rooms;
-mod rules;
-mod zones;
+pub(super) mod rooms;
+pub(super) mod rules;
+pub(super) mod zones;
 
 pub use openapi::openapi;
 use operations::{Found, Operation, find};
-use query::Query;
+pub(super) use query::Query;
 
 /// Where the API begins.
 pub const API: &str = "/client/v4";
@@ -31,27 +31,27 @@ pub const API: &str = "/client/v4";
 /// Where the description of the API is, below [`API`].
 const DESCRIPTION: &str = "/openapi.json";
 
-/// An operation that is called.
-struct Call<'a, 's> {
-    store: &'a Store<'s>,
+/// An operation that is called, by a client of the API or by a form of the dashboard.
+pub(super) struct Call<'a, 's> {
+    pub store: &'a Store<'s>,
     /// What stands in the path for the names in braces.
-    path: Vec<(&'static str, String)>,
-    query: Query,
-    body: &'a [u8],
+    pub path: Vec<(&'static str, String)>,
+    pub query: Query,
+    pub body: &'a [u8],
     /// The versions that the caller expects, as in `If-Match`.
-    if_match: Option<&'a str>,
+    pub if_match: Option<&'a str>,
 }
 
 /// What an operation yields.
-struct Success {
+pub(super) struct Success {
     status: StatusCode,
-    result: Box<RawValue>,
+    pub result: Box<RawValue>,
     /// Of lists.
     info: Option<serde_json::Value>,
     /// What is doubtful, though it was done.
-    messages: Vec<String>,
+    pub messages: Vec<String>,
     /// The version of what was read or written.
-    version: Option<i64>,
+    pub version: Option<i64>,
 }
 
 impl Visit<'_> {
@@ -230,7 +230,7 @@ fn respond(status: StatusCode, body: &impl Serialize) -> Response<Vec<u8>> {
     response
 }
 
-fn etag(version: i64) -> String {
+pub(super) fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 

@@ -3,7 +3,7 @@
 use super::super::failure::{Code, Failure};
 
 /// A parameter that an operation knows.
-pub(super) struct Parameter {
+pub(in crate::manage) struct Parameter {
     pub name: &'static str,
     pub about: &'static str,
     pub kind: ParameterKind,
@@ -11,7 +11,7 @@ pub(super) struct Parameter {
 
 /// What a parameter holds.
 #[derive(Clone, Copy)]
-pub(super) enum ParameterKind {
+pub(in crate::manage) enum ParameterKind {
     Text,
     Flag,
     /// A whole number, at least the first and at most the second.
@@ -19,7 +19,8 @@ pub(super) enum ParameterKind {
 }
 
 /// The parameters of a request. Those that nobody knows are ignored, as the API does it.
-pub(super) struct Query(Vec<(String, String)>);
+#[derive(Default)]
+pub(in crate::manage) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads the parameters, and refuses values that are none.

@@ -12,37 +12,37 @@ use crate::policy::document::Node;
 use crate::policy::finding::{File, Kind, Problem};
 use crate::policy::{Room, rooms};
 
-pub(super) fn list(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn list(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone()?;
     Ok(page(call, call.store.rooms(&zone.id)?))
 }
 
-pub(super) fn get(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn get(call: &Call) -> Result<Success, Failure> {
     let room = room(call, &call.zone()?)?;
     Ok(Success::new(&room.json()).at_version(room.version))
 }
 
-pub(super) fn create(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn create(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let (wanted, doubts) = submitted(call, &zone, None, call.body)?;
     let room = call.store.create_room(&zone.id, &wanted)?;
     Ok(Success::new(&room.json()).at_version(room.version).with_messages(doubts))
 }
 
-pub(super) fn replace(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn replace(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let room = room_to_change(call, &zone)?;
     write(call, &zone, &room, call.body)
 }
 
-pub(super) fn change(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn change(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let room = room_to_change(call, &zone)?;
     let merged = merged(&room, call.body)?;
     write(call, &zone, &room, merged.as_bytes())
 }
 
-pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn delete(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let room = room_to_change(call, &zone)?;
     call.store.delete_room(&room)?;
@@ -50,7 +50,7 @@ pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
 }
 
 /// What a room is doing is known where it runs, and that is elsewhere.
-pub(super) fn status(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn status(call: &Call) -> Result<Success, Failure> {
     let room = room(call, &call.zone()?)?;
     let message = format!("the room {:?} does not run here, but at Queue-it, who knows its status", room.name);
     Err(Failure::new(404, Code::NotFound, message))

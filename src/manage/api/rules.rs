@@ -19,12 +19,12 @@ use crate::program::Lists;
 /// How long a description may be, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
-pub(super) fn list(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn list(call: &Call) -> Result<Success, Failure> {
     let (_, room) = room(call)?;
     answer(call, &room)
 }
 
-pub(super) fn create(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn create(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let ground = Ground::of(call, &zone)?;
     let (wanted, doubts) = body::read(call.body, "rules", |file, node| {
@@ -38,7 +38,7 @@ pub(super) fn create(call: &Call) -> Result<Success, Failure> {
     Ok(answer(call, &room)?.with_messages(doubts))
 }
 
-pub(super) fn replace(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn replace(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let ground = Ground::of(call, &zone)?;
     let (wanted, doubts) = body::read(call.body, "rules", |file, node| ground.rules(file, node, &room))?;
@@ -46,7 +46,7 @@ pub(super) fn replace(call: &Call) -> Result<Success, Failure> {
     Ok(answer(call, &room)?.with_messages(doubts))
 }
 
-pub(super) fn change(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn change(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let id = call.path("rule_id");
     let known = |id: &str| call.store.rule(&room.id, id).map(|rule| rule.is_some());
@@ -75,7 +75,7 @@ pub(super) fn change(call: &Call) -> Result<Success, Failure> {
     Ok(answer(call, &room)?.with_messages(doubts))
 }
 
-pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn delete(call: &Call) -> Result<Success, Failure> {
     let (_, room) = room_to_change(call)?;
     let id = call.path("rule_id");
     call.store.delete_rule(&room, id)?.ok_or_else(|| Failure::not_found("rule", id))?;
@@ -83,14 +83,14 @@ pub(super) fn delete(call: &Call) -> Result<Success, Failure> {
 }
 
 /// The rules as they were at an earlier version.
-pub(super) fn version(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn version(call: &Call) -> Result<Success, Failure> {
     let (_, room) = room(call)?;
     let version = earlier(call, &room)?;
     Ok(Success::new(&call.store.rules_at(&room.id, version)?))
 }
 
 /// Puts an earlier version in place of the present one, if its expressions still do.
-pub(super) fn restore(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn restore(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let version = earlier(call, &room)?;
     let rules = call.store.rules_at(&room.id, version)?;

@@ -9,33 +9,33 @@ use super::super::store::zones::Zone;
 use super::{Call, Success};
 use crate::policy::fields::Fields;
 
-pub(super) fn list(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn list(call: &Call) -> Result<Success, Failure> {
     let zones: Vec<Json> = call.store.zones()?.iter().map(json).collect();
     Ok(Success::page(call, &zones))
 }
 
-pub(super) fn get(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn get(call: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&json(&call.zone()?)))
 }
 
-pub(super) fn accounts(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn accounts(call: &Call) -> Result<Success, Failure> {
     let accounts: Vec<Json> = call.store.zones()?.iter().map(account).collect();
     Ok(Success::page(call, &accounts))
 }
 
-pub(super) fn verify_token(_: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn verify_token(_: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&json!({ "status": "active" })))
 }
 
-pub(super) fn settings(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn settings(call: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&options(&call.zone()?)))
 }
 
-pub(super) fn replace_settings(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn replace_settings(call: &Call) -> Result<Success, Failure> {
     write(call, defaults())
 }
 
-pub(super) fn change_settings(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn change_settings(call: &Call) -> Result<Success, Failure> {
     let options = options(&call.zone()?);
     write(call, options)
 }
@@ -57,13 +57,13 @@ fn write(call: &Call, mut options: Map<String, Json>) -> Result<Success, Failure
 }
 
 /// The audit trail of a zone.
-pub(super) fn audit(call: &Call) -> Result<Success, Failure> {
+pub(in crate::manage) fn audit(call: &Call) -> Result<Success, Failure> {
     /// How many entries a page has unless the caller says otherwise.
     const PER_PAGE: u32 = 50;
     let zone = call.zone()?;
     let before = call.query.number("before").map(i64::from);
     let count = call.query.number("per_page").unwrap_or(PER_PAGE);
-    Ok(Success::new(&call.store.trail(&zone.id, before, count.into())?))
+    Ok(Success::new(&call.store.trail(&zone.id, None, before, count.into())?))
 }
 
 const CRAWLERS: &str = "search_engine_crawler_bypass";

@@ -80,13 +80,21 @@ impl Store<'_> {
     }
 
     /// The latest entries of a zone, newest first, from before the entry `before` on; with those that concern no zone,
-    /// but tokens.
-    pub fn trail(&self, zone: &str, before: Option<i64>, count: i64) -> Result<Vec<Entry>, DatabaseError> {
+    /// but tokens. Only those of one room, if one is given.
+    pub fn trail(
+        &self,
+        zone: &str,
+        room: Option<&str>,
+        before: Option<i64>,
+        count: i64,
+    ) -> Result<Vec<Entry>, DatabaseError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM audit WHERE (zone = ?1 OR zone IS NULL) AND number < ?2 ORDER BY number DESC LIMIT ?3"
+            "SELECT {COLUMNS} FROM audit
+             WHERE (zone = ?1 OR zone IS NULL) AND (?2 IS NULL OR room = ?2) AND number < ?3
+             ORDER BY number DESC LIMIT ?4"
         );
-        let rows = self.query(&sql, &[zone.into(), before.unwrap_or(i64::from(u32::MAX)).into(), count.into()])?;
-        rows.iter().map(entry).collect()
+        let before = before.unwrap_or(i64::from(u32::MAX));
+        self.query(&sql, &[zone.into(), room.into(), before.into(), count.into()])?.iter().map(entry).collect()
     }
 
     /// The changes of a room's rules after a version, newest first.

@@ -33,14 +33,14 @@ pub struct Token {
 /// A session of the dashboard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The id of the token that was shown; empty for the host's own.
+    /// The id of the token that was shown; of the host's own its digest.
     pub token: String,
     /// What forms must carry to be believed.
     pub csrf: String,
 }
 
 /// How long a session lasts, in milliseconds.
-const SESSION_MS: i64 = 12 * 3_600_000;
+pub(in crate::manage) const SESSION_MS: i64 = 12 * 3_600_000;
 
 impl Store<'_> {
     /// Creates a token; its secret is known to nobody after this.

@@ -1,0 +1,169 @@
+//! *Try it*: what would come of a request, if the rules were as the form has them.
+
+use std::net::IpAddr;
+
+use maud::{Markup, html};
+
+use super::Desk;
+use super::form::Form;
+use crate::connector::edge::{Identity, Incoming, Site};
+use crate::connector::explain::Explained;
+use crate::language::Severity;
+use crate::manage::failure::{Code, Failure};
+use crate::manage::snapshot;
+use crate::manage::store::Store;
+use crate::manage::store::zones::Zone;
+use crate::policy::{Policy, SETTINGS_FILE};
+use crate::program::Trace;
+use crate::request::{Field, OwnedRequest};
+use crate::session::Secrets;
+
+/// Methods that are offered.
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Explains the request that the form describes.
+pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
+    let request = request(form)?.received_ms(desk.store.now_ms());
+    let policy = policy(desk.store, &desk.zone)?;
+    let identity = Identity::of_host(&policy.settings.target.to_string());
+    let secrets = Secrets::new("a throw-away secret of the dashboard", None);
+    let site = Site { policy: &policy, secrets: &secrets, identity: &identity };
+    let headers = request.header_pairs();
+    let explained = Explained::of(site, &Incoming::of(&request, &headers, &request.facts));
+    let explained = explained.ok_or_else(|| Failure::new(500, Code::Internal, "the policy cannot be explained"))?;
+    Ok(report(&explained))
+}
+
+/// The policy as it would be in force with what the store holds now.
+fn policy(store: &Store<'_>, zone: &Zone) -> Result<Policy, Failure> {
+    let mut sources = snapshot::texts(store, &zone.id)?;
+    sources.insert(SETTINGS_FILE.to_owned(), zone.settings.clone().into_bytes());
+    if let (Some(file), Some(text)) = (zone.settings().integration, &zone.integration) {
+        sources.insert(file, text.clone().into_bytes());
+    }
+    let (policy, findings) = Policy::compile(&sources, None);
+    policy.ok_or_else(|| {
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(|finding| format!("{}: {}", finding.file, finding.message)).collect();
+        Failure::new(409, Code::Invalid, format!("the policy as a whole has errors: {}", errors.join("; ")))
+    })
+}
+
+fn request(form: &Form) -> Result<OwnedRequest, Failure> {
+    let bad = |field: &str, message: String| Failure::invalid(&format!("/{field}"), message);
+    let url = form.text("try_url").trim();
+    if !(url.starts_with("https://") || url.starts_with("http://")) {
+        return Err(bad("try_url", format!("give a whole URL to try, with https://, not {url:?}")));
+    }
+    let mut request = OwnedRequest::new(url);
+    let method = form.text("try_method");
+    if METHODS.contains(&method) {
+        request = request.method(method);
+    }
+    let address = form.text("try_ip").trim();
+    if !address.is_empty() {
+        let address: IpAddr = address.parse().map_err(|_| bad("try_ip", format!("{address:?} is no IP address")))?;
+        request = request.client_ip(address);
+    }
+    let country = form.text("try_country").trim().to_ascii_uppercase();
+    if !country.is_empty() {
+        request = request.fact(Field::IpSrcCountry, country.as_str());
+    }
+    for line in form.text("try_headers").lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| bad("try_headers", format!("write headers as `name: value`, not {line:?}")))?;
+        request = request.header(name.trim().to_ascii_lowercase(), value.trim());
+    }
+    Ok(request)
+}
+
+/// The fields of *Try it*, with what was sent, and what came of it.
+pub(super) fn form(action: &str, sent: &Form, outcome: Option<&Markup>) -> Markup {
+    let input = |name: &str, label: &str, help: &str| {
+        html! {
+            div.field {
+                label for=(name) { (label) }
+                input id=(name) type="text" name=(name) value=(sent.text(name)) aria-describedby={ (name) "-help" };
+                p.help id={ (name) "-help" } { (help) }
+            }
+        }
+    };
+    html! {
+        section.card #try aria-labelledby="try-title" {
+            h2 #try-title { "Try it" }
+            p { "What would come of a request if this rule were deployed. Nothing is saved." }
+            (input("try_url", "URL", "Such as https://tickets.example/shop."))
+            div.row {
+                div.field {
+                    label for="try_method" { "Method" }
+                    select #try_method name="try_method" {
+                        @for method in METHODS {
+                            option selected[sent.text("try_method") == *method] { (method) }
+                        }
+                    }
+                }
+                (input("try_ip", "Address", "Of the visitor."))
+                (input("try_country", "Country", "Two letters."))
+            }
+            div.field {
+                label for="try_headers" { "Headers" }
+                textarea #try_headers name="try_headers" rows="2" spellcheck="false" aria-describedby="try_headers-help" {
+                    "\n" (sent.text("try_headers"))
+                }
+                p.help #try_headers-help { "One a line: " code { "name: value" } }
+            }
+            button formaction={ (action) "#try" } formnovalidate { "Try it" }
+            div #outcome role="status" { @if let Some(outcome) = outcome { (outcome) } }
+        }
+    }
+}
+
+fn report(explained: &Explained) -> Markup {
+    let Explained { integrations, rules, verdict, decision, .. } = explained;
+    let (class, words) = match verdict.kind {
+        "nothing" => ("", "No waiting room stands there."),
+        "bypassed" => ("good", "The request passes the waiting room by."),
+        _ => ("", "No bypass rule is true."),
+    };
+    html! {
+        div.notice.(class) {
+            p { strong { (words) } }
+            p { "Decision: " code { (decision.label) } ", because " (decision.reason) "." }
+            @if let Some(to) = &decision.redirect { p { "The visitor is sent to " code { (to) } } }
+        }
+        p.help { "Sessions and tokens of visitors cannot be judged here: the secret is with the data path." }
+        @for tried in integrations.iter().filter(|tried| tried.matched) {
+            details {
+                summary { "Waiting room " (tried.room.as_deref().unwrap_or(&tried.name)) }
+                ul.trace { (trace(&tried.trace)) }
+            }
+        }
+        @for tried in rules {
+            details open {
+                summary {
+                    "Rule " @if tried.description.is_empty() { (tried.id) } @else { (tried.description) } ": "
+                    @if tried.matched { "is true" } @else { "is not true" }
+                }
+                ul.trace { (trace(&tried.trace)) }
+            }
+        }
+    }
+}
+
+/// How a condition came out, and its parts.
+fn trace(trace: &Trace) -> Markup {
+    let (class, words) = match trace.result {
+        Some(true) => ("true", "true"),
+        Some(false) => ("false", "false"),
+        None => ("open", "not looked at"),
+    };
+    html! {
+        li.(class) {
+            code.code data-expression { (trace.text) } " "
+            strong { (words) }
+            @if let Some(saw) = &trace.saw { ", saw " code { (saw) } }
+            @if !trace.parts.is_empty() { ul.trace { @for part in &trace.parts { (self::trace(part)) } } }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The audit trail: who changed what, when, from what to what; and the way back to earlier rules.
+
+use maud::{Markup, html};
+use serde_json::Value as Json;
+
+use super::{Desk, Reply, layout};
+use crate::manage::failure::Failure;
+use crate::manage::store::audit::Entry;
+use crate::manage::store::rooms::RoomRow;
+
+/// How many entries a page shows.
+const PER_PAGE: usize = 50;
+
+impl Desk<'_, '_> {
+    pub(super) fn audit(&self) -> Result<Reply, Failure> {
+        let rooms = self.store.rooms(&self.zone.id)?;
+        let before = self.query("before").and_then(|number| number.parse().ok());
+        let of_room = self.query("room").filter(|room| !room.is_empty());
+        let mut entries = self.store.trail(&self.zone.id, of_room.as_deref(), before, PER_PAGE as i64 + 1)?;
+        let has_more = entries.len() > PER_PAGE;
+        entries.truncate(PER_PAGE);
+        let next = entries.last().filter(|_| has_more).map(|entry| {
+            let room = of_room.as_ref().map(|room| format!("&room={room}")).unwrap_or_default();
+            format!("{}?before={}{room}", self.link(&["audit"]), entry.number)
+        });
+        let main = html! {
+            h1 { "Audit trail" }
+            form.search method="get" {
+                label for="room" { "Room" }
+                select #room name="room" {
+                    option value="" { "Everything" }
+                    @for room in &rooms {
+                        option value=(room.id) selected[of_room.as_ref() == Some(&room.id)] { (super::rooms::name(room)) }
+                    }
+                }
+                button { "Show" }
+            }
+            @if entries.is_empty() { p { "Nothing has been changed yet." } }
+            ol.trail { @for entry in &entries { (self.entry(entry, &rooms)) } }
+            @if let Some(next) = next { a.button href=(next) { "Older entries" } }
+        };
+        Ok(self.page(200, "Audit trail", &main))
+    }
+
+    fn entry(&self, entry: &Entry, rooms: &[RoomRow]) -> Markup {
+        let room = rooms.iter().find(|room| entry.room.as_ref() == Some(&room.id));
+        html! {
+            li.card {
+                p {
+                    time datetime=(entry.at) { (layout::moment(&entry.at)) } ": "
+                    strong { (entry.actor) } " – " (words(&entry.action))
+                    @if let Some(room) = room { ", room " (super::rooms::name(room)) }
+                }
+                @let lines = differences(&entry.before, &entry.after);
+                @if !lines.is_empty() {
+                    details open[lines.len() <= 8] {
+                        summary { "What changed" }
+                        (diff(&lines))
+                    }
+                }
+                @if let (Some(room), Some(version)) = (room, entry.rules_version) {
+                    a href=(self.link(&["rooms", &room.id, "versions", &version.to_string()])) {
+                        "Version " (version) " of the rules"
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was done, in words.
+fn words(action: &str) -> &str {
+    match action {
+        "rule.create" => "created a bypass rule",
+        "rule.change" => "changed a bypass rule",
+        "rule.delete" => "deleted a bypass rule",
+        "rules.replace" => "replaced all bypass rules",
+        "room.create" => "created a room",
+        "room.change" => "changed a room",
+        "room.delete" => "deleted a room",
+        "list.create" => "created a list",
+        "list.change" => "described a list",
+        "list.delete" => "deleted a list",
+        "list.add" => "added items to a list",
+        "list.replace" => "replaced the items of a list",
+        "list.remove" => "removed items from a list",
+        "zone.settings" => "changed the settings",
+        "token.create" => "created a token",
+        "token.revoke" => "revoked a token",
+        other => other,
+    }
+}
+
+/// What became of one value.
+#[derive(Debug, PartialEq)]
+pub(super) struct Line {
+    name: String,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Line {
+    fn markup(&self) -> Markup {
+        html! {
+            div.line role="listitem" {
+                span.name { (self.name) }
+                @if let Some(before) = &self.before { del { span.unseen { "was " } (before) } }
+                @if let Some(after) = &self.after { ins { span.unseen { "is " } (after) } }
+            }
+        }
+    }
+}
+
+/// What changed, value by value.
+pub(super) fn diff(lines: &[Line]) -> Markup {
+    html! { div.diff role="list" { @for line in lines { (line.markup()) } } }
+}
+
+/// The values that differ, by name.
+pub(super) fn differences(before: &Json, after: &Json) -> Vec<Line> {
+    /// What changes with every change, and what the entry itself says.
+    const TOLD: [&str; 4] = ["last_updated", "modified_on", "version", "rule.last_updated"];
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    flatten(String::new(), before, &mut old);
+    flatten(String::new(), after, &mut new);
+    let find = |values: &[(String, String)], name: &str| {
+        values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    };
+    let mut names: Vec<&String> = old.iter().map(|(name, _)| name).collect();
+    names.extend(new.iter().map(|(name, _)| name).filter(|name| find(&old, name).is_none()));
+    let lines =
+        names.into_iter().map(|name| Line { name: name.clone(), before: find(&old, name), after: find(&new, name) });
+    lines
+        .filter(|line| line.before != line.after && !TOLD.contains(&line.name.as_str()) && line.name != "rule.version")
+        .collect()
+}
+
+/// All values within a value, with the path to each.
+fn flatten(name: String, value: &Json, all: &mut Vec<(String, String)>) {
+    match value {
+        Json::Null => {}
+        Json::Object(object) => {
+            for (key, value) in object {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                flatten(name, value, all);
+            }
+        }
+        // Places are counted from 1 where people read them.
+        Json::Number(place) if name == "index" => {
+            all.push(("place".into(), place.as_i64().map_or(0, |place| place + 1).to_string()));
+        }
+        Json::String(text) => all.push((name, text.clone())),
+        other => all.push((name, other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let line = |name: &str, before: Option<&str>, after: Option<&str>| Line {
+            name: name.into(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let before = json!({ "index": 0, "rule": { "id": "a", "enabled": true, "version": "1", "expression": "ssl" } });
+        let after = json!({ "index": 2, "rule": { "id": "a", "enabled": false, "version": "2", "expression": "ssl" } });
+        let expected = [line("place", Some("1"), Some("3")), line("rule.enabled", Some("true"), Some("false"))];
+        assert_eq!(differences(&before, &after), expected);
+        assert_eq!(differences(&Json::Null, &json!({ "name": "a" })), [line("name", None, Some("a"))]);
+        assert_eq!(differences(&Json::Null, &Json::Null), []);
+    }
+}

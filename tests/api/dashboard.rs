@@ -1,0 +1,524 @@
+//! The dashboard as a browser without scripts has it.
+
+use std::cell::RefCell;
+
+use http::{Method, Request, Response};
+use serde_json::json;
+use velvetrope::manage::store::tokens::Scope;
+
+use crate::support::{Site, rule};
+
+/// Somebody who looks at pages and sends forms.
+struct Browser<'a> {
+    site: &'a Site,
+    cookie: String,
+    csrf: RefCell<String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Page {
+    status: u16,
+    to: String,
+    text: String,
+}
+
+impl Site {
+    fn open(&self, path: &str, cookie: &str) -> Response<Vec<u8>> {
+        let request = Request::get(path).header("cookie", cookie).body(Vec::new());
+        self.respond(&request.expect("a request"))
+    }
+
+    fn post(&self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Response<Vec<u8>> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let mut request = Request::post(path).header("host", "admin.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.respond(&request.body(body.into_bytes()).expect("a request"))
+    }
+
+    /// Logs in with a token.
+    fn browser(&self, token: &str) -> Browser<'_> {
+        let reply = self.post("/dashboard/login", &[], &[("token", token)]);
+        assert_eq!(reply.status(), 303);
+        let cookie = header(&reply, "set-cookie").split(';').next().expect("a cookie").to_owned();
+        let browser = Browser { site: self, cookie, csrf: RefCell::default() };
+        browser.get("/site/rooms");
+        browser
+    }
+
+    fn token_of(&self, scope: Scope) -> String {
+        self.store.change("test", |store| store.create_token("another", scope)).expect("a token").1
+    }
+}
+
+impl Browser<'_> {
+    fn get(&self, path: &str) -> Page {
+        let page = Page::of(&self.site.open(&format!("/dashboard{path}"), &self.cookie));
+        if let Some(csrf) = page.text.split("name=\"csrf\" value=\"").nth(1) {
+            *self.csrf.borrow_mut() = csrf.split('"').next().expect("a value").to_owned();
+        }
+        page
+    }
+
+    fn send(&self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let csrf = self.csrf.borrow().clone();
+        let fields: Vec<_> = [("csrf", csrf.as_str())].into_iter().chain(fields.iter().copied()).collect();
+        let headers = [("cookie", self.cookie.as_str()), ("origin", "https://admin.example")];
+        Page::of(&self.site.post(&format!("/dashboard{path}"), &headers, &fields))
+    }
+}
+
+impl Page {
+    fn of(response: &Response<Vec<u8>>) -> Page {
+        Page {
+            status: response.status().as_u16(),
+            to: header(response, "location"),
+            text: String::from_utf8(response.body().clone()).expect("UTF-8"),
+        }
+    }
+
+    #[track_caller]
+    fn has(&self, text: &str) -> &Page {
+        assert!(self.text.contains(text), "no {text:?} in {}", self.text);
+        self
+    }
+}
+
+fn header(response: &Response<Vec<u8>>, name: &str) -> String {
+    response.headers().get(name).map(|value| value.to_str().expect("text").to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn a_token_opens_the_dashboard_and_nothing_else_does() {
+    let site = Site::new();
+    for path in ["/dashboard", "/dashboard/site/rooms", "/dashboard/nothing"] {
+        assert_eq!(header(&site.open(path, "velvetrope_session=abc"), "location"), "/dashboard/login", "{path}");
+    }
+    let wrong = Page::of(&site.post("/dashboard/login", &[], &[("token", "vr_wrong")]));
+    assert_eq!(wrong.status, 401);
+    wrong.has("the token is wrong");
+
+    let login = site.post("/dashboard/login", &[("x-forwarded-proto", "https")], &[("token", &site.token)]);
+    assert_eq!((login.status().as_u16(), header(&login, "location").as_str()), (303, "/dashboard"));
+    let cookie = header(&login, "set-cookie");
+    assert!(cookie.ends_with("; Path=/dashboard; Max-Age=43200; HttpOnly; SameSite=Strict; Secure"), "{cookie}");
+    let plain = site.post("/dashboard/login", &[], &[("token", &site.token)]);
+    assert!(!header(&plain, "set-cookie").contains("Secure"));
+
+    let browser = site.browser(&site.token);
+    assert_eq!(browser.get("").to, "/dashboard/site/rooms");
+    browser.get("/site/rooms").has("presale").has("tickets.example/presale").has("Every room").has("N/A");
+    assert_eq!(browser.get("/other/rooms").status, 404);
+
+    assert_eq!(browser.send("/logout", &[]).to, "/dashboard/login");
+    assert_eq!(browser.get("/site/rooms").to, "/dashboard/login");
+}
+
+#[test]
+fn who_brings_wrong_tokens_has_to_wait() {
+    let site = Site::new();
+    let attempt = || site.post("/dashboard/login", &[], &[("token", "vr_wrong")]);
+    let statuses: Vec<u16> = (0..7).map(|_| attempt().status().as_u16()).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429]);
+    assert_eq!(header(&attempt(), "retry-after"), "2");
+}
+
+#[test]
+fn pages_may_load_nothing_from_elsewhere_and_are_not_kept() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    for path in ["/login", "/site/rooms", "/site/nothing", "/assets/dashboard.js"] {
+        let response = site.open(&format!("/dashboard{path}"), &browser.cookie);
+        let policy = header(&response, "content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        let others = ["x-content-type-options", "cache-control", "x-frame-options", "referrer-policy"];
+        assert_eq!(others.map(|name| header(&response, name)), ["nosniff", "no-store", "DENY", "same-origin"]);
+        let text = String::from_utf8(response.body().clone()).expect("UTF-8");
+        assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains("://"), "{path}: {text}");
+    }
+}
+
+#[test]
+fn forms_of_others_are_refused() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let path = format!("/dashboard/site/rooms/{}/disable", site.room("presale"));
+    let csrf = browser.csrf.borrow().clone();
+    let send = |origin: &str, csrf: &str| {
+        let headers = [("cookie", browser.cookie.as_str()), ("origin", origin)];
+        site.post(&path, &headers, &[("csrf", csrf), ("version", "1")]).status().as_u16()
+    };
+    assert_eq!(send("https://admin.example", ""), 403);
+    assert_eq!(send("https://admin.example", &"0".repeat(64)), 403);
+    assert_eq!(send("https://elsewhere.example", &csrf), 403);
+    assert_eq!(send("null", &csrf), 403);
+    browser.get("/site/rooms").has("Active");
+    assert_eq!(send("https://admin.example", &csrf), 303);
+    browser.get("/site/rooms").has("Disabled");
+    let elsewhere = [("origin", "https://elsewhere.example")];
+    assert_eq!(site.post("/dashboard/login", &elsewhere, &[("token", &site.token)]).status(), 403);
+}
+
+#[test]
+fn who_may_look_only_changes_nothing() {
+    let site = Site::new();
+    let browser = site.browser(&site.token_of(Scope::Read));
+    let page = browser.get("/site/rooms");
+    page.has("presale").has("may look only");
+    assert!(!page.text.contains("Create room") && !page.text.contains("role=\"switch\""), "{}", page.text);
+    let refused = browser.send("/site/new-room", &[("/name", "mine")]);
+    assert_eq!(refused.status, 403);
+    refused.has("may look, but change nothing");
+    assert_eq!(browser.send(&format!("/site/rooms/{}/delete", site.room("presale")), &[("sure", "yes")]).status, 403);
+}
+
+#[test]
+fn a_room_is_created_changed_and_deleted_by_its_form() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    browser.get("/site/new-room").has("Create room");
+    let wanted = [
+        ("/name", "door"),
+        ("/host", "door.example"),
+        ("/path", "/in"),
+        ("/additional_routes", "side.example/in\r\nback.example"),
+        ("/total_active_users", "400"),
+        ("/new_users_per_minute", "300"),
+        ("/queueing_method", "fifo"),
+        ("/queueing_status_code", "202"),
+        ("/velvetrope/layout", "Dark"),
+    ];
+    let refused = browser.send("/site/new-room", &[&wanted[..], &[("/session_duration", "99")]].concat());
+    assert_eq!(refused.status, 400);
+    refused.has("role=\"alert\"").has("aria-invalid=\"true\"").has("value=\"door.example\"").has("value=\"99\"");
+    assert_eq!(browser.send("/site/new-room", &wanted).to, "/dashboard/site/rooms");
+    let room = site.get(&format!("/zones/site/waiting_rooms/{}", site.room("door")));
+    assert_eq!(
+        room["additional_routes"],
+        json!([{"host": "side.example", "path": "/in"}, {"host": "back.example", "path": "/"}])
+    );
+    assert_eq!((&room["queueing_status_code"], &room["velvetrope"]["layout"]), (&json!(202), &json!("Dark")));
+    browser.get("/site/rooms").has("side.example/in");
+
+    let page = format!("/site/rooms/{}", site.room("door"));
+    browser.get(&page).has("side.example/in\nback.example/").has("name=\"version\" value=\"1\"");
+    let changed = [&wanted[..], &[("version", "1"), ("/queue_all", "true")]].concat();
+    assert_eq!(browser.send(&page, &changed).status, 303);
+    browser.get("/site/rooms").has("Queue-all");
+    // Somebody else was faster: what is there is shown beside what was sent.
+    let stale = browser.send(&page, &[&wanted[..], &[("version", "1"), ("/description", "new")]].concat());
+    assert_eq!(stale.status, 412);
+    stale
+        .has("somebody has changed it")
+        .has("Now it is: true")
+        .has("value=\"new\"")
+        .has("name=\"version\" value=\"2\"");
+
+    let delete = format!("{page}/delete");
+    assert_eq!(browser.send(&delete, &[("version", "2")]).status, 400);
+    assert_eq!(browser.send(&delete, &[("version", "1"), ("sure", "yes")]).status, 412);
+    assert_eq!(browser.send(&delete, &[("version", "2"), ("sure", "yes")]).status, 303);
+    assert!(!browser.get("/site/rooms").text.contains("door.example"));
+}
+
+#[test]
+fn the_table_of_rooms_tells_of_bypass_rules() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let page = browser.get("/site/rooms");
+    page.has("1 bypass rule active").has("1 draft").has("No bypass rules");
+    site.call(Method::POST, &site.rules_of("ticketshop"), &rule("ssl")).result();
+    browser.get("/site/rooms").has("2 bypass rules active");
+}
+
+impl Site {
+    /// The page of a room's rules.
+    fn page_of(&self, room: &str) -> String {
+        format!("/site/rooms/{}/rules", self.room(room))
+    }
+
+    /// The expressions of a room's rules, in order; drafts in parentheses.
+    fn expressions(&self, room: &str) -> Vec<String> {
+        let rules = self.get(&self.rules_of(room));
+        let text = |rule: &serde_json::Value| {
+            let text = rule["expression"].as_str().expect("text").to_owned();
+            if rule["enabled"] == true { text } else { format!("({text})") }
+        };
+        rules.as_array().expect("rules").iter().map(text).collect()
+    }
+
+    /// The version of a room's rules.
+    fn version(&self, room: &str) -> String {
+        let reply = self.call(Method::GET, &self.rules_of(room), &json!(null));
+        reply.etag.expect("a version").trim_matches('"').to_owned()
+    }
+}
+
+#[test]
+fn a_rule_is_saved_as_a_draft_and_deployed() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let form = format!("/site/rooms/{}/new-rule", site.room("presale"));
+    browser.get(&form).has("Save and deploy").has("Save as draft").has("data-check=").has("partners");
+    let send = |path: &str, expression: &str, enabled: &str| {
+        let version = site.version("presale");
+        let fields = [("description", "VIPs"), ("expression", expression), ("enabled", enabled), ("version", &version)];
+        browser.send(path, &fields)
+    };
+    let refused = send(&form, "ip.src in $nobody", "true");
+    assert_eq!(refused.status, 400);
+    refused.has("Filter parsing error (1:").has("^^^^").has("ip.src in $nobody</textarea>").has("value=\"VIPs\"");
+    assert_eq!(site.expressions("presale"), Vec::<String>::new());
+    assert_eq!(send(&form, "ssl", "false").to, format!("/dashboard{}", site.page_of("presale")));
+    browser.get(&site.page_of("presale")).has("VIPs").has("Draft").has("–");
+    let id = site.get(&site.rules_of("presale"))[0]["id"].as_str().expect("an id").to_owned();
+    let rule = format!("{}/{id}", site.page_of("presale"));
+    browser.get(&rule).has("Edit bypass rule").has("ssl</textarea>");
+    assert_eq!(send(&rule, "ip.src in $admins", "true").status, 303);
+    assert_eq!(site.expressions("presale"), ["ip.src in $admins"]);
+    // What was sent of a rule that somebody else has deleted is not lost.
+    site.call(Method::DELETE, &format!("{}/{id}", site.rules_of("presale")), &json!(null)).result();
+    let gone = send(&rule, "not ssl", "true");
+    assert_eq!(gone.status, 404);
+    gone.has("Create new bypass rule").has("not ssl</textarea>");
+}
+
+#[test]
+fn rules_are_ordered_switched_deleted_and_brought_back() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let page = site.page_of("ticketshop");
+    site.call(Method::POST, &site.rules_of("ticketshop"), &rule("ssl")).result();
+    let ids: Vec<String> = site
+        .get(&site.rules_of("ticketshop"))
+        .as_array()
+        .expect("rules")
+        .iter()
+        .map(|rule| rule["id"].as_str().expect("an id").replace('/', "%2F"))
+        .collect();
+    let act = |rule: usize, what: &str, to: &str| {
+        let version = site.version("ticketshop");
+        browser.send(&format!("{page}/{}/{what}", ids[rule]), &[("version", version.as_str()), ("to", to)])
+    };
+    let order = || site.expressions("ticketshop");
+    let [admins, partners, ssl] = ["ip.src in $admins", "(http.host in $partners)", "ssl"];
+    assert_eq!(order(), [admins, partners, ssl]);
+    // The rule is in focus on the page that follows, so that it can be moved on.
+    assert_eq!(act(0, "move", "down").to, format!("/dashboard{page}?page=1#rule-admins"));
+    assert_eq!(order(), [partners, admins, ssl]);
+    act(2, "move", "up");
+    assert_eq!(order(), [partners, ssl, admins]);
+    act(0, "move", "1");
+    assert_eq!(order(), [admins, partners, ssl]);
+    act(0, "move", "up");
+    assert_eq!(act(0, "move", "somewhere").status, 400);
+    assert_eq!(order(), [admins, partners, ssl]);
+    act(1, "enable", "");
+    assert_eq!(order(), [admins, "http.host in $partners", ssl]);
+    act(0, "disable", "");
+    act(1, "disable", "");
+    assert_eq!(order(), ["(ip.src in $admins)", partners, ssl]);
+
+    let deleted = act(0, "delete", "");
+    assert_eq!(order(), [partners, ssl]);
+    let offer = browser.get(deleted.to.strip_prefix("/dashboard").expect("a page"));
+    offer.has("The rule is deleted").has("Undo");
+    let before = deleted.to.split('=').nth(1).expect("a version").to_owned();
+    let restore = format!("/site/rooms/{}/restore/{before}", site.room("ticketshop"));
+    assert!(offer.text.contains(&restore), "{}", offer.text);
+    assert_eq!(browser.send(&restore, &[("version", &site.version("ticketshop"))]).status, 303);
+    assert_eq!(order(), ["(ip.src in $admins)", partners, ssl]);
+    browser.get(&page).has("Hits");
+}
+
+#[test]
+fn two_people_do_not_overwrite_each_other() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let page = site.page_of("ticketshop");
+    let version = site.version("ticketshop");
+    let change = json!({ "expression": "ssl", "description": "theirs" });
+    site.call(Method::PATCH, &format!("{}/admins", site.rules_of("ticketshop")), &change).result();
+    let fields =
+        [("version", version.as_str()), ("description", "mine"), ("expression", "not ssl"), ("enabled", "true")];
+    let refused = browser.send(&format!("{page}/admins"), &fields);
+    assert_eq!(refused.status, 412);
+    refused.has("The rule as it is now").has("theirs").has("value=\"mine\"").has("not ssl</textarea>");
+    for what in ["move", "disable", "delete"] {
+        let refused = browser.send(&format!("{page}/admins/{what}"), &[("version", version.as_str()), ("to", "down")]);
+        assert_eq!(refused.status, 412, "{what}");
+        refused.has("somebody has changed it").has("theirs");
+    }
+    // Nor does a form that says nothing of what it has seen.
+    assert_eq!(browser.send(&format!("{page}/admins/delete"), &[]).status, 412);
+    assert_eq!(site.expressions("ticketshop")[0], "ssl");
+    let again = site.version("ticketshop");
+    let fields = [("version", again.as_str()), ("description", "mine"), ("expression", "not ssl"), ("enabled", "true")];
+    assert_eq!(browser.send(&format!("{page}/admins"), &fields).status, 303);
+    assert_eq!(site.expressions("ticketshop")[0], "not ssl");
+}
+
+#[test]
+fn expressions_are_checked_and_tried_without_being_saved() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let check = format!("/site/rooms/{}/check", site.room("presale"));
+    let said = |fields: &[(&str, &str)]| -> serde_json::Value {
+        serde_json::from_str(&browser.send(&check, fields).text).expect("JSON")
+    };
+    let good = said(&[("expression", "http.host eq \"a.example\" and ssl")]);
+    assert_eq!((&good["errors"], &good["rows"]["groups"][0][1]["field"]), (&json!([]), &json!("ssl")));
+    let wrong = said(&[("expression", "http.hots eq \"a\"")]);
+    let message = wrong["errors"][0].as_str().expect("a message");
+    assert!(message.contains("^^^^") && message.contains("http.host"), "{message}");
+    let no_rows = said(&[("expression", "len(http.host) > 3")]);
+    assert!(no_rows["rows"].is_null() && no_rows["why_no_rows"].is_string(), "{no_rows}");
+    let rows = json!({ "groups": [[{ "field": "ip.src", "operator": "in_list", "values": ["admins"] }]] });
+    assert_eq!(said(&[("rows", &rows.to_string())])["expression"], "ip.src in $admins");
+    let incomplete = json!({ "groups": [[{ "field": "ip.src", "operator": "equals", "values": [""] }]] });
+    assert!(said(&[("rows", &incomplete.to_string())])["incomplete"].is_string());
+
+    let attempt = |address: &str| {
+        let version = site.version("presale");
+        let fields = [
+            ("version", version.as_str()),
+            ("expression", "ip.src in $admins"),
+            ("try_url", "https://tickets.example/presale/now"),
+            ("try_method", "GET"),
+            ("try_ip", address),
+        ];
+        browser.send(&format!("/site/rooms/{}/new-rule/try", site.room("presale")), &fields)
+    };
+    attempt("192.0.2.1").has("The request passes the waiting room by").has("saw <code>192.0.2.1</code>");
+    attempt("192.0.2.2").has("No bypass rule is true");
+    assert_eq!(attempt("nowhere").status, 400);
+    assert_eq!(site.expressions("presale"), Vec::<String>::new());
+    assert_eq!(site.version("presale"), "0");
+}
+
+#[test]
+fn what_somebody_typed_is_never_a_part_of_the_page() {
+    const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let list = json!({ "name": "evil", "kind": "ip", "description": EVIL });
+    let list = site.call(Method::POST, "/accounts/site/rules/lists", &list).result();
+    let list = list["id"].as_str().expect("an id");
+    let items = json!([{ "ip": "192.0.2.77", "comment": EVIL }]);
+    site.call(Method::POST, &format!("/accounts/site/rules/lists/{list}/items"), &items).result();
+    site.run_operations();
+    let expression = format!("http.user_agent contains {}", json!(EVIL));
+    let wanted = json!({ "action": "bypass_waiting_room", "expression": expression, "description": EVIL });
+    site.call(Method::POST, &site.rules_of("presale"), &wanted).result();
+    let room = json!({ "description": EVIL, "custom_page_html": EVIL });
+    let presale = format!("/zones/site/waiting_rooms/{}", site.room("presale"));
+    let needed = json!({ "total_active_users": 300, "new_users_per_minute": 200 });
+    site.call(Method::PATCH, &presale, &needed).result();
+    site.call(Method::PATCH, &presale, &room).result();
+    let id = site.get(&site.rules_of("presale"))[0]["id"].as_str().expect("an id").to_owned();
+    let rules = site.page_of("presale");
+    let version = site.version("presale");
+    let form = [("version", version.as_str()), ("description", EVIL), ("expression", EVIL), ("try_headers", EVIL)];
+    let room = format!("/site/rooms/{}", site.room("presale"));
+    for page in [
+        browser.get("/site/rooms"),
+        browser.get(&room),
+        browser.get(&rules),
+        browser.get(&format!("{rules}/{id}")),
+        browser.get("/site/lists"),
+        browser.get(&format!("/site/lists/{list}?search=%3Cscript%3E")),
+        browser.get(&format!("/site/lists/{list}")),
+        browser.get("/site/audit"),
+        browser.get(&format!("{room}/versions/1")),
+        browser.get("/%3Cscript%3E/rooms"),
+        browser.send(&format!("{rules}/{id}"), &form),
+        browser.send(&format!("{rules}/{id}/try"), &form),
+        browser.send("/site/new-room", &[("/name", EVIL), ("/velvetrope/when", EVIL)]),
+        browser.send(&format!("/site/lists/{list}/items"), &[("items", EVIL)]),
+    ] {
+        assert!(page.text.contains("&lt;script&gt;"), "not there at all: {}", page.text);
+        assert!(!page.text.contains("<script>") && !page.text.contains("<img"), "{}", page.text);
+    }
+    let saved = browser.send("/site/lists", &[("name", "<script>"), ("kind", "ip"), ("description", EVIL)]);
+    assert_eq!(saved.status, 400);
+    saved.has("&lt;script&gt;");
+}
+
+#[test]
+fn a_list_is_created_filled_searched_and_deleted() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    browser.get("/site/lists").has("$admins").has("rule &quot;admins&quot; of room ticketshop");
+    let wanted = [("name", "guests"), ("kind", "ip"), ("description", "Who is invited")];
+    let created = browser.send("/site/lists", &wanted);
+    let list = created.to.strip_prefix("/dashboard").expect("the list").to_owned();
+    assert_eq!(browser.send("/site/lists", &wanted).status, 409);
+    assert_eq!(browser.send(&list, &[("description", "Guests of honour")]).status, 303);
+    browser.get(&list).has("Guests of honour").has("Nothing is here");
+
+    let refused = browser.send(&format!("{list}/items"), &[("items", "192.0.2.7\r\nnowhere, Ann\r\n10.0.0.1/8")]);
+    assert_eq!(refused.status, 400);
+    refused.has("line 2: `nowhere` is not an address").has("line 3:").has("nowhere, Ann");
+    assert_eq!(browser.send(&format!("{list}/items"), &[("items", " \n")]).status, 400);
+    let many: String = (0..300).map(|host| format!("10.0.{}.{},\"host, {host}\"\n", host / 256, host % 256)).collect();
+    let asked = browser.send(&format!("{list}/items"), &[("items", &many), ("how", "add")]);
+    let operation = asked.to.strip_prefix("/dashboard").expect("a page").to_owned();
+    browser.get(&operation).has("The change is under way").has("data-operation=");
+    let id = operation.split('=').nth(1).expect("an id");
+    browser.get(&format!("{list}/operations/{id}")).has("\"pending\"");
+    site.run_operations();
+    browser.get(&operation).has("The change is done").has("300 in all");
+
+    let first = browser.get(&list);
+    first.has("<th scope=\"row\">10.0.0.99</th>").has("Next page");
+    assert!(!first.text.contains("10.0.0.100<"), "{}", first.text);
+    let next = first.text.split("href=\"").find(|link| link.contains("after=")).expect("a link");
+    let next = next.split('"').next().expect("a link").split('#').next().expect("a link").replace("&amp;", "&");
+    browser.get(next.strip_prefix("/dashboard").expect("a page")).has("<th scope=\"row\">10.0.0.100</th>");
+    let found = browser.get(&format!("{list}?search=10.0.1.43"));
+    found.has("10.0.1.43").has("host, 299");
+    let item = found.text.split("name=\"item\" value=\"").nth(1).expect("an item").split('"').next().expect("an id");
+    assert_eq!(browser.send(&format!("{list}/remove"), &[]).status, 400);
+    assert_eq!(browser.send(&format!("{list}/remove"), &[("item", item)]).status, 303);
+    let replaced = browser.send(&format!("{list}/items"), &[("items", "192.0.2.1 # Ann\n"), ("how", "replace")]);
+    assert_eq!(replaced.status, 303);
+    site.run_operations();
+    browser.get(&list).has("1 in all").has("192.0.2.1").has("Ann");
+
+    let lists = site.get("/accounts/site/rules/lists");
+    let admins = lists.as_array().expect("lists").iter().find(|list| list["name"] == "admins").expect("the list");
+    let in_use = browser.send(&format!("/site/lists/{}/delete", admins["id"].as_str().expect("an id")), &[]);
+    assert_eq!(in_use.status, 409);
+    in_use.has("is used by rule");
+    assert_eq!(browser.send(&format!("{list}/delete"), &[]).to, "/dashboard/site/lists");
+    assert_eq!(browser.get(&list).status, 404);
+}
+
+#[test]
+fn the_audit_trail_tells_of_changes_and_leads_back() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let change = json!({ "expression": "ssl", "position": { "index": 2 } });
+    site.call(Method::PATCH, &format!("{}/admins", site.rules_of("ticketshop")), &change).result();
+    let trail = browser.get("/site/audit");
+    trail
+        .has("tester")
+        .has("changed a bypass rule")
+        .has("<del><span class=\"unseen\">was </span>ip.src in $admins</del>");
+    trail.has("<ins><span class=\"unseen\">is </span>ssl</ins>").has("2023-11-14 22:13:20 UTC");
+    let of_room = browser.get(&format!("/site/audit?room={}", site.room("presale")));
+    assert!(!of_room.text.contains("changed a bypass rule"), "{}", of_room.text);
+
+    let now = site.version("ticketshop");
+    let before = (now.parse::<i64>().expect("a number") - 1).to_string();
+    let room = format!("/site/rooms/{}", site.room("ticketshop"));
+    browser.get(&format!("{room}/versions/{now}")).has("In force").has("What it changed").has("rule");
+    browser.get(&format!("{room}/versions/{before}")).has("Restore this version").has("ip.src in $admins");
+    assert_eq!(browser.get(&format!("{room}/versions/99")).status, 404);
+    assert_eq!(browser.send(&format!("{room}/restore/{before}"), &[("version", "0")]).status, 412);
+    assert_eq!(browser.send(&format!("{room}/restore/{before}"), &[("version", &now)]).status, 303);
+    assert_eq!(site.expressions("ticketshop")[0], "ip.src in $admins");
+}
