@@ -16,21 +16,24 @@ tools:
 		tools/apt chromium chromium-driver valgrind; \
 	fi
 
-# The Cloudflare Worker, into `build/`.
+# The Cloudflare Worker, into `build/`, and the one that manages, into `build-manage/`.
 worker:
 	tools/wasm deploy/cloudflare/build
+	tools/wasm deploy/cloudflare/build manage
 
 # With clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
-# but not mio, its half that speaks to the operating system), and both its modules have no warnings.
+# but not mio, its half that speaks to the operating system), and none of its modules has warnings.
 lint: worker
 	cargo fmt --check
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
-	@! cargo tree --locked --features worker,worker-compiler --target wasm32-unknown-unknown --edges normal --prefix none \
-		| grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2) '
+	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \
+		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2|rusqlite) '
 	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
 		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
-			--no-default-features --features compiler) 2>&1 | grep -A9 '^warning'
+			--no-default-features --features compiler && \
+		../../tools/wasm cargo build --locked --profile manage --target wasm32-unknown-unknown \
+			--no-default-features --features manage) 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
 # callout behind a real Envoy, the instructions of hot paths, the API with its own clients, and the Worker in the runtime

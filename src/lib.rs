@@ -33,7 +33,7 @@ pub mod session;
 #[cfg(feature = "manage")]
 pub mod manage;
 
-#[cfg(any(not(target_arch = "wasm32"), feature = "worker", feature = "worker-compiler"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "worker", feature = "worker-compiler", feature = "worker-manage"))]
 pub mod host;
 
 #[cfg(all(feature = "cli", not(target_arch = "wasm32")))]

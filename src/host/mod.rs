@@ -20,5 +20,8 @@ pub mod proxy;
 pub mod serving;
 #[cfg(all(feature = "manage", not(target_arch = "wasm32")))]
 pub mod store;
-#[cfg(any(test, all(any(feature = "worker", feature = "worker-compiler"), target_arch = "wasm32")))]
+#[cfg(any(
+    test,
+    all(any(feature = "worker", feature = "worker-compiler", feature = "worker-manage"), target_arch = "wasm32")
+))]
 pub mod worker;

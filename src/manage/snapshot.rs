@@ -10,7 +10,7 @@ use toml_edit::{DocumentMut, InlineTable, Item as TomlItem, Table, value};
 use super::failure::{Code, Failure};
 use super::items;
 use super::store::Store;
-use super::store::lists::{ListRow, NewItem, kind_name};
+use super::store::lists::{ALL_ITEMS, ListRow, NewItem, kind_name};
 use super::store::operations::Change;
 use super::store::rooms::{EVERY_ROOM, Origin, RoomRow, body};
 use super::store::rules::{Rule, Wanted};
@@ -242,7 +242,7 @@ fn put_lists(store: &Store<'_>, zone: &str, lists: Vec<(String, ListKind, Vec<Ne
             wanted.insert(item.value.clone(), (item.item.to_string(), item.comment.clone()));
         }
         let present: BTreeMap<String, (String, String)> = store
-            .items(&row, None, None, i64::MAX)?
+            .items(&row, None, None, ALL_ITEMS)?
             .into_iter()
             .map(|item| (item.value, (item.item.to_string(), item.comment)))
             .collect();
@@ -293,7 +293,7 @@ fn rooms_text(rooms: &[RoomRow]) -> Result<Vec<u8>, Failure> {
 
 /// One member a line, as people write it; host names as the API has them, because lines cannot say all of it.
 fn list_text(store: &Store<'_>, list: &ListRow) -> Result<Vec<u8>, Failure> {
-    let items = store.items(list, None, None, i64::MAX)?;
+    let items = store.items(list, None, None, ALL_ITEMS)?;
     if list.kind == ListKind::Hostname {
         let items: Vec<Json> =
             items.iter().map(|item| serde_json::json!({ "hostname": item.item, "comment": item.comment })).collect();

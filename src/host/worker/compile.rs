@@ -1,32 +1,15 @@
 //! From the texts that KV holds to a saved policy.
 
 use super::outcome::{Outcome, Refused, Texts};
+use super::sources::sources;
 use crate::connector::edge::FailureClass;
 use crate::language::Severity;
-use crate::policy::bundle::unbundle;
-use crate::policy::{DELIVERED, Finding, Policy, SETTINGS_FILE, Sources, settings_of};
+use crate::policy::{Finding, Policy, Sources, settings_of};
 use crate::request::Target;
 
 /// Compiles texts; where there is no bundle, the customer is all that is set.
 pub(super) fn compile(texts: Texts<'_>, customer_id: &str) -> Outcome {
     sources(texts, customer_id).and_then(|sources| compiled(texts, &sources)).unwrap_or_else(Outcome::Refused)
-}
-
-fn sources(texts: Texts<'_>, customer_id: &str) -> Result<Sources, Refused> {
-    let mut sources = match texts.policy {
-        Some(bundle) => unbundle(bundle).map_err(|error| {
-            let why = format!("`policy` in KV is not what `velvetrope publish` writes: {error}");
-            Refused::new(FailureClass::InvalidConfiguration, why)
-        })?,
-        None => {
-            let settings = format!("customer_id = {}\n", toml::Value::from(customer_id));
-            Sources::from([(SETTINGS_FILE.to_owned(), settings.into_bytes())])
-        }
-    };
-    if let Some(info) = texts.info {
-        sources.insert(DELIVERED.to_owned(), info.as_bytes().to_vec());
-    }
-    Ok(sources)
 }
 
 fn compiled(texts: Texts<'_>, sources: &Sources) -> Result<Outcome, Refused> {

@@ -9,13 +9,14 @@ import { __wbg_reset_state as renew, compile as compileTexts, initSync } from ".
  *
  * @param {string | undefined} info
  * @param {string | undefined} policy
+ * @param {string | undefined} managed
  * @param {string} customerId
  * @returns {Uint8Array} what became of it, for `Engine.take`
  */
-export function compile(info, policy, customerId) {
+export function compile(info, policy, managed, customerId) {
   initSync({ module });
   try {
-    return compileTexts(info, policy, customerId);
+    return compileTexts(info, policy, managed, customerId);
   } finally {
     // What an instance has once allocated, it keeps.
     renew();

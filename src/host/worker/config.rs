@@ -41,6 +41,7 @@ impl Variables {
 struct Origin {
     info: Option<String>,
     policy: Option<String>,
+    managed: Option<String>,
     version: String,
 }
 
@@ -53,7 +54,12 @@ impl Texts<'_> {
 
     fn origin_parts(&self) -> Origin {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Origin { info: self.info.map(digest), policy: self.policy.map(digest), version }
+        Origin {
+            info: self.info.map(digest),
+            policy: self.policy.map(digest),
+            managed: self.managed.map(digest),
+            version,
+        }
     }
 
     fn are_of(&self, origin: &str) -> bool {
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn without_a_bundle_variables_are_the_settings() {
-        let texts = Texts { info: Some(INFO), policy: None };
+        let texts = Texts { info: Some(INFO), ..Texts::default() };
         let good = policy(texts, Saved::default(), &variables()).expect("a policy");
         let settings = &good.policy.settings;
         assert_eq!((settings.customer_id.as_str(), settings.target), ("acme", Target::Worker));
@@ -183,7 +189,7 @@ mod tests {
     fn what_kv_delivers_stands_in_for_the_bundles_own() {
         for settings in ["customer_id = 'other'", "customer_id = 'other'\nintegration = 'not there.json'"] {
             let policy_text = bundled(settings);
-            let texts = Texts { info: Some(INFO), policy: Some(&policy_text) };
+            let texts = Texts { info: Some(INFO), policy: Some(&policy_text), managed: None };
             let good = policy(texts, Saved::default(), &variables()).expect("a policy");
             assert_eq!(good.policy.settings.customer_id, "other");
             assert_eq!(good.policy.settings.failure, FailurePolicy::default());
@@ -192,20 +198,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_managed_stands_in_for_the_bundles_own() {
+        let manifest = r#"{"rooms": "store:rooms.json", "rules": {}, "lists": {}}"#;
+        let room = |name: &str| format!(r#"[{{"name": "{name}", "host": "{name}.example"}}]"#);
+        let (own, stored) = (room("own"), room("stored"));
+        let bundled = |texts: &[(&str, &str)]| {
+            let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()));
+            bundle(&texts.collect()).expect("texts")
+        };
+        let own = bundled(&[(SETTINGS_FILE, "customer_id = 'a'\nrooms = 'rooms.json'"), ("rooms.json", &own)]);
+        let settings = (SETTINGS_FILE, "customer_id = 'somebody else'");
+        let managed = bundled(&[("store:manifest.json", manifest), ("store:rooms.json", &stored), settings]);
+        let texts = Texts { info: Some(INFO), policy: Some(&own), managed: Some(&managed) };
+        let good = policy(texts, Saved::default(), &variables()).expect("a policy");
+        assert_eq!(good.policy.rooms.iter().map(|room| &*room.name).collect::<Vec<_>>(), ["stored"]);
+        assert_eq!(good.policy.settings.customer_id, "a", "settings are nobody else's");
+        assert_ne!(texts.origin(), Texts { managed: None, ..texts }.origin());
+        assert_eq!(class(Texts { managed: Some("{"), ..texts }, &variables()), FailureClass::InvalidConfiguration);
+    }
+
+    #[test]
     fn pushes_can_be_switched_off() {
         let policy_text = bundled("customer_id = 'a'\n[delivery]\npush = false");
-        let texts = Texts { info: Some(INFO), policy: Some(&policy_text) };
+        let texts = Texts { info: Some(INFO), policy: Some(&policy_text), managed: None };
         let good = policy(texts, Saved::default(), &variables()).expect("a policy");
         assert!(!good.policy.settings.delivery.push);
     }
 
     #[test]
     fn what_is_missing_or_broken_is_told_apart() {
-        let info = |info| Texts { info: Some(info), policy: None };
+        let info = |info| Texts { info: Some(info), ..Texts::default() };
         assert_eq!(class(Texts::default(), &variables()), FailureClass::NoConfiguration);
         for broken in ["", "{", "null", &INFO[..10], "\u{0}", "{}"] {
             assert_eq!(class(info(broken), &variables()), FailureClass::InvalidConfiguration, "{broken:?}");
-            let broken = Texts { info: Some(INFO), policy: Some(broken) };
+            let broken = Texts { info: Some(INFO), policy: Some(broken), managed: None };
             assert_eq!(class(broken, &variables()), FailureClass::InvalidConfiguration, "{broken:?}");
         }
         assert_eq!(class(info(INFO), &Variables::default()), FailureClass::InvalidConfiguration);
@@ -217,7 +243,7 @@ mod tests {
         assert_eq!(class(info(INFO), &odd), FailureClass::InvalidConfiguration);
 
         let waiting = bundled("customer_id = 'a'\nintegration = 'i.json'\n[failure]\nno_configuration = 'closed'");
-        let texts = Texts { info: None, policy: Some(&waiting) };
+        let texts = Texts { info: None, policy: Some(&waiting), managed: None };
         let refused = policy(texts, Saved::default(), &variables()).expect_err("nothing has arrived");
         assert_eq!(refused.class, FailureClass::NoConfiguration);
         assert_eq!(refused.settings.map(|settings| settings.failure.no_configuration), Some(OnFailure::Closed));
@@ -225,7 +251,7 @@ mod tests {
 
     #[test]
     fn only_what_was_saved_of_these_texts_is_loaded() {
-        let texts = Texts { info: Some(INFO), policy: None };
+        let texts = Texts { info: Some(INFO), ..Texts::default() };
         let bytes = policy(texts, Saved::default(), &variables()).expect("a policy").policy.save();
         let origin = texts.origin();
         let is_new = |texts, bytes: &[u8], origin: &str| {
@@ -236,7 +262,7 @@ mod tests {
         for origin in ["", "null", "{}", "[{}]", &origin.replace(env!("CARGO_PKG_VERSION"), "0.0.0")] {
             assert!(is_new(texts, &bytes, origin), "{origin}");
         }
-        let other = Texts { info: Some(r#"{"Version": 8, "Integrations": []}"#), policy: None };
+        let other = Texts { info: Some(r#"{"Version": 8, "Integrations": []}"#), ..Texts::default() };
         assert!(is_new(other, &bytes, &origin));
         assert!(is_new(Texts { policy: Some(&bundled("customer_id = 'a'")), ..texts }, &bytes, &origin));
         let loaded = policy(
@@ -249,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_the_compiler_left_unfinished_is_refused() {
-        let texts = Texts { info: Some(INFO), policy: None };
+        let texts = Texts { info: Some(INFO), ..Texts::default() };
         let outcome = postcard::to_allocvec(&compile(texts, "acme")).expect("bytes");
         for length in [0, 1, outcome.len() / 2] {
             let refused = take(texts, &outcome[..length], &variables()).expect_err("half an outcome");

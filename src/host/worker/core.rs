@@ -200,12 +200,12 @@ impl Core {
         pushed
     }
 
-    /// Accepts a configuration that Queue-it sends if it is signed and compiles with the `policy` that KV holds: puts the
+    /// Accepts a configuration that Queue-it sends if it is signed and compiles with the `others` that KV holds: puts the
     /// outcome in force, and gives the text to store. The reply says what became of it.
-    pub fn push(&mut self, body: &[u8], policy: Option<&str>, outcome: &[u8]) -> (String, Option<String>) {
+    pub fn push(&mut self, body: &[u8], others: Texts<'_>, outcome: &[u8]) -> (String, Option<String>) {
         let mut good = None;
         let compiles = |text: &str| {
-            let texts = Texts { info: Some(text), policy };
+            let texts = Texts { info: Some(text), ..others };
             good = Some(config::take(texts, outcome, &self.variables).map_err(|refused| refused.why)?);
             Ok(())
         };
@@ -214,7 +214,7 @@ impl Core {
             push::accept(body, &self.variables.secrets(), &self.identity, &arena, compiles);
         let reply = wire::write(&reply);
         if let (Some(text), Some(good)) = (&accepted, good) {
-            self.put_compiled_in_force(good, Texts { info: Some(text), policy });
+            self.put_compiled_in_force(good, Texts { info: Some(text), ..others });
         }
         (reply, accepted)
     }
@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn load(core: &mut Core, info: &str, policy: Option<&str>) -> Result<Vec<String>, String> {
-        let texts = Texts { info: Some(info), policy };
+        let texts = Texts { info: Some(info), policy, managed: None };
         assert_eq!(core.load(texts, Saved::default()), Ok(false));
         core.take(texts, &postcard::to_allocvec(&compile(texts, "acme")).expect("bytes"))
     }
@@ -297,7 +297,7 @@ mod tests {
         load(&mut core, INFO, None).expect("a policy");
         let saved = core.take_to_store().expect("a saved policy");
         assert!(core.take_to_store().is_none());
-        let texts = Texts { info: Some(INFO), policy: None };
+        let texts = Texts { info: Some(INFO), ..Texts::default() };
         assert_eq!(core.load(texts, Saved { bytes: &saved.bytes, origin: &saved.origin }), Ok(true));
         assert!(core.take_to_store().is_none());
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
@@ -346,9 +346,9 @@ mod tests {
 
     fn push(core: &mut Core, body: &str) -> (String, Option<String>) {
         let text = core.pushed_text(body.as_bytes());
-        let texts = Texts { info: text.as_deref(), policy: None };
+        let texts = Texts { info: text.as_deref(), ..Texts::default() };
         let outcome = postcard::to_allocvec(&compile(texts, "acme")).expect("bytes");
-        core.push(body.as_bytes(), None, &outcome)
+        core.push(body.as_bytes(), Texts::default(), &outcome)
     }
 
     #[test]
@@ -363,6 +363,6 @@ mod tests {
         assert!(reply.ends_with("\n\nSuccess!"), "{reply}");
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
         let to_store = core.take_to_store().expect("a saved policy");
-        assert_eq!(to_store.origin, Texts { info: Some(INFO), policy: None }.origin());
+        assert_eq!(to_store.origin, Texts { info: Some(INFO), ..Texts::default() }.origin());
     }
 }

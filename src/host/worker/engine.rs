@@ -54,18 +54,24 @@ impl Engine {
     pub fn load(
         info: Option<String>,
         policy: Option<String>,
+        managed: Option<String>,
         saved: Option<Vec<u8>>,
         origin: Option<String>,
     ) -> Result<bool, JsValue> {
-        let texts = Texts { info: info.as_deref(), policy: policy.as_deref() };
+        let texts = Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() };
         let saved =
             Saved { bytes: saved.as_deref().unwrap_or_default(), origin: origin.as_deref().unwrap_or_default() };
         CORE.with_borrow_mut(|core| core.load(texts, saved)).map_err(JsValue::from)
     }
 
     /// Puts in force what `compile` made of the texts that KV holds, and gives warnings. Throws a text if they are no good.
-    pub fn take(info: Option<String>, policy: Option<String>, outcome: &[u8]) -> Result<Vec<String>, JsValue> {
-        let texts = Texts { info: info.as_deref(), policy: policy.as_deref() };
+    pub fn take(
+        info: Option<String>,
+        policy: Option<String>,
+        managed: Option<String>,
+        outcome: &[u8],
+    ) -> Result<Vec<String>, JsValue> {
+        let texts = Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() };
         CORE.with_borrow_mut(|core| core.take(texts, outcome)).map_err(JsValue::from)
     }
 
@@ -89,8 +95,9 @@ impl Engine {
     }
 
     /// The reply to a push of what was compiled, and the text to store if it is accepted.
-    pub fn push(body: &[u8], policy: Option<String>, outcome: &[u8]) -> Vec<JsValue> {
-        let (reply, accepted) = CORE.with_borrow_mut(|core| core.push(body, policy.as_deref(), outcome));
+    pub fn push(body: &[u8], policy: Option<String>, managed: Option<String>, outcome: &[u8]) -> Vec<JsValue> {
+        let others = Texts { info: None, policy: policy.as_deref(), managed: managed.as_deref() };
+        let (reply, accepted) = CORE.with_borrow_mut(|core| core.push(body, others, outcome));
         [Some(reply), accepted].into_iter().flatten().map(JsValue::from).collect()
     }
 

@@ -19,15 +19,21 @@
 //! | `counter` | the Durable Object that counts decisions |
 //! | `compiler.js`, `compiler` | the other module, and what the shim can call of it |
 //! | `compile` | from texts to a saved policy |
+//! | `sources` | from what KV holds to the texts of a policy |
 //! | `outcome` | what passes between the two |
+//! | `manage.js`, `manage` | the Worker beside it that manages rooms, rules and lists, and what that can call |
 //!
-//! Everything but `engine`, `counter` and `compiler` is pure and knows nothing of JavaScript, and is tested natively.
+//! Everything but `engine`, `counter`, `compiler` and `manage` is pure and knows nothing of JavaScript, and is tested natively.
 
 #[cfg(any(test, feature = "worker-compiler"))]
 mod compile;
 #[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
 mod compiler;
+#[cfg(all(target_arch = "wasm32", feature = "worker-manage"))]
+mod manage;
 mod outcome;
+#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage"))]
+mod sources;
 
 #[cfg(any(test, feature = "worker"))]
 mod config;
@@ -48,3 +54,5 @@ pub use compiler::compile;
 pub use counter::DecisionCounter;
 #[cfg(all(target_arch = "wasm32", feature = "worker"))]
 pub use engine::Engine;
+#[cfg(all(target_arch = "wasm32", feature = "worker-manage"))]
+pub use manage::Management;

@@ -12,9 +12,12 @@ pub(super) struct Texts<'t> {
     pub info: Option<&'t str>,
     /// Everything else, as `velvetrope publish` bundles it.
     pub policy: Option<&'t str>,
+    /// Rooms, rules and lists that are managed in a store, in place of the policy's own; a bundle, too.
+    pub managed: Option<&'t str>,
 }
 
 /// What the compiler makes of texts.
+#[cfg(any(test, feature = "worker", feature = "worker-compiler"))]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Compiled {

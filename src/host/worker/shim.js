@@ -257,17 +257,18 @@ async function read(env, ctx) {
     isFirst ? readSaved() : null,
     kv.get("info"),
     kv.get("policy"),
+    kv.get("managed"),
     ...VARIABLES.map(async (name) => env[name] || ((await kv.get(name)) ?? "").trim()),
   ]);
   if (values.every((value, index) => value === seen[index])) {
     return;
   }
   seen = values;
-  const [info, policy, ...others] = values;
+  const [info, policy, managed, ...others] = values;
   setVariables([...others, isClosed]);
   const { value, metadata } = (isFirst ? early : await readSaved()) ?? {};
   const saved = value ? [new Uint8Array(value), JSON.stringify(metadata)] : [];
-  load({ info, policy, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
+  load({ info, policy, managed, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
 }
 
 function setVariables(values) {
@@ -277,7 +278,7 @@ function setVariables(values) {
 
 /** Puts a configuration in force if it is good; tells `keep` if it had to be compiled. */
 function load(configuration, keep) {
-  const texts = [configuration.info ?? undefined, configuration.policy ?? undefined];
+  const texts = textsOf(configuration);
   try {
     if (!Engine.load(...texts, ...configuration.saved)) {
       Engine.take(...texts, compiled(...texts)).forEach(log);
@@ -293,10 +294,13 @@ function load(configuration, keep) {
   }
 }
 
+/** What KV holds of a configuration; what it lacks is undefined, as the core has it. */
+const textsOf = ({ info, policy, managed }) => [info ?? undefined, policy ?? undefined, managed ?? undefined];
+
 /** What the compiler makes of texts; nothing if it dies of them. */
-function compiled(info, policy) {
+function compiled(...texts) {
   try {
-    return compile(info, policy, variables[0]);
+    return compile(...texts, variables[0]);
   } catch (error) {
     log(`the compiler died: ${error}`);
     return new Uint8Array();
@@ -331,8 +335,7 @@ function reviveAfter(error, what) {
     Engine.restart();
     Engine.setVariables(...(inForce?.variables ?? variables));
     if (inForce) {
-      const { info, policy, saved } = inForce;
-      Engine.load(info ?? undefined, policy ?? undefined, ...saved);
+      Engine.load(...textsOf(inForce), ...inForce.saved);
     }
     return Engine.fail(`the core died of ${what}`);
   } catch (again) {
@@ -360,24 +363,25 @@ async function push(request, env, ctx) {
 
 async function accept(body, env, ctx) {
   const kv = env.IntegrationConfigKV;
-  const policy = await kv.get("policy");
-  const [reply, info] = pushed(body, policy);
+  const [policy, managed] = await Promise.all([kv.get("policy"), kv.get("managed")]);
+  const [reply, info] = pushed(body, { policy, managed });
   const lines = reply.split("\n");
   if (info === undefined) {
     log(`a pushed configuration is refused: ${lines[2]}`);
     return answer(lines);
   }
-  seen = [info, policy, ...seen.slice(2)];
-  putInForce({ info, policy, saved: [] }, (configuration) => ctx.waitUntil(store(kv, configuration)));
+  seen = [info, policy, managed, ...seen.slice(3)];
+  putInForce({ info, policy, managed, saved: [] }, (configuration) => ctx.waitUntil(store(kv, configuration)));
   await kv.put("info", info);
   return answer(lines);
 }
 
-function pushed(body, policy) {
+function pushed(body, others) {
   try {
     const info = Engine.pushedText(body);
-    const outcome = info === undefined ? new Uint8Array() : compiled(info, policy ?? undefined);
-    return Engine.push(body, policy ?? undefined, outcome);
+    const texts = textsOf({ info, ...others });
+    const outcome = info === undefined ? new Uint8Array() : compiled(...texts);
+    return Engine.push(body, ...texts.slice(1), outcome);
   } catch (error) {
     reviveAfter(error, "a pushed configuration");
     throw error;

@@ -15,6 +15,10 @@ use crate::program::{ListKind, Lists};
 /// How many items all lists of a zone together may hold.
 pub const MAX_ITEMS: usize = 500_000;
 
+/// How many items of a list are asked for, if it is all of them: SQLite takes it for no limit. A larger number than any
+/// would not do, because a Durable Object knows 53 bits of one.
+pub const ALL_ITEMS: i64 = -1;
+
 /// A list, without its items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRow {

@@ -8,6 +8,7 @@ import { CUSTOMER, SECRET, integration, published } from "./queueit.js";
 export const ROOT = new URL("../../../", import.meta.url);
 export const HOST = "https://tickets.example";
 const BUILD = new URL("build/", ROOT);
+export const MANAGEMENT = new URL("build-manage/", ROOT);
 const WRANGLER = readFileSync(new URL("deploy/cloudflare/wrangler.toml", ROOT), "utf8");
 
 /** What wrangler.toml says at a pattern. */
@@ -24,14 +25,17 @@ export function bundle(modules = builtModules()) {
   return { modules, modulesRoot: BUILD.pathname, compatibilityDate, durableObjects: { [binding]: { className, useSQLite: true } } };
 }
 
-/** The modules of `build/`, the entry first. */
-export function builtModules() {
-  const names = readdirSync(BUILD, { recursive: true }).filter((name) => /\.(js|wasm)$/.test(name));
+/** The modules of the Worker that manages, as `builtModules`. */
+export const managementModules = () => builtModules(MANAGEMENT);
+
+/** The modules of a folder that was built, the entry first. */
+export function builtModules(folder = BUILD) {
+  const names = readdirSync(folder, { recursive: true }).filter((name) => /\.(js|wasm)$/.test(name));
   names.sort((one, other) => (other === "index.js") - (one === "index.js") || one.localeCompare(other));
   return names.map((name) => ({
     type: name.endsWith(".wasm") ? "CompiledWasm" : "ESModule",
-    path: new URL(name, BUILD).pathname,
-    contents: readFileSync(new URL(name, BUILD)),
+    path: new URL(name, folder).pathname,
+    contents: readFileSync(new URL(name, folder)),
   }));
 }
 

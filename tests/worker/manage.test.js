@@ -1,0 +1,219 @@
+// Rooms, rules and lists are managed in a Worker of its own, and decide in the one that stands before the site.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { integration, published } from "./support/queueit.js";
+import { MANAGEMENT, Site, becomes, managementModules } from "./support/site.js";
+
+const TOKEN = "a-token-for-operators";
+const ZONE = "/zones/site/waiting_rooms";
+
+/** What `velvetrope publish` puts into KV: a rule for `/shop/early`, and settings. */
+const POLICY = JSON.stringify({
+  "velvetrope.toml": 'customer_id = "acme"\nrules = { shop = "rules.json" }\nlists = { staff = "staff.txt" }\n',
+  "rules.json": '[{"id": "early", "action": "bypass_waiting_room", "expression": "http.request.uri.path eq \\"/shop/early\\""}]',
+  "staff.txt": "192.0.2.1\n",
+});
+
+/** The Worker that manages, beside that of a site. */
+function beside(site) {
+  const worker = {
+    name: "manage",
+    modules: managementModules(),
+    modulesRoot: MANAGEMENT.pathname,
+    compatibilityDate: "2026-04-01",
+    bindings: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_ZONE: "site" },
+    kvNamespaces: { IntegrationConfigKV: "config" },
+    durableObjects: { STORE: { className: "PolicyStore", useSQLite: true } },
+  };
+  return { others: [worker], kv: { info: published([integration("/shop")]), policy: POLICY }, ...site };
+}
+
+class Client {
+  constructor(miniflare) {
+    this.miniflare = miniflare;
+  }
+
+  async ask(method, path, body, headers = {}) {
+    const worker = await this.miniflare.getWorker("manage");
+    const response = await worker.fetch(`https://manage.example/client/v4${path}`, {
+      method,
+      headers: { authorization: `Bearer ${TOKEN}`, "content-type": "application/json", ...headers },
+      body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+    });
+    return { status: response.status, headers: response.headers, told: await response.json() };
+  }
+
+  async done(method, path, body) {
+    const { status, told } = await this.ask(method, path, body);
+    assert.ok(status < 300 && told.success, `${method} ${path}: ${status} ${JSON.stringify(told)}`);
+    return told.result;
+  }
+
+  async rules(name) {
+    const room = (await this.done("GET", ZONE)).find((room) => room.name === name);
+    return `${ZONE}/${room.id}/rules`;
+  }
+}
+
+const rule = (path) => ({ action: "bypass_waiting_room", expression: `http.request.uri.path eq "${path}"` });
+
+/** The processes of workerd that this one has started. */
+function runtimes() {
+  return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid)).map(Number).filter((pid) => {
+    try {
+      const [, name, parent] = /\((.*)\) . (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"));
+      return name.startsWith("workerd") && Number(parent) === process.pid;
+    } catch {
+      return false; // It has ended.
+    }
+  });
+}
+
+/** Whether a visitor is let past the room. */
+async function passes(site, path) {
+  const response = await site.get(path);
+  return response.headers.get("x-origin") === "yes";
+}
+
+test("what is changed decides at the edge", async (t) => {
+  const site = await Site.of(t, beside());
+  const client = new Client(site.miniflare);
+  const rules = await client.rules("shop");
+  assert.deepEqual((await client.done("GET", rules)).map(({ id }) => id), ["early"], "what was published comes first");
+  assert.equal(await passes(site, "/shop/early"), true);
+  assert.equal(await passes(site, "/shop/vip"), false);
+
+  const all = await client.done("POST", rules, { ...rule("/shop/vip"), description: "<b>VIP</b>" });
+  await becomes(async () => assert.equal(await passes(site, "/shop/vip"), true));
+  await client.done("PATCH", `${rules}/${all[1].id}`, { enabled: false, position: { index: 1 } });
+  await becomes(async () => assert.equal(await passes(site, "/shop/vip"), false));
+  assert.equal(await passes(site, "/shop/early"), true);
+  await client.done("DELETE", `${rules}/early`);
+  await becomes(async () => assert.equal(await passes(site, "/shop/early"), false));
+
+  // As miniflare has it in the Host header, whatever the URL says.
+  const room = { name: "gala", host: "127.0.0.1", path: "/gala", total_active_users: 200, new_users_per_minute: 200 };
+  assert.equal(await passes(site, "/gala"), true);
+  const { id } = await client.done("POST", ZONE, room);
+  await becomes(async () => assert.equal(await passes(site, "/gala"), false));
+  await client.done("DELETE", `${ZONE}/${id}`);
+  await becomes(async () => assert.equal(await passes(site, "/gala"), true));
+});
+
+test("a Worker's own fields are known, and those of nobody are not", async (t) => {
+  const site = await Site.of(t, beside());
+  const client = new Client(site.miniflare);
+  const rules = await client.rules("shop");
+  await client.done("POST", `${rules}?dry_run=true`, { ...rule("/"), expression: 'cf.ray_id eq "1"' });
+  const { status, told } = await client.ask("POST", rules, { ...rule("/"), expression: "no.such eq 1" });
+  assert.equal(status, 400);
+  assert.equal(told.errors[0].source.pointer, "/expression");
+  assert.equal((await client.done("GET", rules)).length, 1);
+});
+
+test("lists are filled afterwards, and by many", async (t) => {
+  const site = await Site.of(t, beside());
+  const client = new Client(site.miniflare);
+  await client.rules("shop");
+  const [list] = await client.done("GET", "/accounts/site/rules/lists");
+  const items = `/accounts/site/rules/lists/${list.id}/items`;
+  const many = Array.from({ length: 20_000 }, (_, n) => ({ ip: `10.0.${n >> 8}.${n & 255}` }));
+  const { operation_id: operation } = await client.done("POST", items, many);
+  await becomes(async () => {
+    const { status } = await client.done("GET", `/accounts/site/rules/lists/bulk_operations/${operation}`);
+    assert.equal(status, "completed");
+  });
+  const filled = await client.done("GET", `/accounts/site/rules/lists/${list.id}`);
+  assert.equal(filled.num_items, 20_001);
+  await client.done("POST", await client.rules("shop"), { ...rule("/"), expression: "ip.src in $staff" });
+  const inside = { headers: { "cf-connecting-ip": "10.0.77.7" } };
+  await becomes(async () => assert.equal((await site.get("/shop", inside)).headers.get("x-origin"), "yes"));
+});
+
+test("who has no token gets nothing", async (t) => {
+  const site = await Site.of(t, beside());
+  const client = new Client(site.miniflare);
+  const rules = await client.rules("shop");
+  for (const authorization of ["", "Bearer", "Bearer wrong", `Bearer ${TOKEN}x`, TOKEN]) {
+    const { status } = await client.ask("POST", rules, rule("/a"), { authorization });
+    assert.equal(status, 401, authorization);
+  }
+  assert.ok(!site.logs.includes(TOKEN));
+});
+
+test("bad bodies change nothing", async (t) => {
+  const site = await Site.of(t, beside());
+  const client = new Client(site.miniflare);
+  const rules = await client.rules("shop");
+  for (const [body, expected] of [["{", 400], ["null", 400], ["[{}]", 400], [" ".repeat(10 << 20), 413]]) {
+    const { status, told } = await client.ask("POST", rules, body);
+    assert.deepEqual([status, told.success], [expected, false], body.slice(0, 10));
+  }
+  assert.equal((await client.done("GET", rules)).length, 1);
+});
+
+test("writers who look first come one after the other", async (t) => {
+  const site = await Site.of(t, beside());
+  const client = new Client(site.miniflare);
+  const rules = await client.rules("shop");
+  const before = await client.ask("GET", rules);
+  await Promise.all(Array.from({ length: 50 }, async (_, number) => {
+    for (;;) {
+      const { told, headers } = await client.ask("GET", rules);
+      const wanted = [...told.result, rule(`/shop/${number}`)];
+      const { status } = await client.ask("PUT", rules, wanted, { "if-match": headers.get("etag") });
+      if (status === 200) return;
+      assert.equal(status, 412);
+    }
+  }));
+  const { told, headers } = await client.ask("GET", rules);
+  assert.equal(new Set(told.result.map(({ expression }) => expression)).size, 51);
+  const version = (headers) => Number(headers.get("etag").replaceAll('"', ""));
+  assert.equal(version(headers) - version(before.headers), 50);
+});
+
+test("a runtime that is killed has lost nothing that it acknowledged", { timeout: 300_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "velvetrope-manage-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const persisted = { shared: { durableObjectsPersist: join(folder, "do"), kvPersist: join(folder, "kv") } };
+  let acknowledged = new Set();
+  for (const until of [100, 250, 400]) {
+    const site = await Site.start(beside(persisted));
+    try {
+      const client = new Client(site.miniflare);
+      const rules = await client.rules("shop");
+      const present = new Set((await client.done("GET", rules)).map(({ expression }) => expression));
+      assert.ok([...acknowledged].every((expression) => present.has(expression)), "something acknowledged is gone");
+      acknowledged = present;
+      let next = acknowledged.size;
+      let isKilled = false;
+      const writers = Array.from({ length: 8 }, async () => {
+        while (!isKilled) {
+          const wanted = rule(`/shop/${until}/${next++}`);
+          try {
+            await client.done("POST", rules, wanted);
+            acknowledged.add(wanted.expression);
+          } catch (error) {
+            if (!isKilled) throw error;
+          }
+          if (acknowledged.size >= until && !isKilled) {
+            isKilled = true;
+            runtimes().forEach((pid) => process.kill(pid, "SIGKILL"));
+          }
+        }
+      });
+      await Promise.all(writers);
+    } finally {
+      await site.stop();
+    }
+  }
+  const site = await Site.of(t, beside(persisted));
+  const client = new Client(site.miniflare);
+  const all = new Set((await client.done("GET", await client.rules("shop"))).map(({ expression }) => expression));
+  assert.ok([...acknowledged].every((expression) => all.has(expression)));
+  await becomes(async () => assert.equal(await passes(site, "/shop/100/50"), true));
+});
