@@ -134,6 +134,28 @@ test("lists are filled afterwards, and by many", async (t) => {
   await becomes(async () => assert.equal((await site.get("/shop", inside)).headers.get("x-origin"), "yes"));
 });
 
+test("the dashboard is there for who has the token", async (t) => {
+  const site = await Site.of(t, beside());
+  const worker = await site.miniflare.getWorker("manage");
+  const open = (path, init = {}) => worker.fetch(`https://manage.example/dashboard${path}`, { redirect: "manual", ...init });
+  const closed = await open("");
+  assert.deepEqual([closed.status, closed.headers.get("location")], [303, "/dashboard/login"]);
+  const login = (token) => open("/login", {
+    method: "POST",
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams({ token }).toString(),
+  });
+  assert.equal((await login("wrong")).status, 401);
+  const opened = await login(TOKEN);
+  assert.equal(opened.status, 303, await opened.text());
+  const [cookie] = opened.headers.getSetCookie();
+  assert.match(cookie, /HttpOnly; SameSite=Strict; Secure$/);
+  const page = await open("/site/rooms", { headers: { cookie: cookie.split(";")[0] } });
+  assert.equal(page.status, 200);
+  assert.match(page.headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; style-src 'self'/);
+  assert.match(await page.text(), /shop/);
+});
+
 test("who has no token gets nothing", async (t) => {
   const site = await Site.of(t, beside());
   const client = new Client(site.miniflare);

@@ -162,7 +162,7 @@ impl Management {
             *changes += 1;
             change = *changes;
         });
-        // It fails where everything ends.
+        // It cannot fail: who counts is here.
         let _ = self.in_force.subscribe().wait_for(|in_force| *in_force >= change).await;
     }
 

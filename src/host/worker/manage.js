@@ -38,7 +38,7 @@ export class PolicyStore {
   }
 
   async fetch(request) {
-    const { pathname, search } = new URL(request.url);
+    const { pathname, search, host, protocol } = new URL(request.url);
     const limit = Management.bodyLimit(request.method, pathname);
     const length = Number(request.headers.get("content-length") ?? 0);
     const body = length > limit ? undefined : new Uint8Array(await request.arrayBuffer());
@@ -46,10 +46,14 @@ export class PolicyStore {
       return respond(Management.tooLarge(limit));
     }
     await this.#refresh();
+    // What was asked for, whoever has passed it on.
+    const asked = new Headers(request.headers);
+    asked.set("host", host);
+    asked.set("x-forwarded-proto", protocol.slice(0, -1));
     const head = JSON.stringify({
       method: request.method,
       uri: pathname + search,
-      headers: [...request.headers],
+      headers: [...asked],
       peer: request.headers.get("cf-connecting-ip"),
       now: Date.now(),
     });
