@@ -6,7 +6,7 @@ use http::{Method, Request, Response};
 use serde_json::json;
 use velvetrope::manage::store::tokens::Scope;
 
-use crate::support::{Site, rule};
+use crate::support::{SETTINGS, Site, files, rule};
 
 /// Somebody who looks at pages and sends forms.
 struct Browser<'a> {
@@ -521,4 +521,44 @@ fn the_audit_trail_tells_of_changes_and_leads_back() {
     assert_eq!(browser.send(&format!("{room}/restore/{before}"), &[("version", "0")]).status, 412);
     assert_eq!(browser.send(&format!("{room}/restore/{before}"), &[("version", &now)]).status, 303);
     assert_eq!(site.expressions("ticketshop")[0], "ip.src in $admins");
+}
+
+#[test]
+fn what_files_manage_is_shown_and_not_changed() {
+    let mut files = files();
+    let settings = format!("managed = \"files\"\n{SETTINGS}");
+    files.insert("velvetrope.toml".into(), settings.into_bytes());
+    let site = Site::of(&files);
+    let browser = site.browser(&site.token);
+    let page = browser.get(&site.page_of("ticketshop"));
+    page.has("managed by its files").has("ip.src in $admins");
+    assert!(!page.text.contains("Create new bypass rule") && !page.text.contains(">Delete<"), "{}", page.text);
+    let version = site.version("ticketshop");
+    let delete = format!("{}/admins/delete", site.page_of("ticketshop"));
+    assert_eq!(browser.send(&delete, &[("version", &version)]).status, 409);
+    let list = site.get("/accounts/site/rules/lists")[0]["id"].as_str().expect("an id").to_owned();
+    for what in ["items", "remove", "delete"] {
+        let refused = browser.send(&format!("/site/lists/{list}/{what}"), &[("items", "192.0.2.9"), ("item", "a")]);
+        assert_eq!(refused.status, 409, "{what}");
+    }
+    assert_eq!(site.expressions("ticketshop").len(), 2);
+}
+
+#[test]
+fn a_recording_tells_what_stays_queued() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let har = r#"{"log": {"entries": [
+        {"_resourceType": "document", "request": {"method": "GET", "url": "https://tickets.example/presale/vip"}},
+        {"_resourceType": "script", "request": {"method": "GET", "url": "https://tickets.example/presale/<b>.js"}}]}}"#;
+    let judge = |har: &str| {
+        let expression = "http.request.uri.path eq \"/presale/vip\"";
+        let fields = [("version", "0"), ("expression", expression), ("har", har)];
+        browser.send(&format!("/site/rooms/{}/new-rule/recording", site.room("presale")), &fields)
+    };
+    judge(har).has("1 request of the recording would be queued").has("/presale/&lt;b&gt;.js").has("bypasses");
+    let refused = judge("nothing");
+    assert_eq!(refused.status, 400);
+    refused.has("this is no HAR recording");
+    assert_eq!(site.expressions("presale"), Vec::<String>::new());
 }

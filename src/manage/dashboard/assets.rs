@@ -10,6 +10,8 @@ use crate::request::Field;
 
 const STYLE: &str = include_str!("dashboard.css");
 const SCRIPT: &str = include_str!("dashboard.js");
+/// A rope between two posts.
+const ICON: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="none" stroke="#b8356f" stroke-width="4" stroke-linecap="round" d="M5 6v21M27 6v21M5 10q11 16 22 0"/></svg>"##;
 
 /// Fields and functions, for completion.
 static NAMES: LazyLock<String> = LazyLock::new(|| {
@@ -25,13 +27,14 @@ static NAMES: LazyLock<String> = LazyLock::new(|| {
 
 /// Whether there is such an asset.
 pub(super) fn is_one(name: &str) -> bool {
-    matches!(name, "dashboard.css" | "dashboard.js" | "names.json")
+    matches!(name, "dashboard.css" | "dashboard.js" | "icon.svg" | "names.json")
 }
 
 pub(super) fn reply(name: &str) -> Reply {
     match name {
         "dashboard.css" => Reply::of(200, "text/css; charset=utf-8", STYLE.into()),
         "dashboard.js" => Reply::of(200, "text/javascript; charset=utf-8", SCRIPT.into()),
+        "icon.svg" => Reply::of(200, "image/svg+xml", ICON.into()),
         _ => Reply::of(200, "application/json", NAMES.clone().into_bytes()),
     }
 }

@@ -10,6 +10,7 @@ use crate::connector::edge::{Identity, Incoming, Site};
 use crate::connector::explain::Explained;
 use crate::language::Severity;
 use crate::manage::failure::{Code, Failure};
+use crate::manage::har::{self, Fate, Judged};
 use crate::manage::snapshot;
 use crate::manage::store::Store;
 use crate::manage::store::zones::Zone;
@@ -24,14 +25,27 @@ const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 /// Explains the request that the form describes.
 pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
     let request = request(form)?.received_ms(desk.store.now_ms());
+    let headers = request.header_pairs();
+    let explain = |site: Site<'_>| Explained::of(site, &Incoming::of(&request, &headers, &request.facts));
+    let explained = at_site(desk, explain)?;
+    let explained = explained.ok_or_else(|| Failure::new(500, Code::Internal, "the policy cannot be explained"))?;
+    Ok(report(&explained))
+}
+
+/// Judges the requests of a recording.
+pub(super) fn judge(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
+    let requests = har::recorded(form.text("har")).map_err(|why| Failure::invalid("/har", why))?;
+    let visitor = OwnedRequest::new("").received_ms(desk.store.now_ms());
+    let judged = at_site(desk, |site| har::judge(site, requests, &visitor, &visitor.facts))?;
+    Ok(verdicts(&judged))
+}
+
+/// Looks at the site as it would be with what the store holds now.
+fn at_site<T>(desk: &Desk, look: impl FnOnce(Site<'_>) -> T) -> Result<T, Failure> {
     let policy = policy(desk.store, &desk.zone)?;
     let identity = Identity::of_host(&policy.settings.target.to_string());
     let secrets = Secrets::new("a throw-away secret of the dashboard", None);
-    let site = Site { policy: &policy, secrets: &secrets, identity: &identity };
-    let headers = request.header_pairs();
-    let explained = Explained::of(site, &Incoming::of(&request, &headers, &request.facts));
-    let explained = explained.ok_or_else(|| Failure::new(500, Code::Internal, "the policy cannot be explained"))?;
-    Ok(report(&explained))
+    Ok(look(Site { policy: &policy, secrets: &secrets, identity: &identity }))
 }
 
 /// The policy as it would be in force with what the store holds now.
@@ -79,7 +93,7 @@ fn request(form: &Form) -> Result<OwnedRequest, Failure> {
 }
 
 /// The fields of *Try it*, with what was sent, and what came of it.
-pub(super) fn form(action: &str, sent: &Form, outcome: Option<&Markup>) -> Markup {
+pub(super) fn form(to: impl Fn(&str) -> String, sent: &Form, outcome: Option<&Markup>) -> Markup {
     let input = |name: &str, label: &str, help: &str| {
         html! {
             div.field {
@@ -113,8 +127,52 @@ pub(super) fn form(action: &str, sent: &Form, outcome: Option<&Markup>) -> Marku
                 }
                 p.help #try_headers-help { "One a line: " code { "name: value" } }
             }
-            button formaction={ (action) "#try" } formnovalidate { "Try it" }
-            div #outcome role="status" { @if let Some(outcome) = outcome { (outcome) } }
+            button formaction={ (to("try")) "#outcome" } formnovalidate data-try { "Try it" }
+        }
+        section.card aria-labelledby="recording-title" {
+            h2 #recording-title { "What the page asks for besides itself" }
+            p {
+                "A rule that lets a page pass by its URL leaves its styles, scripts and images queued, unless their requests "
+                "pass, too. Record the page with your browser (developer tools, Network, save as HAR) to see them."
+            }
+            div.field {
+                label for="har" { "Recording (HAR)" }
+                textarea #har name="har" rows="2" spellcheck="false" {}
+            }
+            div.field.with-scripts hidden {
+                label for="har-file" { "Or a file" }
+                input #har-file type="file" accept=".har,application/json";
+            }
+            button formaction={ (to("recording")) "#outcome" } formnovalidate data-try { "Judge the recording" }
+        }
+        div #outcome role="status" { @if let Some(outcome) = outcome { (outcome) } }
+    }
+}
+
+/// What would become of each recorded request.
+fn verdicts(judged: &[Judged]) -> Markup {
+    let queued = judged.iter().filter(|judged| judged.fate == Fate::Queued).count();
+    html! {
+        @match queued {
+            0 => div.notice.good { p { strong { "No request of the recording would be queued." } } },
+            1 => div.notice { p { strong { "1 request of the recording would be queued." } } },
+            queued => div.notice { p { strong { (queued) " requests of the recording would be queued." } } },
+        }
+        table.cards {
+            caption.unseen { "Requests of the recording" }
+            thead { tr { th scope="col" { "Request" } th scope="col" { "Kind" } th scope="col" { "What becomes of it" } } }
+            tbody { @for judged in judged { tr {
+                th scope="row" { (judged.request.method) " " (judged.request.url) }
+                td data-label="Kind" { (judged.request.kind) }
+                td data-label="What becomes of it" {
+                    @match judged.fate {
+                        Fate::Queued => span.badge.all { "queued" },
+                        Fate::Bypassed => span.badge.bypass { "bypasses" },
+                        Fate::Free => "no waiting room there",
+                        Fate::Elsewhere => "another site",
+                    }
+                }
+            } } }
         }
     }
 }

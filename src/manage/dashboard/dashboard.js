@@ -196,10 +196,11 @@ async function check(fields) {
   return answer.ok ? answer.json() : { errors: [(await answer.text()) && "The expression cannot be checked now: load the page again."], doubts: [] };
 }
 
-function diagnose({ errors = [], doubts = [] }) {
+function diagnose({ errors = [], doubts = [], advice = null }) {
   const block = (text, kind) => element("pre", { class: kind }, text);
   const fine = errors.length || doubts.length ? [] : [element("p", { class: "fine" }, "✓ The expression is good.")];
   $("#diagnostic").replaceChildren(...errors.map((text) => block(text, "error")), ...doubts.map((text) => block(text, "doubt")), ...fine);
+  if (advice && !errors.length) $("#diagnostic").append(element("p", { class: "notice" }, advice));
   $("#expression").setAttribute("aria-invalid", String(errors.length > 0));
 }
 
@@ -394,18 +395,32 @@ function builder() {
 
 // --- Try it -----------------------------------------------------------------------------------------------------
 
+// Of a recording only what is needed leaves the browser: no headers, no cookies, no bodies.
+function reduced(text) {
+  try {
+    const { log } = JSON.parse(text);
+    const entries = log.entries.map(({ request, _resourceType }) => ({ request: { method: request.method, url: request.url }, _resourceType }));
+    return JSON.stringify({ log: { entries } });
+  } catch {
+    return text;
+  }
+}
+
 function attempts() {
-  const button = $("#try button[formaction]");
-  button?.addEventListener("click", async (event) => {
-    event.preventDefault();
-    $("#outcome").replaceChildren("…");
-    const fields = new URLSearchParams(new FormData(button.form));
-    const answer = await fetch(button.formAction, { method: "POST", body: fields });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const said = answer.ok ? page.querySelector("#outcome") : page.querySelector("[role=alert]");
-    $("#outcome").replaceChildren(...(said ? (answer.ok ? said.childNodes : [said]) : []));
-    paintAll();
-  });
+  for (const button of all("button[data-try]")) {
+    button.addEventListener("click", async (event) => {
+      event.preventDefault();
+      $("#outcome").replaceChildren("…");
+      const fields = new URLSearchParams(new FormData(button.form));
+      fields.set("har", reduced(fields.get("har")));
+      const answer = await fetch(button.formAction, { method: "POST", body: fields });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const said = answer.ok ? page.querySelector("#outcome").childNodes : all("[role=alert]", page);
+      $("#outcome").replaceChildren(...said);
+      paintAll();
+    });
+  }
+  $("#har-file")?.addEventListener("change", async ({ target }) => ($("#har").value = reduced(await target.files[0].text())));
 }
 
 // --- Importing items --------------------------------------------------------------------------------------------

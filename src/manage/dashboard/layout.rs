@@ -18,7 +18,7 @@ pub(super) fn page(title: &str, header: &Markup, main: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) " · velvetrope" }
-                link rel="icon" href="data:,";
+                link rel="icon" type="image/svg+xml" href=(format!("{ROOT}/assets/icon.svg"));
                 link rel="stylesheet" href=(format!("{ROOT}/assets/dashboard.css"));
                 script src=(format!("{ROOT}/assets/dashboard.js")) defer {}
             }

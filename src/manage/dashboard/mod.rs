@@ -128,9 +128,13 @@ impl Desk<'_, '_> {
             ["rooms", room, "check"] => self.check_rule(&self.room(room)?, form),
             ["rooms", room, "restore", version] => self.restore_rules(&self.room(room)?, version, form),
             ["rooms", room, "new-rule"] => self.write_rule(&self.room(room)?, None, form),
-            ["rooms", room, "new-rule", "try"] => self.try_rule(&self.room(room)?, None, form),
+            ["rooms", room, "new-rule", what @ ("try" | "recording")] => {
+                self.try_rule(&self.room(room)?, None, form, attempt(what))
+            }
             ["rooms", room, "rules", rule] => self.write_rule(&self.room(room)?, Some(rule), form),
-            ["rooms", room, "rules", rule, "try"] => self.try_rule(&self.room(room)?, Some(rule), form),
+            ["rooms", room, "rules", rule, what @ ("try" | "recording")] => {
+                self.try_rule(&self.room(room)?, Some(rule), form, attempt(what))
+            }
             ["rooms", room, "rules", rule, "move"] => self.move_rule(&self.room(room)?, rule, form),
             ["rooms", room, "rules", rule, "enable"] => self.switch_rule(&self.room(room)?, rule, true, form),
             ["rooms", room, "rules", rule, "disable"] => self.switch_rule(&self.room(room)?, rule, false, form),
@@ -189,6 +193,11 @@ impl Desk<'_, '_> {
     fn page(&self, status: u16, title: &str, main: &Markup) -> Reply {
         Reply::page(status, &layout::page(title, &layout::navigation(self), main))
     }
+}
+
+/// What is tried with a rule.
+fn attempt(what: &str) -> fn(&Desk, &Form) -> Result<Markup, Failure> {
+    if what == "recording" { attempt::judge } else { attempt::explain }
 }
 
 /// Which zone is to be worked on: with one there is no question.

@@ -11,9 +11,14 @@ use crate::language::MAX_CHARACTERS;
 use crate::manage::api;
 use crate::manage::builder::{Builder, Choice, Operator, choices};
 use crate::manage::failure::Failure;
+use crate::manage::har;
 use crate::manage::store::lists::kind_name;
 use crate::manage::store::rooms::RoomRow;
 use crate::manage::store::rules::Rule;
+
+/// What to think of with rules that look at URLs.
+const SUBREQUESTS: &str = "This rule looks at the URL: styles, scripts and images of the page stay queued unless a rule \
+                           lets them pass, too. A recording of the page, below, tells which.";
 
 /// What the form holds.
 #[derive(Default)]
@@ -57,10 +62,16 @@ impl Desk<'_, '_> {
     }
 
     /// Does as if the rule were saved and deployed, and tells what would come of a request.
-    pub(super) fn try_rule(&self, room: &RoomRow, id: Option<&str>, form: &Form) -> Result<Reply, Failure> {
+    pub(super) fn try_rule(
+        &self,
+        room: &RoomRow,
+        id: Option<&str>,
+        form: &Form,
+        attempt: fn(&Desk, &Form) -> Result<Markup, Failure>,
+    ) -> Result<Reply, Failure> {
         let draft = Draft::of(form);
         let old = id.map(|id| self.store.rule(&room.id, id)).transpose()?.flatten().map(|(_, rule)| rule);
-        let tried = self.put_rule(room, id, &draft, true, form).and_then(|_| attempt::explain(self, form));
+        let tried = self.put_rule(room, id, &draft, true, form).and_then(|_| attempt(self, form));
         let failure = tried.as_ref().err();
         let attempt = tried.as_ref().ok().cloned();
         // The version that was there before, which it will be again: nothing of this is kept.
@@ -85,12 +96,14 @@ impl Desk<'_, '_> {
             Ok(success) => (Vec::new(), success.messages),
             Err(failure) => (failure.errors.into_iter().map(|error| error.message).collect(), Vec::new()),
         };
+        let advice = har::is_about_place(&expression).then_some(SUBREQUESTS);
         let (rows, why) = match Builder::of(&expression) {
             Ok(rows) => (json!(rows), None),
             Err(why) => (Json::Null, Some(why)),
         };
         Ok(Reply::json(&json!({
-            "expression": expression, "errors": errors, "doubts": doubts, "rows": rows, "why_no_rows": why,
+            "expression": expression, "errors": errors, "doubts": doubts, "advice": advice, "rows": rows,
+            "why_no_rows": why,
         })))
     }
 
@@ -160,7 +173,7 @@ impl Desk<'_, '_> {
                             button name="enabled" value="false" { "Save as draft" }
                             a.button href=(self.link(&["rooms", &room.id, "rules"])) { "Cancel" }
                         }
-                        (attempt::form(&self.rule_link(room, rule, &["try"]), form, attempt.as_ref()))
+                        (attempt::form(|what| self.rule_link(room, rule, &[what]), form, attempt.as_ref()))
                     }
                 }
             }

@@ -1,0 +1,343 @@
+//! The dashboard in a real Chromium, before a proxy that decides by what is managed there: the two ways in which most
+//! people use bypass rules, order by keyboard alone, and nothing that the pages' own policy forbids.
+//!
+//! See `tests/chromium` for what it needs.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use fantoccini::key::Key;
+use fantoccini::{Client, Locator};
+use serde_json::{Value as Json, json};
+use tempfile::TempDir;
+use velvetrope::connector::edge::Secrets;
+use velvetrope::host::proxy::{Config, PolicySource, Proxy, Running, SecretSource};
+use velvetrope::host::store::StoreFile;
+use velvetrope::manage::database::DatabaseError;
+use velvetrope::manage::store::tokens::Scope;
+
+mod chromium;
+#[path = "wire/mod.rs"]
+mod wire;
+
+use chromium::{PATIENCE, Process, screenshot, text};
+
+const FILES: [(&str, &str); 3] = [
+    ("velvetrope.toml", "customer_id = \"acme\"\nrooms = \"rooms.json\"\n[rules]\nsale = \"rules.json\"\n"),
+    ("rooms.json", r#"[{"name": "sale", "host": "tickets.example", "path": "/sale"}]"#),
+    (
+        "rules.json",
+        r#"[{"id": "one", "description": "First rule", "action": "bypass_waiting_room",
+             "expression": "http.request.uri.path eq \"/sale/1\""},
+            {"id": "two", "description": "Second rule", "action": "bypass_waiting_room",
+             "expression": "http.request.uri.path eq \"/sale/2\""},
+            {"id": "three", "description": "Third rule", "action": "bypass_waiting_room",
+             "expression": "http.request.uri.path eq \"/sale/3\"", "enabled": false}]"#,
+    ),
+];
+
+/// A proxy that is managed, and somebody who sits at its dashboard.
+struct Desk {
+    _folder: TempDir,
+    _driver: Process,
+    proxy: Running,
+    browser: Client,
+}
+
+impl Desk {
+    async fn new() -> Desk {
+        let folder = tempfile::tempdir().expect("a folder");
+        let policy = folder.path().join("site");
+        fs::create_dir(&policy).expect("a folder");
+        for (file, text) in FILES {
+            fs::write(policy.join(file), text).expect("a file");
+        }
+        let path = folder.path().join("store.db");
+        let store = StoreFile::open(&path).expect("a store");
+        let token = store.change("test", |store| store.create_token("Ann", Scope::Write));
+        let (_, token) = token.map_err(|error: DatabaseError| error.to_string()).expect("a token");
+        let anywhere: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let config = Config {
+            secrets: SecretSource::Given { secrets: Secrets::new("not a real secret", None), api_key: None },
+            listen: Some(anywhere),
+            admin: Some(anywhere),
+            // Nobody is there: what passes the room by is answered with 502.
+            origin: Some("http://127.0.0.1:9".into()),
+            store: Some(path),
+            ..Config::new(PolicySource::Path(policy))
+        };
+        let proxy = Proxy::bind(config).await.expect("a proxy");
+        let (driver, at) = chromium::driver();
+        let browser = chromium::browser(&at, json!({})).await;
+        let desk = Desk { _folder: folder, _driver: driver, proxy, browser };
+        desk.goto("/dashboard").await;
+        // The field is in focus.
+        desk.keys(&token).await;
+        desk.keys(&key(Key::Enter)).await;
+        desk.heading("Waiting rooms").await;
+        desk
+    }
+
+    async fn goto(&self, path: &str) {
+        self.browser.goto(&format!("http://{}{path}", self.proxy.admin_address)).await.expect("a page");
+    }
+
+    /// Waits for a page of this heading.
+    async fn heading(&self, heading: &str) {
+        let path = format!("//h1[normalize-space()={heading:?}]");
+        self.there(Locator::XPath(&path)).await;
+    }
+
+    async fn there(&self, what: Locator<'_>) -> fantoccini::elements::Element {
+        let found = self.browser.wait().at_most(PATIENCE).for_element(what).await;
+        match found {
+            Ok(element) => element,
+            Err(error) => panic!("{what:?}: {error}\n{}", self.browser.source().await.unwrap_or_default()),
+        }
+    }
+
+    async fn click(&self, text: &str) {
+        let path =
+            format!("//main//*[self::a or self::button or self::summary][contains(normalize-space(), {text:?})]");
+        self.there(Locator::XPath(&path)).await.click().await.expect("a click");
+    }
+
+    async fn fill(&self, selector: &str, text: &str) {
+        let field = self.there(Locator::Css(selector)).await;
+        field.clear().await.expect("a field");
+        field.send_keys(text).await.expect("a field");
+    }
+
+    async fn choose(&self, selector: &str, value: &str) {
+        self.there(Locator::Css(selector)).await.select_by_value(value).await.expect("a choice");
+    }
+
+    /// Keys for whatever is in focus.
+    async fn keys(&self, keys: &str) {
+        self.browser.active_element().await.expect("a focus").send_keys(keys).await.expect("keys");
+    }
+
+    async fn script(&self, script: &str) -> Json {
+        self.browser.execute(script, Vec::new()).await.expect("a script")
+    }
+
+    async fn becomes(&self, what: &str, script: &str, expected: &Json) {
+        let mut now = Json::Null;
+        let reached = tokio::time::timeout(PATIENCE, async {
+            while now != *expected {
+                now = self.script(script).await;
+            }
+        });
+        if reached.await.is_err() {
+            panic!("{what}: {now} is not {expected}");
+        }
+    }
+
+    /// Pictures of a page at two widths, in light and dark. The page fits into each width.
+    async fn pictures(&self, name: &str) {
+        for scheme in ["light", "dark"] {
+            let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+            self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+            for width in [360, 1280] {
+                let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+                self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+                let widths = "return [document.documentElement.scrollWidth, innerWidth]";
+                let widths = self.script(widths).await;
+                assert!(widths[0].as_u64() <= widths[1].as_u64(), "{name} at {width}: {widths}");
+                screenshot(&self.browser, &format!("{name}-{width}-{scheme}")).await;
+            }
+        }
+        self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Json) {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.browser.issue_cmd(OfChromium { path: "goog/cdp/execute", body }).await.expect("a command");
+    }
+
+    /// What the browser has complained of: scripts that failed, and what the pages' own policy forbids.
+    async fn complaints(&self) -> Vec<Json> {
+        let log = OfChromium { path: "se/log", body: json!({ "type": "browser" }) };
+        let Json::Array(entries) = self.browser.issue_cmd(log).await.expect("a log") else { panic!("no log") };
+        entries.into_iter().filter(|entry| entry["source"] != "recommendation").collect()
+    }
+
+    /// `true` where a visitor is let past the room.
+    async fn passes(&self, path: &str) -> bool {
+        match Box::pin(wire::get(self.proxy.address, path, &[])).await.status {
+            502 => true,
+            302 => false,
+            other => panic!("{path}: {other}"),
+        }
+    }
+
+    async fn end(self) {
+        assert_eq!(self.complaints().await, [] as [Json; 0]);
+        self.browser.close().await.expect("it ends");
+        self.proxy.stop().await;
+    }
+}
+
+/// A command of Chromium's own.
+#[derive(Debug)]
+struct OfChromium {
+    path: &'static str,
+    body: Json,
+}
+
+impl fantoccini::wd::WebDriverCompatibleCommand for OfChromium {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(self.body.to_string()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_pass_by_a_list_of_their_addresses() {
+    let desk = Desk::new().await;
+    desk.pictures("rooms").await;
+    assert!(!desk.passes("/sale").await);
+
+    desk.goto("/dashboard/site/lists").await;
+    desk.fill("#name", "admins").await;
+    desk.click("Create list").await;
+    desk.heading("List $admins").await;
+    desk.fill("#items-text", "127.0.0.1, this machine\n2001:db8::/32").await;
+    desk.click("Import").await;
+    desk.there(Locator::XPath("//*[contains(text(), 'The change is done')]")).await;
+    desk.pictures("list").await;
+
+    desk.goto("/dashboard/site/rooms").await;
+    desk.there(Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]"))
+        .await
+        .click()
+        .await
+        .unwrap();
+    desk.heading("Bypass rules of sale").await;
+    desk.click("Create new bypass rule").await;
+    desk.fill("#description", "Administrators").await;
+    desk.choose("#field-0-0", "ip.src").await;
+    desk.choose("#operator-0-0", "in_list").await;
+    desk.becomes("preview", "return document.querySelector('#preview').textContent", &json!("ip.src in $admins")).await;
+    desk.fill("#try_url", "https://tickets.example/sale").await;
+    desk.fill("#try_ip", "127.0.0.1").await;
+    desk.click("Try it").await;
+    desk.there(Locator::XPath("//*[contains(text(), 'The request passes the waiting room by')]")).await;
+    desk.pictures("builder").await;
+    assert!(!desk.passes("/sale").await, "trying changes nothing");
+    desk.click("Save and deploy").await;
+    desk.heading("Bypass rules of sale").await;
+    desk.there(Locator::XPath("//th[contains(., 'Administrators')]")).await;
+    assert!(desk.passes("/sale").await);
+    desk.pictures("rules").await;
+    desk.goto("/dashboard/site/rooms").await;
+    desk.there(Locator::XPath("//*[contains(text(), '3 bypass rules active')]")).await;
+    desk.goto("/dashboard/site/audit").await;
+    desk.pictures("audit").await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticket_links_pass_by_the_end_of_their_path() {
+    const LINKS: &str = r#"ends_with(http.request.uri.path, "/userverified")"#;
+    let desk = Desk::new().await;
+    assert!(!desk.passes("/sale/7/userverified").await);
+    desk.there(Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]"))
+        .await
+        .click()
+        .await
+        .unwrap();
+    desk.click("Create new bypass rule").await;
+    desk.fill("#description", "Ticket links").await;
+    desk.click("Edit expression").await;
+    // What is wrong is told below, with carets, before anything is sent.
+    desk.fill("#expression", "ends_with(http.request.uri.pat, \"/userverified\")").await;
+    desk.there(Locator::XPath("//*[@id='diagnostic']/pre[contains(., '^^^^')]")).await;
+    desk.pictures("diagnostic").await;
+    // Names are completed.
+    desk.fill("#expression", "ends_with(http.request.uri.pa").await;
+    desk.there(Locator::XPath("//*[@id='completions' and not(@hidden)]/li[contains(., 'http.request.uri.path')]"))
+        .await;
+    desk.keys(&key(Key::Enter)).await;
+    desk.keys(", \"/userverified\")").await;
+    desk.becomes("the expression", "return document.querySelector('#expression').value", &json!(LINKS)).await;
+    desk.there(Locator::XPath("//*[@id='diagnostic'][contains(., 'styles, scripts and images')]")).await;
+    // And back to rows, which say the same.
+    desk.click("Use expression builder").await;
+    desk.becomes("the row", "return document.querySelector('#operator-0-0')?.value", &json!("ends_with")).await;
+    let har = r#"{"log": {"entries": [
+        {"_resourceType": "document", "request": {"method": "GET", "url": "https://tickets.example/sale/7/userverified"}},
+        {"_resourceType": "script", "request": {"method": "GET", "url": "https://tickets.example/sale/app.js"}}]}}"#;
+    desk.fill("#har", har).await;
+    desk.click("Judge the recording").await;
+    desk.there(Locator::XPath("//*[contains(text(), '1 request of the recording would be queued')]")).await;
+    desk.pictures("recording").await;
+    desk.click("Save as draft").await;
+    desk.heading("Bypass rules of sale").await;
+    assert!(!desk.passes("/sale/7/userverified").await);
+    desk.there(Locator::Css("[role=switch][aria-label='Ticket links is enabled']")).await.click().await.unwrap();
+    desk.there(Locator::Css("[aria-label='Ticket links is enabled'][aria-checked=true]")).await;
+    assert!(desk.passes("/sale/7/userverified").await);
+    assert!(!desk.passes("/sale/7").await);
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_alone_suffices() {
+    const ORDER: &str =
+        "return [...document.querySelectorAll('#rules tbody th')].map(cell => cell.firstChild.textContent.trim())";
+    let desk = Desk::new().await;
+    desk.there(Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]"))
+        .await
+        .send_keys(&key(Key::Enter))
+        .await
+        .unwrap();
+    desk.heading("Bypass rules of sale").await;
+    let down = key(Key::Alt) + &key(Key::Down);
+    let edit = "document.querySelector('tr[data-place=\"1\"] a').focus()";
+    desk.script(edit).await;
+    desk.keys(&down).await;
+    desk.becomes("the order", ORDER, &json!(["Second rule", "First rule", "Third rule"])).await;
+    // The rule that was moved is in focus, and goes on from there.
+    let focus = "return document.activeElement.id";
+    desk.becomes("the focus", focus, &json!("rule-one")).await;
+    desk.keys(&down).await;
+    desk.becomes("the order", ORDER, &json!(["Second rule", "Third rule", "First rule"])).await;
+    desk.becomes("the focus", focus, &json!("rule-one")).await;
+    desk.keys(&(key(Key::Alt) + &key(Key::Up))).await;
+    desk.becomes("the order", ORDER, &json!(["Second rule", "First rule", "Third rule"])).await;
+    // A rule is deleted, and Undo is next.
+    desk.script("document.querySelector('[aria-label=\"Delete First rule\"]').focus()").await;
+    desk.keys(&key(Key::Enter)).await;
+    desk.becomes("the order", ORDER, &json!(["Second rule", "Third rule"])).await;
+    desk.becomes("the focus", "return document.activeElement.textContent", &json!("Undo")).await;
+    desk.keys(&key(Key::Enter)).await;
+    desk.becomes("the order", ORDER, &json!(["Second rule", "First rule", "Third rule"])).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_items_do_not_freeze_the_page() {
+    let desk = Desk::new().await;
+    desk.goto("/dashboard/site/lists").await;
+    desk.fill("#name", "many").await;
+    desk.click("Create list").await;
+    desk.heading("List $many").await;
+    let items = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
+    let address = |host: u32| format!("10.{}.{}.{},guest {host}\n", host >> 16, host >> 8 & 255, host & 255);
+    fs::write(items.path(), (0..100_000).map(address).collect::<String>()).expect("a file");
+    let file = desk.there(Locator::Css("#file")).await;
+    file.send_keys(items.path().to_str().expect("a path")).await.expect("a file");
+    desk.click("Import").await;
+    desk.there(Locator::XPath("//*[contains(text(), 'under way') or contains(text(), 'is done')]")).await;
+    desk.there(Locator::XPath("//p[contains(., '100000 in all')]")).await;
+    assert_eq!(text(&desk.browser, "h1").await, "List $many");
+    desk.end().await;
+}
+
+fn key(key: Key) -> String {
+    char::from(key).to_string()
+}
