@@ -49,6 +49,7 @@ impl Desk<'_, '_> {
                 p {
                     time datetime=(entry.at) { (layout::moment(&entry.at)) } ": "
                     strong { (entry.actor) } " – " (words(&entry.action))
+                    @if let Some(name) = subject(entry) { " “" (name) "”" }
                     @if let Some(room) = room { ", room " (super::rooms::name(room)) }
                 }
                 @let lines = differences(&entry.before, &entry.after);
@@ -66,6 +67,14 @@ impl Desk<'_, '_> {
             }
         }
     }
+}
+
+/// What people call that which was changed.
+fn subject(entry: &Entry) -> Option<&str> {
+    [&entry.after, &entry.before].into_iter().find_map(|value| {
+        let names = [value.pointer("/rule/description"), value.get("name")];
+        names.into_iter().flatten().find_map(Json::as_str).filter(|name| !name.is_empty())
+    })
 }
 
 /// What was done, in words.
@@ -118,8 +127,9 @@ pub(super) fn diff(lines: &[Line]) -> Markup {
 
 /// The values that differ, by name.
 pub(super) fn differences(before: &Json, after: &Json) -> Vec<Line> {
-    /// What changes with every change, and what the entry itself says.
-    const TOLD: [&str; 4] = ["last_updated", "modified_on", "version", "rule.last_updated"];
+    /// What changes with every change, what the entry itself says, and what nobody chose.
+    const TOLD: [&str; 7] =
+        ["last_updated", "created_on", "modified_on", "version", "id", "action", "num_referencing_filters"];
     let (mut old, mut new) = (Vec::new(), Vec::new());
     flatten(String::new(), before, &mut old);
     flatten(String::new(), after, &mut new);
@@ -130,9 +140,8 @@ pub(super) fn differences(before: &Json, after: &Json) -> Vec<Line> {
     names.extend(new.iter().map(|(name, _)| name).filter(|name| find(&old, name).is_none()));
     let lines =
         names.into_iter().map(|name| Line { name: name.clone(), before: find(&old, name), after: find(&new, name) });
-    lines
-        .filter(|line| line.before != line.after && !TOLD.contains(&line.name.as_str()) && line.name != "rule.version")
-        .collect()
+    let is_told = |name: &str| TOLD.contains(&name.rsplit('.').next().unwrap_or_default());
+    lines.filter(|line| line.before != line.after && !is_told(&line.name)).collect()
 }
 
 /// All values within a value, with the path to each.
