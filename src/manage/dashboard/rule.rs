@@ -166,6 +166,9 @@ impl Desk<'_, '_> {
             form method="post" action=(self.rule_link(room, rule, &[])) {
                 (self.hidden(Some(room.rules_version)))
                 fieldset.bare disabled[!self.may_change()] {
+                    // The first button is the one that Enter means in any field: it must not deploy.
+                    button.unseen tabindex="-1" aria-hidden="true" data-try formnovalidate
+                        formaction={ (self.rule_link(room, rule, &["try"])) "#outcome" } { "Try it" }
                     (self.editor(room, draft, failure)?)
                     @if self.may_change() {
                         div.actions {
