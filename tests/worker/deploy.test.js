@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import { ROOT, Site, builtModules } from "./support/site.js";
 
 const FOLDER = fileURLToPath(new URL("deploy/cloudflare/", ROOT));
@@ -55,13 +54,20 @@ test("the Worker is small", () => {
   const sizes = new Map();
   for (const { path, contents } of builtModules()) {
     const name = path.slice(new URL("build/", ROOT).pathname.length);
-    sizes.set(name, gzipSync(contents, { level: 9 }).length);
+    sizes.set(name, gzipped(contents));
     console.log(`${name}: ${contents.length} bytes, ${sizes.get(name)} with gzip`);
   }
   const whole = [...sizes.values()].reduce((sum, size) => sum + size);
-  assert.ok(sizes.get("index_bg.wasm") <= 405_000, "what every isolate starts");
+  assert.ok(sizes.get("index_bg.wasm") <= 400_000, "what every isolate starts");
   assert.ok(whole <= 1_050_000, `${whole} bytes are uploaded`);
 });
+
+/** As the program does it; the library that Node.js has is quicker and packs worse. */
+function gzipped(contents) {
+  const { status, stdout } = spawnSync("gzip", ["-9"], { input: contents, maxBuffer: contents.length });
+  assert.equal(status, 0);
+  return stdout.length;
+}
 
 test("a policy is published into the namespace that the Worker reads", { timeout: 300_000 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "velvetrope-publish-"));
