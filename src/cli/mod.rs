@@ -9,7 +9,7 @@ mod bench;
 mod check;
 mod compile;
 mod completions;
-#[cfg(feature = "proxy")]
+#[cfg(all(feature = "proxy", feature = "manage"))]
 mod demo;
 mod eval;
 mod explain;
@@ -82,7 +82,7 @@ enum Command {
     Serve(serve::Serve),
     #[cfg(feature = "ext-proc")]
     ExtProc(ext_proc::ExtProcArgs),
-    #[cfg(feature = "proxy")]
+    #[cfg(all(feature = "proxy", feature = "manage"))]
     Demo(demo::Demo),
     #[cfg(feature = "manage")]
     #[command(subcommand)]
@@ -132,7 +132,7 @@ impl Command {
             Command::Serve(command) => command.run(format),
             #[cfg(feature = "ext-proc")]
             Command::ExtProc(command) => command.run(format),
-            #[cfg(feature = "proxy")]
+            #[cfg(all(feature = "proxy", feature = "manage"))]
             Command::Demo(command) => command.run(),
             #[cfg(feature = "manage")]
             Command::Admin(command) => command.run(format),

@@ -2,7 +2,7 @@
 
 #[cfg(all(any(feature = "serving", feature = "manage"), not(target_arch = "wasm32")))]
 mod clock;
-#[cfg(all(feature = "proxy", not(target_arch = "wasm32")))]
+#[cfg(all(feature = "proxy", feature = "manage", not(target_arch = "wasm32")))]
 pub mod demo;
 #[cfg(all(feature = "ext-proc", not(target_arch = "wasm32")))]
 pub mod ext_proc;

@@ -15,6 +15,8 @@ use database::Database;
 use failure::{Code, Failure};
 use store::Store;
 
+use crate::room::Occupancy;
+
 pub mod access;
 mod api;
 mod body;
@@ -44,17 +46,20 @@ pub struct Circumstances<'a> {
 /// What the data path tells of itself.
 pub trait Live {
     /// How often a bypass rule has let a request pass since the host started; `None` where nobody counts.
-    fn hits(&self, zone: &str, room: &str, rule: &str) -> Option<u64>;
+    fn hits(&self, _zone: &str, _room: &str, _rule: &str) -> Option<u64> {
+        None
+    }
+
+    /// How full a waiting room is; `None` where it is elsewhere.
+    fn occupancy(&self, _zone: &str, _room: &str) -> Option<Occupancy> {
+        None
+    }
 }
 
 /// A host that tells nothing.
 pub struct Silent;
 
-impl Live for Silent {
-    fn hits(&self, _: &str, _: &str, _: &str) -> Option<u64> {
-        None
-    }
-}
+impl Live for Silent {}
 
 /// What became of a request.
 pub struct Answer {

@@ -98,6 +98,11 @@ impl Line {
         }
     }
 
+    /// The same line at another pace from now on.
+    pub(super) fn at(self, pace: Pace) -> Line {
+        Line { pace, ..self }
+    }
+
     /// Lets in whoever is due, and forgets who went away.
     pub(super) fn advance(&mut self, now_ms: i64) {
         self.end_sessions(now_ms);
@@ -153,6 +158,14 @@ impl Line {
     /// How many wait, and how many are inside.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.waiting.len(), self.active)
+    }
+
+    /// Seconds until the last in line is let in, as far as anybody can tell.
+    pub(super) fn longest_wait(&self, now_ms: i64) -> Option<u64> {
+        match self.waiting.back().and_then(|id| self.places.get(id)) {
+            Some(last) => self.estimate(self.waiting.len() - 1, last.arrived_ms, now_ms),
+            None => Some(0),
+        }
     }
 
     fn end_sessions(&mut self, now_ms: i64) {

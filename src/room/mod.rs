@@ -36,8 +36,6 @@ use target::Target;
 pub struct RoomConfig {
     /// The customer whose visitors wait here; others are turned away.
     pub customer_id: String,
-    /// Waiting rooms by id. Others do not exist.
-    pub rooms: BTreeMap<String, Pace>,
     /// Where visitors may be sent.
     pub hosts: AllowedHosts,
     /// Where those go who come without a target (`RedirectLogic` `EventTargetUrl`).
@@ -87,6 +85,8 @@ pub struct Occupancy {
     pub waiting: usize,
     /// Inside.
     pub active: usize,
+    /// Seconds until the last in line is let in; `None` where nobody can tell.
+    pub longest_wait: Option<u64>,
 }
 
 /// The waiting rooms of a customer.
@@ -98,10 +98,22 @@ pub struct Room {
 const COOKIE: &str = "velvetrope_place";
 
 impl Room {
-    /// Opens the rooms; all are empty.
-    pub fn new(config: RoomConfig) -> Room {
-        let lines = config.rooms.iter().map(|(id, pace)| (id.clone(), Line::new(*pace))).collect();
-        Room { config, lines: Mutex::new(lines) }
+    /// Opens rooms by id; all are empty, and others do not exist.
+    pub fn new(config: RoomConfig, rooms: BTreeMap<String, Pace>) -> Room {
+        let room = Room { config, lines: Mutex::default() };
+        room.open(rooms);
+        room
+    }
+
+    /// From now on there are these rooms. Who is in one that there was before keeps the place.
+    pub fn open(&self, rooms: BTreeMap<String, Pace>) {
+        let mut lines = self.lines();
+        let mut before = std::mem::take(&mut *lines);
+        let mut line = |id: &String, pace| match before.remove(id) {
+            Some(line) => line.at(pace),
+            None => Line::new(pace),
+        };
+        *lines = rooms.into_iter().map(|(id, pace)| (id.clone(), line(&id, pace))).collect();
     }
 
     /// Answers one request.
@@ -132,7 +144,7 @@ impl Room {
         let line = lines.get_mut(room)?;
         line.advance(now_ms);
         let (waiting, active) = line.counts();
-        Some(Occupancy { waiting, active })
+        Some(Occupancy { waiting, active, longest_wait: line.longest_wait(now_ms) })
     }
 
     fn queue(&self, room: &str, parameters: &Parameters, visit: &Visit<'_>) -> Answer {
@@ -268,12 +280,12 @@ impl Room {
 
     /// `cancel/multiple/CUSTOMER?wrl=…&r=…`, or `cancel/CUSTOMER/EVENT[/QUEUEID]?…&r=…` as older connectors write it.
     fn cancel(&self, segments: &[&str], parameters: &Parameters, visit: &Visit<'_>) -> Answer {
+        let mut lines = self.lines();
         let sessions: Vec<(String, String)> = match segments {
-            ["multiple", ..] => self.sessions_of(parameters.get("wrl").unwrap_or_default()),
+            ["multiple", ..] => sessions_of(parameters.get("wrl").unwrap_or_default(), &lines),
             [_, room, queue_id] => vec![((*room).to_owned(), (*queue_id).to_owned())],
             _ => Vec::new(),
         };
-        let mut lines = self.lines();
         for (room, queue_id) in &sessions {
             if let Some(line) = lines.get_mut(room) {
                 line.leave(queue_id);
@@ -289,28 +301,28 @@ impl Room {
         }
     }
 
-    /// Takes apart `room~queueId_room~queueId`. Ids of rooms may hold `_`, too: the longest that exists is meant.
-    fn sessions_of(&self, mut text: &str) -> Vec<(String, String)> {
-        let mut sessions = Vec::new();
-        while !text.is_empty() {
-            let fits = |id: &&String| {
-                text.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['~', '_']))
-            };
-            let room = self.config.rooms.keys().filter(fits).max_by_key(|id| id.len());
-            let rest = room.map_or(text, |room| &text[room.len()..]);
-            let (item, next) = rest.split_once('_').unwrap_or((rest, ""));
-            if let (Some(room), Some(queue_id)) = (room, item.strip_prefix('~')) {
-                sessions.push((room.clone(), queue_id.to_owned()));
-            }
-            text = next;
-        }
-        sessions
-    }
-
     fn lines(&self) -> MutexGuard<'_, BTreeMap<String, Line>> {
         // A line is consistent after every statement that can panic, of which there are none known.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes apart `room~queueId_room~queueId`. Ids of rooms may hold `_`, too: the longest that exists is meant.
+fn sessions_of(mut text: &str, lines: &BTreeMap<String, Line>) -> Vec<(String, String)> {
+    let mut sessions = Vec::new();
+    while !text.is_empty() {
+        let fits = |id: &&String| {
+            text.strip_prefix(id.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['~', '_']))
+        };
+        let room = lines.keys().filter(fits).max_by_key(|id| id.len());
+        let rest = room.map_or(text, |room| &text[room.len()..]);
+        let (item, next) = rest.split_once('_').unwrap_or((rest, ""));
+        if let (Some(room), Some(queue_id)) = (room, item.strip_prefix('~')) {
+            sessions.push((room.clone(), queue_id.to_owned()));
+        }
+        text = next;
+    }
+    sessions
 }
 
 /// The query, decoded; the first of several wins.

@@ -5,15 +5,21 @@ use crate::session::Secrets;
 use crate::session::token::Token;
 
 fn room(pace: Pace) -> Room {
-    Room::new(RoomConfig {
+    let rooms = [("shop".to_owned(), pace), ("the_bar".to_owned(), pace)];
+    let config = RoomConfig {
         customer_id: "acme".into(),
-        rooms: [("shop".to_owned(), pace), ("the_bar".to_owned(), pace)].into(),
         hosts: ["shop.example"].into_iter().collect(),
         default_target: None,
         secret: Secret::new("hush"),
         token_seconds: 60,
         refresh_seconds: 5,
-    })
+    };
+    Room::new(config, rooms.into())
+}
+
+/// How many wait, how many are inside, and how long the last one waits.
+fn occupancy(room: &Room, id: &str, now_ms: i64) -> Option<(usize, usize, Option<u64>)> {
+    room.occupancy(id, now_ms).map(|Occupancy { waiting, active, longest_wait }| (waiting, active, longest_wait))
 }
 
 fn waiting() -> Pace {
@@ -45,7 +51,7 @@ fn a_visitor_waits_and_is_let_in_with_a_good_token() {
     let cookie = cookie(&first);
     let again = room.answer(&Visit { cookie: &cookie, now_ms: 9_999, random: [8; 32], ..get(QUEUE) });
     assert_eq!(again.status, 200);
-    assert_eq!(room.occupancy("shop", 9_999), Some(Occupancy { waiting: 1, active: 0 }));
+    assert_eq!(occupancy(&room, "shop", 9_999), Some((1, 0, Some(1))));
     let admitted = room.answer(&Visit { cookie: &cookie, now_ms: 10_000, random: [8; 32], ..get(QUEUE) });
     assert_eq!(admitted.status, 302);
     let location = header(&admitted, "Location").expect("a target");
@@ -53,7 +59,7 @@ fn a_visitor_waits_and_is_let_in_with_a_good_token() {
     let token = Token::parse(token.strip_suffix("#top").expect("the fragment"));
     assert!(token.is_signed_by(&Secrets::new("hush", None)));
     assert!(!token.is_expired(70) && token.is_expired(71));
-    assert_eq!(room.occupancy("shop", 10_000), Some(Occupancy { waiting: 0, active: 1 }));
+    assert_eq!(occupancy(&room, "shop", 10_000), Some((0, 1, Some(0))));
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn cancelling_ends_the_session_and_goes_on() {
     for id in ["shop", "the_bar"] {
         let admitted = room.answer(&get(&format!("/?e={id}&t=https://shop.example/")));
         assert_eq!(admitted.status, 302);
-        assert_eq!(room.occupancy(id, 0), Some(Occupancy { waiting: 0, active: 1 }));
+        assert_eq!(occupancy(&room, id, 0), Some((0, 1, Some(0))));
     }
     let queue_id = queue_id(&[7; 32]);
     let url = format!(
@@ -118,7 +124,7 @@ fn cancelling_ends_the_session_and_goes_on() {
     let answer = room.answer(&get(&url));
     assert_eq!((answer.status, header(&answer, "Location")), (302, Some("https://shop.example/bye")));
     for id in ["shop", "the_bar"] {
-        assert_eq!(room.occupancy(id, 0), Some(Occupancy { waiting: 0, active: 0 }), "{id}");
+        assert_eq!(occupancy(&room, id, 0), Some((0, 0, Some(0))), "{id}");
     }
 }
 
@@ -130,5 +136,18 @@ fn a_made_up_place_is_no_way_past_the_line() {
         let answer = room.answer(&Visit { cookie: made_up, random: [random; 32], ..get(QUEUE) });
         assert_eq!(cookie(&answer), format!("velvetrope_place={}", hex(&[random; 16])), "{made_up}");
     }
-    assert_eq!(room.occupancy("shop", 0), Some(Occupancy { waiting: 3, active: 0 }));
+    assert_eq!(occupancy(&room, "shop", 0), Some((3, 0, Some(10))));
+}
+
+#[test]
+fn rooms_come_and_go_and_who_waits_keeps_the_place() {
+    let room = room(waiting());
+    let first = cookie(&room.answer(&get(QUEUE)));
+    let faster = Pace { least_wait_seconds: 0, per_minute: 0, ..Pace::default() };
+    room.open([("shop".to_owned(), faster), ("new".to_owned(), waiting())].into());
+    assert_eq!(occupancy(&room, "the_bar", 0), None);
+    assert_eq!(occupancy(&room, "new", 0), Some((0, 0, Some(0))));
+    assert_eq!(occupancy(&room, "shop", 1), Some((1, 0, None)), "nobody is let in any more");
+    room.open([("shop".to_owned(), Pace { per_minute: 60, ..faster })].into());
+    assert_eq!(room.answer(&Visit { cookie: &first, now_ms: 1, random: [8; 32], ..get(QUEUE) }).status, 302);
 }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use http::{Method, Request, Response};
 use serde_json::json;
 use velvetrope::manage::store::tokens::Scope;
+use velvetrope::room::Occupancy;
 
 use crate::support::{SETTINGS, Site, files, rule};
 
@@ -232,6 +233,30 @@ fn the_table_of_rooms_tells_of_bypass_rules() {
     page.has("1 bypass rule active").has("1 draft").has("No bypass rules");
     site.call(Method::POST, &site.rules_of("ticketshop"), &rule("ssl")).result();
     browser.get("/site/rooms").has("2 bypass rules active");
+}
+
+#[test]
+fn the_table_of_rooms_tells_what_those_are_doing_that_run_here() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    browser.get("/site/rooms").has("Active");
+    let doing = |waiting, active, longest_wait| {
+        site.doing.0.set(Some(Occupancy { waiting, active, longest_wait }));
+        browser.get("/site/rooms")
+    };
+    doing(0, 5, Some(0)).has("Not queueing").has("0 waiting, 5 inside<");
+    doing(2, 5, Some(61)).has("Queueing").has("2 waiting, 5 inside, at most 2 min to wait<");
+    doing(2, 5, None).has("2 waiting, 5 inside, nobody is let in<");
+    let path = format!("/zones/site/waiting_rooms/{}", site.room("presale"));
+    let told = json!({
+        "status": "queueing", "event_id": "", "estimated_queued_users": 2, "estimated_total_active_users": 5,
+        "max_estimated_time_minutes": null,
+    });
+    assert_eq!(site.get(&format!("{path}/status")), told);
+    let enough = json!({ "suspended": true, "total_active_users": 200, "new_users_per_minute": 200 });
+    site.call(Method::PATCH, &path, &enough).result();
+    assert_eq!(site.get(&format!("{path}/status"))["status"], "suspended");
+    browser.get("/site/rooms").has("Disabled");
 }
 
 impl Site {

@@ -10,8 +10,9 @@ use velvetrope::host::store::StoreFile;
 use velvetrope::manage::failure::Failure;
 use velvetrope::manage::store::Store;
 use velvetrope::manage::store::tokens::Scope;
-use velvetrope::manage::{Circumstances, Manager, Silent, snapshot};
+use velvetrope::manage::{Circumstances, Live, Manager, snapshot};
 use velvetrope::policy::Sources;
+use velvetrope::room::Occupancy;
 
 pub const SETTINGS: &str = r#"# What comments say is kept.
 customer_id = "example"
@@ -62,6 +63,17 @@ pub struct Site {
     /// Milliseconds since the Unix epoch.
     pub now: Cell<i64>,
     pub peer: Cell<IpAddr>,
+    pub doing: Doing,
+}
+
+/// What the data path tells of every room.
+#[derive(Default)]
+pub struct Doing(pub Cell<Option<Occupancy>>);
+
+impl Live for Doing {
+    fn occupancy(&self, _zone: &str, _room: &str) -> Option<Occupancy> {
+        self.0.get()
+    }
 }
 
 /// What came back.
@@ -86,7 +98,7 @@ impl Site {
         let made: Result<_, Failure> = store.change("test", |store| Ok(store.create_token("tester", Scope::Write)?));
         let (_, token) = made.expect("a token");
         let (now, peer) = (Cell::new(1_700_000_000_000), Cell::new(Ipv4Addr::LOCALHOST.into()));
-        Site { _folder: folder, store, manager: Manager::default(), token, now, peer }
+        Site { _folder: folder, store, manager: Manager::default(), token, now, peer, doing: Doing::default() }
     }
 
     /// A request of its own transaction.
@@ -106,7 +118,7 @@ impl Site {
         let answer = self.store.transaction(|database| {
             let mut random = |bytes: &mut [u8]| getrandom::fill(bytes).expect("randomness");
             let (now, peer) = (self.now.get(), self.peer.get());
-            let circumstances = Circumstances { now, random: &mut random, peer, live: &Silent };
+            let circumstances = Circumstances { now, random: &mut random, peer, live: &self.doing };
             let answer = self.manager.answer(database, request, circumstances);
             let keep = answer.keep;
             (answer, keep)

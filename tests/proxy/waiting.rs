@@ -1,5 +1,6 @@
 //! What a visitor meets: the room, the rope, the way past it.
 
+use serde_json::{Value, json};
 use velvetrope::host::demo::{Demo, line};
 use velvetrope::host::proxy::{PolicySource, Proxy};
 use velvetrope::room::{AllowedHosts, Pace, Room, RoomConfig, Visit};
@@ -11,15 +12,15 @@ const SESSION: &str = "QueueITAccepted-SDFrts345E-V3_shop";
 
 fn room() -> Room {
     let pace = Pace { least_wait_seconds: 10, ..Pace::default() };
-    Room::new(RoomConfig {
+    let config = RoomConfig {
         customer_id: "acme".into(),
-        rooms: [("shop".to_owned(), pace)].into(),
         hosts: ["tickets.example"].into_iter().collect::<AllowedHosts>(),
         default_target: None,
         secret: Secret::new(SECRET),
         token_seconds: 60,
         refresh_seconds: 5,
-    })
+    };
+    Room::new(config, [("shop".to_owned(), pace)].into())
 }
 
 #[tokio::test]
@@ -173,5 +174,51 @@ async fn the_demo_shows_what_it_says() {
     let lines: Vec<String> = events.lock().expect("a lock").iter().map(line).collect();
     assert_eq!(lines.len(), 6);
     assert!(lines[2].contains("bypass") && lines[2].contains("by rule admins"), "{lines:?}");
+    // The same demo: two at a time would be after the same ports.
+    its_rooms_follow_what_is_managed(&demo).await;
     demo.stop().await;
+}
+
+async fn its_rooms_follow_what_is_managed(demo: &Demo) {
+    assert!(demo.greeting().contains(&demo.token));
+    let host = demo.proxy.to_string();
+    let call = async |method: &str, path: &str, body: &Value| {
+        let token = format!("Bearer {}", demo.token);
+        let path = format!("/client/v4/zones/ticketing/waiting_rooms{path}");
+        let answer = send(demo.admin, method, &path, &[("Authorization", &token)], body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str::<Value>(&answer.body).expect("JSON")["result"].take()
+    };
+    let visit = async |address, path: &str| {
+        raw(address, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await
+    };
+    let wait = async |path: &str| {
+        let location = visit(demo.proxy, path).await.header("location").expect("a room").to_owned();
+        let page = visit(demo.room, location.strip_prefix(&format!("http://{}", demo.room)).expect(&location)).await;
+        assert!(page.body.contains("You are number"), "{}", page.body);
+    };
+    let rooms = call("GET", "", &Value::Null).await;
+    let shop = rooms.as_array().and_then(|rooms| rooms.iter().find(|room| room["name"] == "ticketshop"));
+    let shop = shop.and_then(|room| room["id"].as_str()).expect("the shop");
+    let status = async |id: &str| call("GET", &format!("/{id}/status"), &Value::Null).await;
+    let nobody = json!({
+        "status": "not_queueing", "event_id": "", "estimated_queued_users": 0, "estimated_total_active_users": 0,
+        "max_estimated_time_minutes": 0,
+    });
+    wait("/shop").await;
+    let queueing = status(shop).await;
+    assert_eq!((&queueing["status"], &queueing["estimated_queued_users"]), (&json!("queueing"), &json!(2)));
+    assert_eq!(queueing["max_estimated_time_minutes"], 1);
+
+    let gala = json!({
+        "name": "gala", "host": "127.0.0.1", "path": "/gala", "total_active_users": 200, "new_users_per_minute": 200,
+    });
+    let gala = call("POST", "", &gala).await["id"].take();
+    let gala = gala.as_str().expect("an id");
+    assert_eq!(status(gala).await, nobody);
+    wait("/gala").await;
+    assert_eq!(status(gala).await["status"], "queueing");
+    call("PATCH", &format!("/{gala}"), &json!({ "suspended": true })).await;
+    assert_eq!(status(gala).await["status"], "suspended");
+    assert_eq!(visit(demo.proxy, "/gala").await.status, 404, "passes to a site that has no such page");
 }

@@ -1,29 +1,36 @@
 //! A ticket site, its waiting room and the rope between them, on this machine: to see what velvetrope does.
 //!
 //! The policy is `examples/ticketing`, built in, so that it works from any folder. The secret is made up at the start:
-//! sessions end with the process.
+//! sessions end with the process, and so does what is changed in the dashboard.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connector::edge::Secrets;
-use crate::host::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource, StartError};
-use crate::policy::{Policy, Sources};
+use crate::host::proxy::{Config, Event, Observer, OwnRooms, PolicySource, Proxy, Running, SecretSource, StartError};
+use crate::host::store::{OpenError, StoreFile};
+use crate::manage::database::DatabaseError;
+use crate::manage::store::tokens::Scope;
 use crate::request::hex;
-use crate::room::{Pace, Room, RoomConfig};
+use crate::room::{Pace, RoomConfig};
 
 mod http;
 mod site;
 mod waiting;
 
-/// The files of `examples/ticketing`.
+/// The customer of `examples/ticketing`.
+const CUSTOMER: &str = "ticketing";
+
+/// Its files.
 const POLICY: [(&str, &str); 6] = [
     ("velvetrope.toml", include_str!("../../../examples/ticketing/velvetrope.toml")),
     ("integration.json", include_str!("../../../examples/ticketing/integration.json")),
@@ -52,25 +59,35 @@ const PACE: Pace = Pace {
 /// Why the demo does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// No port, or no randomness.
+    /// No port, no randomness, or no folder for what is temporary.
     #[error("the demo cannot start: {0}")]
     Io(#[from] io::Error),
     /// The proxy does not start.
     #[error("the demo cannot start: {0}")]
     Proxy(#[from] StartError),
+    /// What is managed cannot be stored.
+    #[error("the demo cannot start: {0}")]
+    Open(#[from] OpenError),
+    /// The same.
+    #[error("the demo cannot start: {0}")]
+    Store(#[from] DatabaseError),
 }
 
 /// A demo that runs.
 pub struct Demo {
     /// Where the ticket site can be visited, behind the rope.
     pub proxy: SocketAddr,
-    /// Metrics and health.
+    /// The dashboard, the API, metrics and health.
     pub admin: SocketAddr,
+    /// With which everything may be done there.
+    pub token: String,
     /// The waiting room.
     pub room: SocketAddr,
     /// The ticket site itself; nobody outside would reach it.
     pub site: SocketAddr,
     running: Running,
+    /// The policy and the store, for as long as it runs.
+    _folder: TempDir,
     tasks: TaskTracker,
     end: CancellationToken,
 }
@@ -81,12 +98,16 @@ impl Demo {
         let (site, room, proxy) = (port(SITE).await?, port(ROOM).await?, port(PROXY).await?);
         let (site_address, room_address, proxy_address) = (site.local_addr()?, room.local_addr()?, proxy.local_addr()?);
         let admin_address = port(ADMIN).await?.local_addr()?;
-        let sources = sources(proxy_address, room_address);
+        let folder = tempfile::Builder::new().prefix("velvetrope-demo-").tempdir()?;
+        let (policy, store) = (folder.path().join("ticketing"), folder.path().join("store.db"));
+        write_policy(&policy, proxy_address, room_address)?;
+        let (_, token) = StoreFile::open(&store)?.change("demo", |store| store.create_token("demo", Scope::Write))?;
         let secret = made_up_secret()?;
 
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
-        let waiting = Arc::new(waiting_room(&sources, &secret, proxy_address));
+        let rooms = Arc::new(waiting_rooms(&secret, proxy_address));
         tasks.spawn(http::serve(site, tasks.clone(), end.clone(), |request, _| site::answer(&request)));
+        let waiting = Arc::clone(&rooms);
         let answer = move |request, _| waiting::answer(&waiting, &request);
         tasks.spawn(http::serve(room, tasks.clone(), end.clone(), answer));
         // Free from here on for the proxy, which opens its ports itself.
@@ -96,17 +117,19 @@ impl Demo {
             admin: Some(admin_address),
             origin: Some(format!("http://{site_address}")),
             secrets: SecretSource::Given { secrets: Secrets::new(secret, None), api_key: None },
+            store: Some(store),
+            rooms: Some(rooms),
             observer: Some(observer),
-            ..Config::new(PolicySource::Fixed(sources))
+            ..Config::new(PolicySource::Path(policy))
         });
         let running = running.await?;
         let (proxy, admin) = (running.address, running.admin_address);
-        Ok(Demo { proxy, admin, room: room_address, site: site_address, running, tasks, end })
+        Ok(Demo { proxy, admin, token, room: room_address, site: site_address, running, _folder: folder, tasks, end })
     }
 
     /// What to try, and what each will show.
     pub fn greeting(&self) -> String {
-        let Demo { proxy, admin, room, site, .. } = self;
+        let Demo { proxy, admin, token, room, site, .. } = self;
         let wait = PACE.least_wait_seconds;
         let mut text = format!(
             "A ticket site ({site}), its waiting room ({room}) and the rope between them.\n\n\
@@ -130,7 +153,9 @@ impl Demo {
         write!(
             text,
             "\nAn admin's address walks past the rope; without a session from before:\n  \
-             curl -i -H 'X-Forwarded-For: 192.0.2.10' http://{proxy}/shop\n\nCtrl-C stops it. Decisions:\n"
+             curl -i -H 'X-Forwarded-For: 192.0.2.10' http://{proxy}/shop\n\n\
+             Say yourself who does: http://{admin}/dashboard\n  \
+             token: {token}\n\nCtrl-C stops it. Decisions:\n"
         )
         .unwrap_or_default();
         text
@@ -169,30 +194,27 @@ pub fn line(event: &Event) -> String {
     )
 }
 
-/// The example policy, for the ports that are to be had.
-fn sources(proxy: SocketAddr, room: SocketAddr) -> Sources {
-    let files = POLICY.into_iter().map(|(name, text)| {
+/// Writes the example policy, for the ports that are to be had.
+fn write_policy(folder: &Path, proxy: SocketAddr, room: SocketAddr) -> io::Result<()> {
+    for (name, text) in POLICY {
+        let file: PathBuf = folder.join(name);
+        fs::create_dir_all(file.parent().unwrap_or(folder))?;
         let text = text.replace("127.0.0.1:8080", &proxy.to_string()).replace("127.0.0.1:8082", &room.to_string());
-        (name.to_owned(), text.into_bytes())
-    });
-    files.collect()
+        fs::write(file, text)?;
+    }
+    Ok(())
 }
 
-fn waiting_room(sources: &Sources, secret: &str, proxy: SocketAddr) -> Room {
-    let (policy, _) = Policy::compile(sources, None);
-    let integrations = policy.iter().flat_map(|policy| &policy.integrations.all);
-    let rooms: BTreeMap<String, Pace> =
-        integrations.filter_map(|integration| integration.event_id.clone()).map(|id| (id, PACE)).collect();
-    let customer_id = policy.as_ref().map(|policy| policy.settings.customer_id.clone()).unwrap_or_default();
-    Room::new(RoomConfig {
-        customer_id,
-        rooms,
+fn waiting_rooms(secret: &str, proxy: SocketAddr) -> OwnRooms {
+    let config = RoomConfig {
+        customer_id: CUSTOMER.to_owned(),
         hosts: [proxy.to_string(), format!("localhost:{}", proxy.port())].into_iter().collect(),
         default_target: Some(format!("http://{proxy}/")),
         secret: crate::session::Secret::new(secret),
         token_seconds: 60,
         refresh_seconds: 2,
-    })
+    };
+    OwnRooms::new(config, PACE)
 }
 
 fn made_up_secret() -> io::Result<String> {

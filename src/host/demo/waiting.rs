@@ -5,10 +5,10 @@ use hyper::header::{ACCEPT, COOKIE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::http::Answered;
-use crate::host::serving::now_ms;
-use crate::room::{Answer, Room, Visit};
+use crate::host::serving::{OwnRooms, now_ms};
+use crate::room::{Answer, Visit};
 
-pub(super) fn answer<B>(room: &Room, request: &Request<B>) -> Answered {
+pub(super) fn answer<B>(rooms: &OwnRooms, request: &Request<B>) -> Answered {
     let mut random = [0; 32];
     if getrandom::fill(&mut random).is_err() {
         let mut response = Response::new(Full::from("no randomness for a new place\n"));
@@ -16,7 +16,7 @@ pub(super) fn answer<B>(room: &Room, request: &Request<B>) -> Answered {
         return response;
     }
     let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let answer = room.answer(&Visit {
+    let answer = rooms.answer(&Visit {
         method: request.method().as_str(),
         path_and_query: request.uri().path_and_query().map_or("/", |path| path.as_str()),
         cookie: header(COOKIE),

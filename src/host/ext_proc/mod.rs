@@ -139,6 +139,7 @@ impl ExtProc {
             state_file: config.state_file,
             metrics: Arc::clone(&metrics),
             unknown: if config.refuse_unknown { OnFailure::Closed } else { OnFailure::Open },
+            rooms: None,
             #[cfg(feature = "manage")]
             management: config.store.as_deref().map(Management::open).transpose()?,
         };

@@ -40,7 +40,7 @@ mod upstream;
 mod visitor;
 
 pub use crate::host::serving::{
-    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, init_logs,
+    Event, LoadError, LogFormat, Observer, OwnRooms, PolicySource, Running, SecretSource, StartError, init_logs,
 };
 use counters::Counters;
 use service::Service;
@@ -65,6 +65,8 @@ pub struct Config {
     /// dashboard. The policy is a zone there that is called like its folder.
     #[cfg(feature = "manage")]
     pub store: Option<PathBuf>,
+    /// Where visitors wait, if that is in this process; whoever serves it has it, too.
+    pub rooms: Option<Arc<OwnRooms>>,
     /// Where to fetch the integration JSON instead of from Queue-it; for tests.
     pub pull_url: Option<String>,
     /// What visitors can take.
@@ -85,6 +87,7 @@ impl Config {
             state_file: None,
             #[cfg(feature = "manage")]
             store: None,
+            rooms: None,
             pull_url: None,
             limits: Limits::default(),
             observer: None,
@@ -129,6 +132,7 @@ impl Proxy {
             state_file: config.state_file,
             metrics: Arc::clone(&metrics),
             unknown: OnFailure::Open,
+            rooms: config.rooms,
             #[cfg(feature = "manage")]
             management: config.store.as_deref().map(Management::open).transpose()?,
         };

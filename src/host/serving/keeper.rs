@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::hits::Hits;
 use super::metrics::Metrics;
+use super::waiting::OwnRooms;
 use crate::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
@@ -20,6 +21,7 @@ use crate::language::Severity;
 use crate::policy::{Finding, Policy, Room, STORED, Settings, Sources, settings_of};
 use crate::program::Verdict;
 use crate::request::hex;
+use crate::room::Occupancy;
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -76,9 +78,15 @@ impl State {
 
     /// How often a bypass rule of a room, as the policy names it, let a request pass.
     pub(in crate::host) fn hits(&self, room: &str, rule: &str) -> Option<u64> {
-        let State::InForce(Deployment { policy, hits, .. }) = self else { return None };
+        let State::InForce(Deployment { hits, .. }) = self else { return None };
+        hits.counted(self.event_id(room), rule)
+    }
+
+    /// The id in the protocol of a room, as the policy names it.
+    fn event_id<'r>(&'r self, room: &'r str) -> &'r str {
+        let State::InForce(Deployment { policy, .. }) = self else { return room };
         let named = policy.rooms.iter().find(|known| known.name.eq_ignore_ascii_case(room));
-        hits.counted(named.map_or(room, Room::event_id), rule)
+        named.map_or(room, Room::event_id)
     }
 
     /// Counts what was decided by it.
@@ -123,6 +131,7 @@ pub(in crate::host) trait Stored: Send + Sync {
 pub(in crate::host) struct Keeper {
     source: PolicySource,
     stored: Option<Box<dyn Stored>>,
+    rooms: Option<Arc<OwnRooms>>,
     secrets: SecretSource,
     state_file: Option<PathBuf>,
     metrics: Arc<Metrics>,
@@ -169,7 +178,7 @@ impl Keeper {
         };
         let work = Mutex::new(Work { published, ..Work::default() });
         let state = ArcSwap::from_pointee(state);
-        Keeper { source, stored: None, secrets, state_file, metrics, name: None, heed: None, state, work }
+        Keeper { source, stored: None, rooms: None, secrets, state_file, metrics, name: None, heed: None, state, work }
     }
 
     /// One among several.
@@ -182,6 +191,11 @@ impl Keeper {
         Keeper { stored: Some(stored), ..self }
     }
 
+    /// One whose visitors wait in this process.
+    pub(in crate::host) fn with_rooms(self, rooms: Arc<OwnRooms>) -> Keeper {
+        Keeper { rooms: Some(rooms), ..self }
+    }
+
     /// What it is called, if it is one among several.
     pub(in crate::host) fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -190,6 +204,11 @@ impl Keeper {
     /// What requests are decided by now.
     pub(in crate::host) fn state(&self) -> Arc<State> {
         self.state.load_full()
+    }
+
+    /// How full a room, as the policy names it, is, if it is in this process.
+    pub(in crate::host) fn occupancy(&self, room: &str) -> Option<Occupancy> {
+        self.rooms.as_ref()?.occupancy(self.state().event_id(room))
     }
 
     /// Reads the policy anew and puts it in force if it is good. Blocks.
@@ -411,6 +430,9 @@ impl Keeper {
                 occasion,
                 "what [proxy] says has changed and is not heeded before the next start"
             );
+        }
+        if let Some(rooms) = &self.rooms {
+            rooms.follow(&deployment.policy);
         }
         let before = self.put(State::InForce(deployment));
         if matches!(&*before, State::Absent { .. }) {

@@ -22,6 +22,7 @@ use crate::manage::database::DatabaseError;
 use crate::manage::store::Store;
 use crate::manage::{self, Circumstances, Live, Manager, snapshot};
 use crate::policy::Sources;
+use crate::room::Occupancy;
 
 /// How often to see whether another process has changed something.
 const LOOK: Duration = Duration::from_millis(250);
@@ -264,7 +265,7 @@ fn told(failure: &manage::failure::Failure) -> String {
     objections.chain(failure.cause.iter().map(ToString::to_string)).collect::<Vec<_>>().join("; ")
 }
 
-/// How often rules let somebody pass, in this process.
+/// What happens in this process.
 struct Counted<'t> {
     tenants: &'t Tenants,
 }
@@ -272,6 +273,10 @@ struct Counted<'t> {
 impl Live for Counted<'_> {
     fn hits(&self, zone: &str, room: &str, rule: &str) -> Option<u64> {
         self.tenants.named(zone)?.state().hits(room, rule)
+    }
+
+    fn occupancy(&self, zone: &str, room: &str) -> Option<Occupancy> {
+        self.tenants.named(zone)?.occupancy(room)
     }
 }
 

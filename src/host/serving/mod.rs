@@ -29,6 +29,7 @@ mod logs;
 pub(in crate::host) mod management;
 pub(in crate::host) mod metrics;
 pub(in crate::host) mod tenants;
+mod waiting;
 mod watch;
 
 use admin::Admin;
@@ -38,6 +39,7 @@ pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
 use tenants::Tenants;
 pub use tenants::policies_at;
+pub use waiting::OwnRooms;
 
 pub(in crate::host) use super::clock::now_ms;
 

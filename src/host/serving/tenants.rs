@@ -11,6 +11,7 @@ use super::keeper::{Keeper, PolicySource, SecretSource, State};
 #[cfg(feature = "manage")]
 use super::management::Management;
 use super::metrics::Metrics;
+use super::waiting::OwnRooms;
 use crate::connector::edge::FailureClass;
 use crate::host::files::policy_name;
 use crate::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
@@ -35,6 +36,8 @@ pub(in crate::host) struct Common {
     pub metrics: Arc<Metrics>,
     /// What becomes of requests that are nobody's.
     pub unknown: OnFailure,
+    /// Where visitors wait, if that is in this process.
+    pub rooms: Option<Arc<OwnRooms>>,
     #[cfg(feature = "manage")]
     pub management: Option<Arc<Management>>,
 }
@@ -43,6 +46,10 @@ impl Common {
     #[cfg_attr(not(feature = "manage"), expect(unused_variables, reason = "a name in a store"))]
     fn keeper(&self, name: &str, source: PolicySource, state_file: Option<PathBuf>) -> Keeper {
         let keeper = Keeper::new(source, self.secrets.clone(), state_file, Arc::clone(&self.metrics));
+        let keeper = match &self.rooms {
+            Some(rooms) => keeper.with_rooms(Arc::clone(rooms)),
+            None => keeper,
+        };
         #[cfg(feature = "manage")]
         if let Some(management) = &self.management {
             return keeper.with_store(management.zone(name));

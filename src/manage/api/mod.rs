@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::failure::{Code, Failure, Objection};
 use super::store::tokens::Scope;
 use super::store::zones::Zone;
-use super::{Answer, Store, Visit};
+use super::{Answer, Live, Store, Visit};
 
 pub(super) mod lists;
 mod openapi;
@@ -34,6 +34,7 @@ const DESCRIPTION: &str = "/openapi.json";
 /// An operation that is called, by a client of the API or by a form of the dashboard.
 pub(super) struct Call<'a, 's> {
     pub store: &'a Store<'s>,
+    pub live: &'a dyn Live,
     /// What stands in the path for the names in braces.
     pub path: Vec<(&'static str, String)>,
     pub query: Query,
@@ -94,7 +95,7 @@ impl Visit<'_> {
         let is_dry = query.flag("dry_run")?;
         let store = self.store.used_by(caller.name);
         let if_match = self.request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok());
-        let call = Call { store: &store, path, query, body: self.request.body(), if_match };
+        let call = Call { store: &store, live: self.live, path, query, body: self.request.body(), if_match };
         let success = (operation.handler)(&call)?;
         Ok(match is_dry {
             true => (Success { result: null(), version: None, ..success }, false),

@@ -140,7 +140,6 @@ fn schemas() -> Map<String, Json> {
     });
     let text = json!({ "type": "string" });
     let schemas = [
-        ("Anything", json!({})),
         ("Message", object(&["code", "message"], json!({ "code": { "type": "integer" }, "message": text }))),
         (
             "Refusal",
@@ -174,6 +173,28 @@ fn schemas() -> Map<String, Json> {
             ),
         ),
         ("Rooms", several("Room")),
+        (
+            "RoomStatus",
+            object(
+                &[
+                    "status",
+                    "event_id",
+                    "estimated_queued_users",
+                    "estimated_total_active_users",
+                    "max_estimated_time_minutes",
+                ],
+                json!({
+                    "status": { "enum": ["not_queueing", "queueing", "suspended"] },
+                    "event_id": text,
+                    "estimated_queued_users": { "type": "integer" },
+                    "estimated_total_active_users": { "type": "integer" },
+                    "max_estimated_time_minutes": {
+                        "description": "null where nobody can tell",
+                        "type": ["integer", "null"],
+                    },
+                }),
+            ),
+        ),
         ("NewRoom", required(room, &["name", "total_active_users", "new_users_per_minute"])),
         ("RoomChanges", closed(&[], properties)),
         (

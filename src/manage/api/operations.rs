@@ -150,7 +150,7 @@ pub(super) static OPERATIONS: [Operation; 34] = [
         ("getRoomStatus", "What a waiting room does, where it runs here"),
         "/zones/{zone_id}/waiting_rooms/{room_id}/status",
         NONE,
-        "Anything",
+        "RoomStatus",
         rooms::status,
     ),
     reads(("listRules", "Bypass rules of a waiting room, in order"), RULES, NONE, "Rules", rules::list),

@@ -49,11 +49,26 @@ pub(in crate::manage) fn delete(call: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&json!({ "id": room.id })))
 }
 
-/// What a room is doing is known where it runs, and that is elsewhere.
+/// What a room is doing is known where it runs (waiting-room API, section 4).
 pub(in crate::manage) fn status(call: &Call) -> Result<Success, Failure> {
-    let room = room(call, &call.zone()?)?;
-    let message = format!("the room {:?} does not run here, but at Queue-it, who knows its status", room.name);
-    Err(Failure::new(404, Code::NotFound, message))
+    let zone = call.zone()?;
+    let row = room(call, &zone)?;
+    let Some(occupancy) = call.live.occupancy(&zone.id, &row.name) else {
+        let message = format!("the room {:?} does not run here, but at Queue-it, who knows its status", row.name);
+        return Err(Failure::new(404, Code::NotFound, message));
+    };
+    let status = match occupancy.waiting {
+        _ if row.room().is_some_and(|room| room.suspended) => "suspended",
+        0 => "not_queueing",
+        _ => "queueing",
+    };
+    Ok(Success::new(&json!({
+        "status": status,
+        "event_id": "",
+        "estimated_queued_users": occupancy.waiting,
+        "estimated_total_active_users": occupancy.active,
+        "max_estimated_time_minutes": occupancy.longest_wait.map(|seconds| seconds.div_ceil(60)),
+    })))
 }
 
 fn write(call: &Call, zone: &Zone, room: &RoomRow, body: &[u8]) -> Result<Success, Failure> {

@@ -162,6 +162,7 @@ impl Desk<'_, '_> {
         let body = body.to_string();
         operation(&Call {
             store: self.store,
+            live: self.live,
             path,
             query: Query::default(),
             body: body.as_bytes(),

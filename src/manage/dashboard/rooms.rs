@@ -9,6 +9,7 @@ use crate::manage::api;
 use crate::manage::failure::Failure;
 use crate::manage::store::rooms::{Origin, RoomRow, RuleCount};
 use crate::policy::Room;
+use crate::room::Occupancy;
 
 impl Desk<'_, '_> {
     pub(super) fn rooms(&self) -> Result<Reply, Failure> {
@@ -64,7 +65,7 @@ impl Desk<'_, '_> {
                     }
                 }
                 td data-label="Stands before" { (place(row, room)) }
-                td data-label="Status" { (status(row, room)) }
+                td data-label="Status" { (self.status(row, room)) }
                 td data-label="Next event" {
                     @match room.and_then(|room| room.next_event_start_time.as_ref()) {
                         Some(time) => time datetime=(time) { (time) },
@@ -82,6 +83,19 @@ impl Desk<'_, '_> {
                 }
             }
         }
+    }
+
+    fn status(&self, row: &RoomRow, room: Option<&Room>) -> Markup {
+        let (class, text) = match room {
+            Some(room) if room.suspended => ("off", "Disabled"),
+            Some(room) if room.queue_all => ("all", "Queue-all"),
+            _ if row.origin == Origin::Every => return html! { "–" },
+            _ => match self.live.occupancy(&self.zone.id, &row.name) {
+                Some(occupancy) => return doing(occupancy),
+                None => ("on", "Active"),
+            },
+        };
+        html! { span class=(format!("badge {class}")) { (text) } }
     }
 
     fn room_actions(&self, row: &RoomRow, room: &Room) -> Markup {
@@ -119,14 +133,21 @@ fn place(row: &RoomRow, room: Option<&Room>) -> Markup {
     }
 }
 
-fn status(row: &RoomRow, room: Option<&Room>) -> Markup {
-    let (class, text) = match room {
-        Some(room) if room.suspended => ("off", "Disabled"),
-        Some(room) if room.queue_all => ("all", "Queue-all"),
-        _ if row.origin == Origin::Every => return html! { "–" },
-        _ => ("on", "Active"),
-    };
-    html! { span class=(format!("badge {class}")) { (text) } }
+/// What a room that runs here is doing.
+fn doing(occupancy: Occupancy) -> Markup {
+    let Occupancy { waiting, active, longest_wait } = occupancy;
+    html! {
+        @if waiting == 0 { span.badge.on { "Not queueing" } } @else { span.badge.all { "Queueing" } }
+        span.about {
+            (waiting) " waiting, " (active) " inside"
+            @if waiting > 0 {
+                @match longest_wait.map(|seconds| seconds.div_ceil(60)) {
+                    Some(minutes) => { ", at most " (minutes) " min to wait" }
+                    None => ", nobody is let in",
+                }
+            }
+        }
+    }
 }
 
 /// How many rules a room has, in words.

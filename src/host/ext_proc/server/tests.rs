@@ -49,6 +49,7 @@ fn callout(rooms: &[String], rules: &[String]) -> Arc<Callout> {
         #[cfg(feature = "manage")]
         management: None,
         unknown: OnFailure::Open,
+        rooms: None,
     };
     let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
     tenants.keepers().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
