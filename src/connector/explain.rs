@@ -145,10 +145,6 @@ fn tried_rule(policy: &Policy, index: usize, trace: Trace) -> Option<TriedRule> 
 impl VerdictReport {
     fn of(policy: &Policy, verdict: Verdict) -> VerdictReport {
         let integration = policy.matched(verdict);
-        let rule = match verdict {
-            Verdict::Bypassed { rule, .. } => policy.rules.get(rule),
-            _ => None,
-        };
         VerdictReport {
             kind: match verdict {
                 Verdict::Nothing => "nothing",
@@ -157,7 +153,7 @@ impl VerdictReport {
             },
             integration: integration.map(|integration| integration.title().to_owned()),
             room: integration.and_then(|integration| integration.event_id.clone()),
-            rule: rule.map(|rule| rule.id.clone()),
+            rule: policy.bypassed_by(verdict).map(|rule| rule.id.clone()),
         }
     }
 }

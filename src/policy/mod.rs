@@ -89,6 +89,14 @@ impl Policy {
         }
     }
 
+    /// The bypass rule that let a request pass.
+    pub fn bypassed_by(&self, verdict: Verdict) -> Option<&BypassRule> {
+        match verdict {
+            Verdict::Bypassed { rule, .. } => self.rules.get(rule),
+            _ => None,
+        }
+    }
+
     /// The bypass rules of an integration's room with their indexes, drafts included.
     pub fn rules_of(&self, integration: &Integration) -> impl Iterator<Item = (usize, &BypassRule)> {
         self.rules.iter().enumerate().filter(|(_, rule)| rule.is_for(integration))

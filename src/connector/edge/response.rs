@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site};
 use crate::connector::{Decision, Kind};
-use crate::policy::{FailurePolicy, OnFailure, Policy};
+use crate::policy::{FailurePolicy, OnFailure};
 use crate::program::Verdict;
 use crate::session::cookie::SetCookie;
 use crate::session::encoding::{Enc, concat, is_graphic};
@@ -57,16 +57,10 @@ pub(super) fn reply<'r>(
 }
 
 fn bypassed<'r>(site: Site<'r>, verdict: Verdict, arena: &'r Bump) -> Reply<'r> {
-    let verdict_text = labelled("bypass;rule=", rule_id(site.policy, verdict), arena);
+    let rule = site.policy.bypassed_by(verdict).map_or("", |rule| &rule.id);
+    let verdict_text = labelled("bypass;rule=", rule, arena);
     let outcome = forward(verdict_text, common(site.identity, &[], arena), arena);
     Reply { outcome, verdict: Some(verdict), failed: None, label: "bypass" }
-}
-
-fn rule_id(policy: &Policy, verdict: Verdict) -> &str {
-    match verdict {
-        Verdict::Bypassed { rule, .. } => policy.rules.get(rule).map_or("", |rule| &rule.id),
-        _ => "",
-    }
 }
 
 /// Applies the failure policy.

@@ -170,13 +170,14 @@ impl Core {
         let (policy, secrets) = match state {
             State::InForce { policy, secrets } => (&*policy, &*secrets),
             State::Absent { class, why, failure, .. } => {
-                return wire::write(&edge::handle_failure(*class, failure, identity, why, scratch));
+                return wire::write(&edge::handle_failure(*class, failure, identity, why, scratch), None);
             }
         };
         let Some(packed) = Packed::read(packed) else { return self.fail("a request was packed wrongly") };
         let facts = packed.facts();
         let site = Site { policy, secrets, identity };
-        wire::write(&edge::handle(site, &packed.incoming(&facts), scratch))
+        let reply = edge::handle(site, &packed.incoming(&facts), scratch);
+        wire::write(&reply, reply.verdict.and_then(|verdict| policy.bypassed_by(verdict)))
     }
 
     /// The reply to a request that could not be decided about.
@@ -186,7 +187,7 @@ impl Core {
             State::Absent { failure, .. } => failure,
         };
         let class = FailureClass::Internal;
-        wire::write(&edge::handle_failure(class, failure, &self.identity, why, &mut self.scratch))
+        wire::write(&edge::handle_failure(class, failure, &self.identity, why, &mut self.scratch), None)
     }
 
     /// The configuration in a push that is signed, to be compiled.
@@ -212,7 +213,7 @@ impl Core {
         let arena = Bump::new();
         let push::Push { reply, accepted } =
             push::accept(body, &self.variables.secrets(), &self.identity, &arena, compiles);
-        let reply = wire::write(&reply);
+        let reply = wire::write(&reply, None);
         if let (Some(text), Some(good)) = (&accepted, good) {
             self.put_compiled_in_force(good, Texts { info: Some(text), ..others });
         }

@@ -1,16 +1,30 @@
-//! The Durable Object that counts decisions.
+//! The Durable Object that counts decisions, and how often each bypass rule let a request pass.
 
 #![expect(missing_docs, reason = "the attribute makes public methods without any")]
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use worker::{DurableObject, Env, Method, Request, Response, Result, SqlStorage, State, durable_object};
 
-/// Counts decisions by their label. POST adds counts, a JSON object; any other request is told all of them.
+/// POST adds counts, and is told those of all decisions; any other request is told those of bypass rules.
+///
+/// There is one row for each rule that has ever let a request pass, also when the rule is gone: if it comes back, it goes
+/// on counting.
 #[durable_object(fetch)]
 pub struct DecisionCounter {
     sql: SqlStorage,
+}
+
+type Counts = BTreeMap<String, f64>;
+
+/// What is added.
+#[derive(Deserialize)]
+struct Counted {
+    /// By label.
+    decisions: Counts,
+    /// By name, see `hits`.
+    rules: Counts,
 }
 
 #[derive(Deserialize)]
@@ -19,32 +33,38 @@ struct Row {
     count: f64,
 }
 
-#[derive(Serialize)]
-struct Told {
-    decisions: BTreeMap<String, f64>,
-}
-
 impl DurableObject for DecisionCounter {
     fn new(state: State, _: Env) -> Self {
         Self { sql: state.storage().sql() }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
-        self.sql.exec("CREATE TABLE IF NOT EXISTS decisions (label TEXT PRIMARY KEY, count REAL NOT NULL)", None)?;
-        if request.method() == Method::Post {
-            for (label, count) in request.json::<BTreeMap<String, f64>>().await? {
-                self.add(label, count)?;
-            }
+        for table in ["decisions", "rules"] {
+            let create = format!("CREATE TABLE IF NOT EXISTS {table} (label TEXT PRIMARY KEY, count REAL NOT NULL)");
+            self.sql.exec(&create, None)?;
         }
-        let rows: Vec<Row> = self.sql.exec("SELECT label, count FROM decisions", None)?.to_array()?;
-        Response::from_json(&Told { decisions: rows.into_iter().map(|row| (row.label, row.count)).collect() })
+        if request.method() != Method::Post {
+            return self.told("rules");
+        }
+        let Counted { decisions, rules } = request.json().await?;
+        self.add("decisions", decisions)?;
+        self.add("rules", rules)?;
+        self.told("decisions")
     }
 }
 
 impl DecisionCounter {
-    fn add(&self, label: String, count: f64) -> Result<()> {
-        let add = "INSERT INTO decisions VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count";
-        self.sql.exec(add, vec![label.into(), count.into()])?;
+    fn add(&self, table: &str, counts: Counts) -> Result<()> {
+        let add = format!("INSERT INTO {table} VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count");
+        for (label, count) in counts {
+            self.sql.exec(&add, vec![label.into(), count.into()])?;
+        }
         Ok(())
+    }
+
+    fn told(&self, table: &str) -> Result<Response> {
+        let rows: Vec<Row> = self.sql.exec(&format!("SELECT label, count FROM {table}"), None)?.to_array()?;
+        let counts: Counts = rows.into_iter().map(|row| (row.label, row.count)).collect();
+        Response::from_json(&BTreeMap::from([(table, counts)]))
     }
 }

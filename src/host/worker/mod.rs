@@ -16,7 +16,8 @@
 //! | `config` | from what KV holds to a policy |
 //! | `wire` | requests and replies, each as one text |
 //! | `facts` | fields from `request.cf` |
-//! | `counter` | the Durable Object that counts decisions |
+//! | `counter` | the Durable Object that counts decisions, and what bypass rules did |
+//! | `hits` | by what name it knows a bypass rule |
 //! | `compiler.js`, `compiler` | the other module, and what the shim can call of it |
 //! | `compile` | from texts to a saved policy |
 //! | `sources` | from what KV holds to the texts of a policy |
@@ -45,6 +46,8 @@ mod counter;
 mod engine;
 #[cfg(any(test, feature = "worker"))]
 mod facts;
+#[cfg(any(test, feature = "worker", feature = "worker-manage"))]
+mod hits;
 #[cfg(any(test, feature = "worker"))]
 mod wire;
 

@@ -43,7 +43,8 @@ let variables = [];
 /** What loads the policy in force into a new instance. */
 let inForce;
 let pushes = 0;
-let counts = new Map();
+/** What was counted and not yet sent: decisions by label, and bypass rules that let requests pass by name. */
+let counts = nothingCounted();
 let flushDue = 0;
 
 /**
@@ -165,8 +166,8 @@ function ask(packed) {
 
 function carryOut(reply, request, env, ctx, now) {
   const lines = reply.split("\n");
-  const [status, label, failed] = lines;
-  count(label, env, ctx, now);
+  const [status, label, failed, rule] = lines;
+  count(label, rule, env, ctx, now);
   if (failed !== "") {
     log(`${label}: ${failed}`);
   }
@@ -175,9 +176,9 @@ function carryOut(reply, request, env, ctx, now) {
 
 /** To the origin and back; bodies and WebSockets are not touched. */
 async function pass(request, lines) {
-  const forVisitor = 4 + 2 * Number(lines[3]);
+  const forVisitor = 5 + 2 * Number(lines[4]);
   const headers = new Headers(request.headers);
-  for (let at = 4; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
+  for (let at = 5; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
   const response = await fetch(request, { headers, redirect: "manual" });
   const passed = new Response(response.body, response);
   for (let at = forVisitor; at < lines.length; at += 2) {
@@ -191,7 +192,7 @@ async function pass(request, lines) {
 function answer(lines) {
   const headers = {};
   const cookies = [];
-  let at = 4;
+  let at = 5;
   for (; at < lines.length && lines[at] !== ""; at += 2) {
     if (lines[at] === "set-cookie") cookies.push(lines[at + 1]);
     else headers[lines[at]] = lines[at + 1];
@@ -395,12 +396,19 @@ function notNow(why) {
 
 // Counting
 
+function nothingCounted() {
+  return { decisions: new Map(), rules: new Map() };
+}
+
 /** Counts what was decided. What an isolate has counted is sent at most every few seconds, after visitors have their answers. */
-function count(label, env, ctx, now) {
+function count(label, rule, env, ctx, now) {
   if (env.DECISIONS === undefined) {
     return;
   }
-  counts.set(label, (counts.get(label) ?? 0) + 1);
+  add(counts.decisions, label, 1);
+  if (rule !== "") {
+    add(counts.rules, rule, 1);
+  }
   if (now >= flushDue) {
     // If this one is cut off, a later one comes.
     flushDue = now + 10 * COLLECTING;
@@ -408,17 +416,23 @@ function count(label, env, ctx, now) {
   }
 }
 
+function add(counts, key, number) {
+  counts.set(key, (counts.get(key) ?? 0) + number);
+}
+
 async function flush(env) {
   flushDue = 0;
   const taken = counts;
-  counts = new Map();
+  counts = nothingCounted();
   try {
-    const body = JSON.stringify(Object.fromEntries(taken));
+    const [decisions, rules] = [taken.decisions, taken.rules].map(Object.fromEntries);
+    const body = JSON.stringify({ decisions, rules });
     const response = await counter(env).fetch("https://counter/", { method: "POST", body });
     if (!response.ok) throw `status ${response.status}`;
     return response;
   } catch (error) {
-    for (const [label, number] of taken) counts.set(label, (counts.get(label) ?? 0) + number);
+    for (const [label, number] of taken.decisions) add(counts.decisions, label, number);
+    for (const [rule, number] of taken.rules) add(counts.rules, rule, number);
     log(`decisions cannot be counted: ${error}`);
     return notNow("");
   }

@@ -3,16 +3,19 @@
 //!
 //! A request is lines, each with a line end: time, method, URL, client address; then `@property:JSON` for properties of
 //! `request.cf`; then `name:value` for headers; then an empty line and the start of the body. A reply is lines, too:
-//! status (0: to the origin), label, failure, how many headers are for the origin; then a name and a value for each
-//! header; then, for an answer, an empty line and the body.
+//! status (0: to the origin), label, failure, the bypass rule that let it pass, how many headers are for the origin; then
+//! a name and a value for each header; then, for an answer, an empty line and the body.
 //!
-//! Nothing is escaped: methods, URLs and headers cannot hold line ends, JSON escapes them, and a body comes last.
+//! Nothing is escaped: methods, URLs and headers cannot hold line ends, JSON (as which a rule is named, too) escapes
+//! them, and a body comes last.
 
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::facts::CfFacts;
+use super::hits;
 use crate::connector::edge::{Header, Incoming, Outcome, Reply};
+use crate::policy::BypassRule;
 
 /// A request as it comes from `shim.js`. The runtime gives header values as UTF-8, so these are the visitor's bytes but
 /// for those that were none.
@@ -81,8 +84,8 @@ fn properties<'r>(rest: &mut &'r str) -> Option<&'r str> {
     all.get(..all.len() - rest.len())
 }
 
-/// A reply for `shim.js`. Headers that HTTP cannot carry are left out.
-pub(super) fn write(reply: &Reply<'_>) -> String {
+/// A reply for `shim.js`, and the bypass rule behind it. Headers that HTTP cannot carry are left out.
+pub(super) fn write(reply: &Reply<'_>, rule: Option<&BypassRule>) -> String {
     let (status, for_origin, headers, body) = match reply.outcome {
         Outcome::Forward { request_headers, response_headers } => (0, request_headers, response_headers, None),
         Outcome::Answer { status, headers, body } => (status, &[][..], headers, Some(body)),
@@ -90,9 +93,10 @@ pub(super) fn write(reply: &Reply<'_>) -> String {
     let is_fit = |(_, value): &&Header<'_>| !value.contains(['\n', '\r', '\0']);
     let mut text = String::with_capacity(512);
     let failed = reply.failed.unwrap_or_default().replace(['\n', '\r'], " ");
+    let rule = rule.map_or_else(String::new, |rule| hits::name(&rule.room, &rule.id));
     let count = for_origin.iter().filter(is_fit).count();
     // Writing to a String does not fail.
-    let _ = write!(text, "{status}\n{}\n{failed}\n{count}", reply.label);
+    let _ = write!(text, "{status}\n{}\n{failed}\n{rule}\n{count}", reply.label);
     for (name, value) in for_origin.iter().chain(headers).filter(is_fit) {
         for part in ["\n", name, "\n", value] {
             text.push_str(part);
@@ -152,8 +156,31 @@ mod tests {
     fn replies_are_written() {
         let response_headers = [("a", "1"), ("set-cookie", "x\ny"), ("b", "2")];
         let forward = Outcome::Forward { request_headers: &[("v", "pass")], response_headers: &response_headers };
-        assert_eq!(write(&reply(forward, Some("two\nlines"))), "0\nlabel\ntwo lines\n1\nv\npass\na\n1\nb\n2");
+        let reply_text = write(&reply(forward, Some("two\nlines")), None);
+        assert_eq!(reply_text, "0\nlabel\ntwo lines\n\n1\nv\npass\na\n1\nb\n2");
         let answer = Outcome::Answer { status: 503, headers: &[("a", "")], body: "busy\n" };
-        assert_eq!(write(&reply(answer, None)), "503\nlabel\n\n0\na\n\n\nbusy\n");
+        assert_eq!(write(&reply(answer, None), None), "503\nlabel\n\n\n0\na\n\n\nbusy\n");
+    }
+
+    #[test]
+    fn a_rule_is_one_line_whatever_it_is_called() {
+        let rule = |room: &str, id: &str| BypassRule {
+            id: id.to_owned(),
+            room: room.into(),
+            description: String::new(),
+            enabled: true,
+            file: "rules.json".into(),
+            line: 1,
+        };
+        let forward = Outcome::Forward { request_headers: &[("v", "bypass")], response_headers: &[] };
+        for (room, id, line) in [
+            ("shop", "early", r#"["shop","early"]"#),
+            ("SHOP", "Early", r#"["shop","Early"]"#),
+            ("*", "", r#"["*",""]"#),
+            ("shop", "a\nb\r\n\"c\",é\\", r#"["shop","a\nb\r\n\"c\",é\\"]"#),
+        ] {
+            let text = write(&reply(forward, None), Some(&rule(room, id)));
+            assert_eq!(text, format!("0\nlabel\n\n{line}\n1\nv\nbypass"));
+        }
     }
 }
