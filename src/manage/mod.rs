@@ -43,9 +43,9 @@ pub struct Circumstances<'a> {
     pub live: &'a dyn Live,
 }
 
-/// What the data path tells of itself.
+/// What the data path tells of itself. It knows rooms by their ids in the protocol.
 pub trait Live {
-    /// How often a bypass rule has let a request pass since the host started; `None` where nobody counts.
+    /// How often a bypass rule has let a request pass, as far as that was counted; `None` where nobody counts.
     fn hits(&self, _zone: &str, _room: &str, _rule: &str) -> Option<u64> {
         None
     }
@@ -55,11 +55,6 @@ pub trait Live {
         None
     }
 }
-
-/// A host that tells nothing.
-pub struct Silent;
-
-impl Live for Silent {}
 
 /// What became of a request.
 pub struct Answer {

@@ -356,7 +356,21 @@ fn rules_are_ordered_switched_deleted_and_brought_back() {
     assert!(offer.text.contains(&restore), "{}", offer.text);
     assert_eq!(browser.send(&restore, &[("version", &site.version("ticketshop"))]).status, 303);
     assert_eq!(order(), ["(ip.src in $admins)", partners, ssl]);
-    browser.get(&page).has("Hits");
+}
+
+#[test]
+fn hits_are_told_where_somebody_counts() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let named = json!({ "name": "gala", "host": "gala.example", "total_active_users": 200, "new_users_per_minute": 200,
+        "velvetrope": { "event_id": "gala-2026" } });
+    site.call(Method::POST, "/zones/site/waiting_rooms", &named).result();
+    for room in ["gala", "presale"] {
+        site.call(Method::POST, &site.rules_of(room), &rule("ssl")).result();
+    }
+    for (room, hits) in [("ticketshop", "71"), ("gala", "72"), ("presale", "–")] {
+        browser.get(&site.page_of(room)).has(&format!("data-label=\"Hits\">{hits}</td>"));
+    }
 }
 
 #[test]

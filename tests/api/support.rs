@@ -66,11 +66,19 @@ pub struct Site {
     pub doing: Doing,
 }
 
-/// What the data path tells of every room.
+/// What the data path tells: of every room the same, but of the rules of two only that they have let somebody pass.
 #[derive(Default)]
 pub struct Doing(pub Cell<Option<Occupancy>>);
 
 impl Live for Doing {
+    fn hits(&self, zone: &str, room: &str, _rule: &str) -> Option<u64> {
+        match (zone, room) {
+            ("site", "ticketshop") => Some(71),
+            ("site", "gala-2026") => Some(72),
+            _ => None,
+        }
+    }
+
     fn occupancy(&self, _zone: &str, _room: &str) -> Option<Occupancy> {
         self.0.get()
     }

@@ -18,7 +18,7 @@ test("wrangler takes the Worker as it would be deployed", { timeout: 120_000 }, 
 });
 
 test("wrangler takes the Worker that manages", { timeout: 120_000 }, (t) => {
-  takes(t, join(FOLDER, "manage"), ["IntegrationConfigKV", "PolicyStore", "VELVETROPE_ZONE"]);
+  takes(t, join(FOLDER, "manage"), ["IntegrationConfigKV", "PolicyStore", "DecisionCounter", "VELVETROPE_ZONE"]);
 });
 
 function takes(t, source, bindings) {

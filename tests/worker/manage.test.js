@@ -18,8 +18,11 @@ const POLICY = JSON.stringify({
   "staff.txt": "192.0.2.1\n",
 });
 
+/** The counter of the Worker that decides, as the one that manages is bound to it. */
+const COUNTER = { DECISIONS: { className: "DecisionCounter", scriptName: "velvetrope", useSQLite: true } };
+
 /** The Worker that manages, beside that of a site. */
-function beside(site) {
+function beside(site = {}, counter = COUNTER) {
   const worker = {
     name: "manage",
     modules: managementModules(),
@@ -27,9 +30,10 @@ function beside(site) {
     compatibilityDate: "2026-04-01",
     bindings: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_ZONE: "site" },
     kvNamespaces: { IntegrationConfigKV: "config" },
-    durableObjects: { STORE: { className: "PolicyStore", useSQLite: true } },
+    durableObjects: { STORE: { className: "PolicyStore", useSQLite: true }, ...counter },
   };
-  return { others: [worker], kv: { info: published([integration("/shop")]), policy: POLICY }, ...site };
+  const kv = { info: published([integration("/shop")]), policy: POLICY };
+  return { ...site, others: [worker, ...(site.others ?? [])], kv: { ...kv, ...site.kv } };
 }
 
 class Client {
@@ -71,6 +75,37 @@ function runtimes() {
       return false; // It has ended.
     }
   });
+}
+
+/** Somebody at the dashboard. */
+class Browser {
+  constructor(miniflare) {
+    this.miniflare = miniflare;
+  }
+
+  static async loggedIn({ miniflare }) {
+    const browser = new Browser(miniflare);
+    browser.cookie = (await browser.login(TOKEN)).headers.getSetCookie()[0].split(";")[0];
+    return browser;
+  }
+
+  async open(path, { headers = {}, ...init } = {}) {
+    const worker = await this.miniflare.getWorker("manage");
+    const cookie = this.cookie === undefined ? {} : { cookie: this.cookie };
+    return worker.fetch(`https://manage.example/dashboard${path}`, { redirect: "manual", headers: { ...cookie, ...headers }, ...init });
+  }
+
+  login(token) {
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    return this.open("/login", { method: "POST", headers, body: new URLSearchParams({ token }).toString() });
+  }
+
+  /** What the dashboard says of the rules of a room: how often each let somebody pass. */
+  async hits(room) {
+    const page = await this.open(`/site/rooms/${room}/rules`);
+    assert.equal(page.status, 200);
+    return [...(await page.text()).matchAll(/data-label="Hits">(.*?)<\/td>/g)].map(([, hits]) => hits);
+  }
 }
 
 /** Whether a visitor is let past the room. */
@@ -136,24 +171,61 @@ test("lists are filled afterwards, and by many", async (t) => {
 
 test("the dashboard is there for who has the token", async (t) => {
   const site = await Site.of(t, beside());
-  const worker = await site.miniflare.getWorker("manage");
-  const open = (path, init = {}) => worker.fetch(`https://manage.example/dashboard${path}`, { redirect: "manual", ...init });
-  const closed = await open("");
+  const stranger = new Browser(site.miniflare);
+  const closed = await stranger.open("");
   assert.deepEqual([closed.status, closed.headers.get("location")], [303, "/dashboard/login"]);
-  const login = (token) => open("/login", {
-    method: "POST",
-    headers: { "content-type": "application/x-www-form-urlencoded" },
-    body: new URLSearchParams({ token }).toString(),
-  });
-  assert.equal((await login("wrong")).status, 401);
-  const opened = await login(TOKEN);
+  assert.equal((await stranger.login("wrong")).status, 401);
+  const opened = await stranger.login(TOKEN);
   assert.equal(opened.status, 303, await opened.text());
-  const [cookie] = opened.headers.getSetCookie();
-  assert.match(cookie, /HttpOnly; SameSite=Strict; Secure$/);
-  const page = await open("/site/rooms", { headers: { cookie: cookie.split(";")[0] } });
+  assert.match(opened.headers.getSetCookie()[0], /HttpOnly; SameSite=Strict; Secure$/);
+  const page = await (await Browser.loggedIn(site)).open("/site/rooms");
   assert.equal(page.status, 200);
   assert.match(page.headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; style-src 'self'/);
   assert.match(await page.text(), /shop/);
+});
+
+test("the dashboard tells how often each rule let somebody pass", async (t) => {
+  const [odd, room] = ['a "b"\r\n,é\\', { name: "gala", host: "127.0.0.1", path: "/gala", velvetrope: { event_id: "Gala-2026" } }];
+  const policy = JSON.stringify({
+    "velvetrope.toml": 'customer_id = "acme"\nrooms = "rooms.json"\nrules = { shop = "shop.json", gala = "gala.json", "*" = "all.json" }\n',
+    "rooms.json": JSON.stringify([room]),
+    "shop.json": JSON.stringify([{ ...rule("/shop/early"), id: "early" }, { ...rule("/shop/odd"), id: odd }, rule("/shop/nobody")]),
+    "gala.json": JSON.stringify([{ ...rule("/gala/early"), id: "early" }]),
+    "all.json": JSON.stringify([rule("/shop/all")]),
+  });
+  const site = await Site.of(t, beside({ kv: { policy }, variables: { VELVETROPE_ADMIN_TOKEN: TOKEN } }));
+  for (const [path, times] of [["/shop/early", 1], ["/shop/odd", 2], ["/gala/early", 3], ["/shop/all", 4]]) {
+    for (let time = 0; time < times; time += 1) assert.equal(await passes(site, path), true, path);
+  }
+  const browser = await Browser.loggedIn(site);
+  const rooms = await new Client(site.miniflare).done("GET", ZONE);
+  const hits = (name) => browser.hits(rooms.find((room) => room.name === name)?.id ?? "*");
+  await becomes(async () => {
+    assert.deepEqual([await hits("shop"), await hits("gala"), await hits("*")], [["1", "2", "0"], ["3"], ["4"]]);
+  });
+  const told = await site.get("/__velvetrope/decisions", { headers: { authorization: `Bearer ${TOKEN}` } });
+  assert.deepEqual(await told.json(), { decisions: { bypass: 10 } });
+});
+
+test("without a counter that answers, the dashboard tells everything else", { timeout: 120_000 }, async (t) => {
+  const counters = {
+    none: undefined,
+    slow: "await scheduler.wait(3_600_000)",
+    broken: 'throw new Error("broken")',
+    refusing: "return new Response(null, { status: 503 })",
+    confused: 'return new Response("{}")',
+  };
+  for (const [name, body] of Object.entries(counters)) {
+    const script = `export class DecisionCounter { async fetch() { ${body} } } export default {};`;
+    const durableObjects = { DECISIONS: { className: "DecisionCounter", useSQLite: true } };
+    const other = { name: "other", modules: true, script, compatibilityDate: "2026-04-01", durableObjects };
+    const bound = { DECISIONS: { ...COUNTER.DECISIONS, scriptName: "other" } };
+    const site = await Site.of(t, body === undefined ? beside({}, {}) : beside({ others: [other] }, bound));
+    assert.equal(await passes(site, "/shop/early"), true, name);
+    const [, room] = (await new Client(site.miniflare).rules("shop")).split("/waiting_rooms/");
+    assert.deepEqual(await (await Browser.loggedIn(site)).hits(room.split("/")[0]), ["–"], name);
+    if (body !== undefined) await becomes(async () => assert.match(site.logs, /what was counted cannot be read/, name));
+  }
 });
 
 test("who has no token gets nothing", async (t) => {

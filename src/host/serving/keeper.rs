@@ -18,7 +18,7 @@ use crate::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
-use crate::policy::{Finding, Policy, Room, STORED, Settings, Sources, settings_of};
+use crate::policy::{Finding, Policy, STORED, Settings, Sources, settings_of};
 use crate::program::Verdict;
 use crate::request::hex;
 use crate::room::Occupancy;
@@ -76,17 +76,10 @@ impl State {
         }
     }
 
-    /// How often a bypass rule of a room, as the policy names it, let a request pass.
+    /// How often a bypass rule of a room let a request pass.
     pub(in crate::host) fn hits(&self, room: &str, rule: &str) -> Option<u64> {
-        let State::InForce(Deployment { hits, .. }) = self else { return None };
-        hits.counted(self.event_id(room), rule)
-    }
-
-    /// The id in the protocol of a room, as the policy names it.
-    fn event_id<'r>(&'r self, room: &'r str) -> &'r str {
-        let State::InForce(Deployment { policy, .. }) = self else { return room };
-        let named = policy.rooms.iter().find(|known| known.name.eq_ignore_ascii_case(room));
-        named.map_or(room, Room::event_id)
+        let State::InForce(deployment) = self else { return None };
+        deployment.hits.counted(room, rule)
     }
 
     /// Counts what was decided by it.
@@ -206,9 +199,9 @@ impl Keeper {
         self.state.load_full()
     }
 
-    /// How full a room, as the policy names it, is, if it is in this process.
+    /// How full a room is, if it is in this process.
     pub(in crate::host) fn occupancy(&self, room: &str) -> Option<Occupancy> {
-        self.rooms.as_ref()?.occupancy(self.state().event_id(room))
+        self.rooms.as_ref()?.occupancy(room)
     }
 
     /// Reads the policy anew and puts it in force if it is good. Blocks.

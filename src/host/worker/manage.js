@@ -5,12 +5,14 @@
 import module from "./manage_bg.wasm";
 import { Management, __wbg_reset_state as renew, initSync } from "./manage_glue.js";
 
-/** Milliseconds for which what KV holds of the policy is believed. */
+/** Milliseconds for which what KV holds of the policy is believed, and what was counted. */
 const BELIEVED = 5_000;
 /** Milliseconds until something is tried again that failed. */
 const RETRY = 5_000;
 /** KV takes a key once a second. */
 const BETWEEN_PUTS = 1_000;
+/** Milliseconds for which is waited for what was counted. */
+const PATIENCE = 2_000;
 /** Undoes a transaction. */
 const UNDO = Symbol("undo");
 
@@ -26,6 +28,7 @@ export class PolicyStore {
   /** The policy as KV held it last, and until when that is believed. */
   #known = [];
   #believedUntil = 0;
+  #countedUntil = 0;
   #publishedRevision = 0;
   #nextPut = 0;
 
@@ -58,11 +61,37 @@ export class PolicyStore {
       now: Date.now(),
     });
     try {
-      return respond(this.#answer(head, body));
+      return respond(await this.#answerWithHits(head, body));
     } catch (error) {
       log(`${request.method} ${pathname}: ${error}`);
       return new Response(null, { status: 500 });
     }
+  }
+
+  /** What bypass rules did is asked for only where it is shown, which is to whom it may be. */
+  async #answerWithHits(head, body) {
+    const answer = this.#answer(head, body);
+    const isComplete = !JSON.parse(answer[0]).shows_hits || !(await this.#readCounted());
+    return isComplete ? answer : this.#answer(head, body);
+  }
+
+  /** Asks the counter of the Worker that decides, if it is bound and was not asked just now; whether it was. */
+  async #readCounted() {
+    const { DECISIONS: counters } = this.#env;
+    if (!counters || Date.now() < this.#countedUntil) {
+      return false;
+    }
+    try {
+      const counter = counters.get(counters.idFromName("site"));
+      const response = await counter.fetch("https://counter/", { signal: AbortSignal.timeout(PATIENCE) });
+      if (!response.ok) throw `status ${response.status}`;
+      Management.setCounted(await response.text());
+    } catch (error) {
+      log(`what was counted cannot be read: ${error}`);
+      Management.setCounted();
+    }
+    this.#countedUntil = Date.now() + BELIEVED;
+    return true;
   }
 
   #answer(head, body) {

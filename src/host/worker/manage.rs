@@ -3,7 +3,8 @@
 //! A Durable Object is the store. It calls everything here inside a transaction, with a function that runs statements
 //! in it: SQL and parameters as a JSON array in, rows as JSON out. Whatever is thrown is a text.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use js_sys::{Function, Uint8Array};
@@ -13,17 +14,19 @@ use toml_edit::{DocumentMut, value};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::hits;
 use super::outcome::Texts;
 use super::sources::sources;
 use crate::manage::database::{Database, DatabaseError, Row, Value, migrate};
 use crate::manage::failure::Failure;
 use crate::manage::store::Store;
-use crate::manage::{self, Answer, Circumstances, Manager, Silent, snapshot};
+use crate::manage::{self, Answer, Circumstances, Live, Manager, snapshot};
 use crate::policy::bundle::bundle;
 use crate::policy::{SETTINGS_FILE, Sources};
 
 thread_local! {
     static MANAGER: RefCell<Manager> = RefCell::default();
+    static COUNTED: RefCell<Option<Counted>> = RefCell::default();
 }
 
 #[wasm_bindgen]
@@ -52,6 +55,29 @@ struct Told<'a> {
     /// Whether the transaction is to be kept.
     keep: bool,
     trouble: Option<String>,
+    /// Whether it tells what bypass rules did, as far as that was known.
+    shows_hits: bool,
+}
+
+/// What the counter of the Worker that decides answers.
+#[derive(Deserialize)]
+struct Counted {
+    /// How often each bypass rule let a request pass, by its name there.
+    rules: HashMap<String, f64>,
+}
+
+/// What is known of it, and whether anybody has asked.
+struct Hits<'c> {
+    counted: Option<&'c Counted>,
+    asked: Cell<bool>,
+}
+
+impl Live for Hits<'_> {
+    fn hits(&self, _zone: &str, room: &str, rule: &str) -> Option<u64> {
+        self.asked.set(true);
+        // A rule that has let nobody pass is not counted. Counts are whole.
+        Some(self.counted?.rules.get(&hits::name(room, rule)).map_or(0, |&count| count as u64))
+    }
 }
 
 /// The management as JavaScript sees it. It has no instances; what it knows is known to the whole isolate.
@@ -79,9 +105,20 @@ impl Management {
         let now = asked.now;
         // What HTTP cannot carry has not been carried here.
         let request = request(asked, body).map_err(|error| error.to_string())?;
-        let circumstances = Circumstances { now, random: &mut get_random_values, peer, live: &Silent };
-        let answer = MANAGER.with_borrow(|manager| manager.answer(&Statements(sql), &request, circumstances));
-        Ok(told(answer))
+        COUNTED.with_borrow(|counted| {
+            let live = Hits { counted: counted.as_ref(), asked: Cell::default() };
+            let circumstances = Circumstances { now, random: &mut get_random_values, peer, live: &live };
+            let answer = MANAGER.with_borrow(|manager| manager.answer(&Statements(sql), &request, circumstances));
+            Ok(told(answer, live.asked.get()))
+        })
+    }
+
+    /// Takes what the counter answers; nothing if it does not.
+    #[wasm_bindgen(js_name = setCounted)]
+    pub fn set_counted(answer: Option<String>) -> Result<(), JsValue> {
+        let counted = answer.map(|answer| serde_json::from_str(&answer)).transpose();
+        COUNTED.set(counted.map_err(|error| error.to_string())?);
+        Ok(())
     }
 
     /// No body that is longer is read.
@@ -93,7 +130,7 @@ impl Management {
     /// The answer to a longer one: head and body.
     #[wasm_bindgen(js_name = tooLarge)]
     pub fn too_large(limit: usize) -> Vec<JsValue> {
-        told(Answer { response: manage::too_large(limit), keep: false, trouble: None })
+        told(Answer { response: manage::too_large(limit), keep: false, trouble: None }, false)
     }
 
     /// Takes over what KV holds of the policy besides what is managed.
@@ -136,10 +173,10 @@ fn request(asked: Asked, body: Vec<u8>) -> Result<http::Request<Vec<u8>>, http::
     request.body(body)
 }
 
-fn told(answer: Answer) -> Vec<JsValue> {
+fn told(answer: Answer, shows_hits: bool) -> Vec<JsValue> {
     let Answer { response, keep, trouble } = answer;
     let headers = response.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let told = Told { status: response.status().as_u16(), headers: headers.collect(), keep, trouble };
+    let told = Told { status: response.status().as_u16(), headers: headers.collect(), keep, trouble, shows_hits };
     // Texts, flags and numbers are JSON.
     let head = serde_json::to_string(&told).unwrap_or_default();
     vec![head.into(), Uint8Array::from(&**response.body()).into()]

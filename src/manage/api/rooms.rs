@@ -53,7 +53,7 @@ pub(in crate::manage) fn delete(call: &Call) -> Result<Success, Failure> {
 pub(in crate::manage) fn status(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone()?;
     let row = room(call, &zone)?;
-    let Some(occupancy) = call.live.occupancy(&zone.id, &row.name) else {
+    let Some(occupancy) = call.live.occupancy(&zone.id, &row.event_id()) else {
         let message = format!("the room {:?} does not run here, but at Queue-it, who knows its status", row.name);
         return Err(Failure::new(404, Code::NotFound, message));
     };

@@ -90,7 +90,7 @@ impl Desk<'_, '_> {
             Some(room) if room.suspended => ("off", "Disabled"),
             Some(room) if room.queue_all => ("all", "Queue-all"),
             _ if row.origin == Origin::Every => return html! { "–" },
-            _ => match self.live.occupancy(&self.zone.id, &row.name) {
+            _ => match self.live.occupancy(&self.zone.id, &row.event_id()) {
                 Some(occupancy) => return doing(occupancy),
                 None => ("on", "Active"),
             },

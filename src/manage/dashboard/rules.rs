@@ -92,6 +92,8 @@ impl Desk<'_, '_> {
         let page = page.clamp(1, pages);
         let first = (page - 1) * PER_PAGE;
         let shown = rules.iter().enumerate().skip(first).take(PER_PAGE);
+        let event_id = room.event_id();
+        let hits = |rule: &Rule| self.live.hits(&self.zone.id, &event_id, &rule.id);
         let main = html! {
             p.crumbs { a href=(self.link(&["rooms"])) { "Waiting rooms" } " › " (name(room)) }
             div.title {
@@ -128,7 +130,11 @@ impl Desk<'_, '_> {
                                 th scope="col" { "Enabled" }
                                 th scope="col" { "Actions" }
                             } }
-                            tbody { @for (index, rule) in shown { (self.rule_row(room, rule, index, rules.len())) } }
+                            tbody {
+                                @for (index, rule) in shown {
+                                    (self.rule_row(room, rule, index, rules.len(), hits(rule)))
+                                }
+                            }
                         }
                     }
                 }
@@ -146,7 +152,7 @@ impl Desk<'_, '_> {
         Ok(self.page(failure.map_or(200, |failure| failure.status), &title, &main))
     }
 
-    fn rule_row(&self, room: &RoomRow, rule: &Rule, index: usize, count: usize) -> Markup {
+    fn rule_row(&self, room: &RoomRow, rule: &Rule, index: usize, count: usize, hits: Option<u64>) -> Markup {
         let called = title(rule);
         let to = |what: &str| self.link(&["rooms", &room.id, "rules", &rule.id, what]);
         let (switch, checked) = if rule.enabled { ("disable", "true") } else { ("enable", "false") };
@@ -169,7 +175,7 @@ impl Desk<'_, '_> {
                 }
                 td data-label="When" { code.code data-expression { (rule.expression) } }
                 td.number data-label="Hits" {
-                    @match self.live.hits(&self.zone.id, &room.name, &rule.id) {
+                    @match hits {
                         Some(hits) => (hits),
                         None => "–",
                     }

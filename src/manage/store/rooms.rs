@@ -80,8 +80,7 @@ impl Store<'_> {
         if let Some(row) = self.room_named(zone, name)? {
             return Ok(row);
         }
-        let is_it = |row: &RoomRow| row.room().is_some_and(|room| room.event_id().eq_ignore_ascii_case(name));
-        match self.rooms(zone)?.into_iter().find(is_it) {
+        match self.rooms(zone)?.into_iter().find(|row| row.event_id().eq_ignore_ascii_case(name)) {
             Some(row) => Ok(row),
             None => self.add_room(zone, name, Origin::Published, "{}"),
         }
@@ -190,6 +189,11 @@ impl RoomRow {
     /// The room as the policy has it, if it is placed here.
     pub fn room(&self) -> Option<Room> {
         (self.origin == Origin::Placed).then(|| serde_json::from_value(self.json()).ok())?
+    }
+
+    /// Its id in the protocol.
+    pub fn event_id(&self) -> String {
+        self.room().map_or_else(|| self.name.clone(), |room| room.event_id().to_owned())
     }
 }
 
