@@ -56,3 +56,17 @@ test("without a token it does not exist", async (t) => {
     }
   }
 });
+
+test("without the binding nothing is counted, and everybody is served", async (t) => {
+  const rule = { id: "early", action: "bypass_waiting_room", expression: 'http.request.uri.path eq "/shop/early"' };
+  const policy = JSON.stringify({
+    "velvetrope.toml": 'customer_id = "acme"\nrules = { shop = "rules.json" }\n',
+    "rules.json": JSON.stringify([rule]),
+  });
+  const kv = { info: published([integration("/shop")]), policy };
+  const site = await Site.of(t, { kv, variables: { VELVETROPE_ADMIN_TOKEN: TOKEN }, worker: { durableObjects: {} } });
+  const { told } = await site.passed("/shop/early");
+  assert.equal(told.headers["x-velvetrope-verdict"], "bypass;rule=early");
+  assert.equal((await site.get("/shop")).status, 302);
+  assert.equal((await site.get(PATH, authorization(TOKEN))).status, 503);
+});
