@@ -6,6 +6,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 use fantoccini::key::Key;
 use fantoccini::{Client, Locator};
 use serde_json::{Value as Json, json};
@@ -30,11 +31,17 @@ const FILES: [(&str, &str); 3] = [
         r#"[{"id": "one", "description": "First rule", "action": "bypass_waiting_room",
              "expression": "http.request.uri.path eq \"/sale/1\""},
             {"id": "two", "description": "Second rule", "action": "bypass_waiting_room",
-             "expression": "http.request.uri.path eq \"/sale/2\""},
+             "expression": "http.request.uri.path in {\"/sale/1\" \"/sale/2\"}"},
             {"id": "three", "description": "Third rule", "action": "bypass_waiting_room",
              "expression": "http.request.uri.path eq \"/sale/3\"", "enabled": false}]"#,
     ),
 ];
+
+/// The rules of a room, as its page has them.
+const ORDER: &str =
+    "return [...document.querySelectorAll('#rules tbody th')].map(cell => cell.firstChild.textContent.trim())";
+/// What is in focus.
+const FOCUS: &str = "return document.activeElement.id";
 
 /// A proxy that is managed, and somebody who sits at its dashboard.
 struct Desk {
@@ -102,6 +109,13 @@ impl Desk {
         self.there(Locator::XPath(&path)).await.click().await.expect("a click");
     }
 
+    /// From the rooms to the rules of the one.
+    async fn rules_of_sale(&self) {
+        const LINK: Locator = Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]");
+        self.there(LINK).await.send_keys(&key(Key::Enter)).await.expect("a link");
+        self.heading("Bypass rules of sale").await;
+    }
+
     async fn fill(&self, selector: &str, text: &str) {
         let field = self.there(Locator::Css(selector)).await;
         field.clear().await.expect("a field");
@@ -115,6 +129,18 @@ impl Desk {
     /// Keys for whatever is in focus.
     async fn keys(&self, keys: &str) {
         self.browser.active_element().await.expect("a focus").send_keys(keys).await.expect("keys");
+    }
+
+    /// Takes one thing with the mouse, and lets it go over another.
+    async fn drag(&self, from: &str, to: &str) {
+        let over = |element| PointerAction::MoveToElement { element, duration: None, x: 0.0, y: 0.0 };
+        let (from, to) = (self.there(Locator::Css(from)).await, self.there(Locator::Css(to)).await);
+        let mouse = MouseActions::new("mouse".into())
+            .then(over(from))
+            .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+            .then(over(to))
+            .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+        self.browser.perform_actions(mouse).await.expect("a mouse");
     }
 
     async fn script(&self, script: &str) -> Json {
@@ -212,12 +238,7 @@ async fn administrators_pass_by_a_list_of_their_addresses() {
     desk.pictures("list").await;
 
     desk.goto("/dashboard/site/rooms").await;
-    desk.there(Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]"))
-        .await
-        .click()
-        .await
-        .unwrap();
-    desk.heading("Bypass rules of sale").await;
+    desk.rules_of_sale().await;
     desk.click("Create new bypass rule").await;
     desk.fill("#description", "Administrators").await;
     desk.choose("#field-0-0", "ip.src").await;
@@ -247,11 +268,7 @@ async fn ticket_links_pass_by_the_end_of_their_path() {
     const LINKS: &str = r#"ends_with(http.request.uri.path, "/userverified")"#;
     let desk = Desk::new().await;
     assert!(!desk.passes("/sale/7/userverified").await);
-    desk.there(Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]"))
-        .await
-        .click()
-        .await
-        .unwrap();
+    desk.rules_of_sale().await;
     desk.click("Create new bypass rule").await;
     desk.fill("#description", "Ticket links").await;
     desk.click("Edit expression").await;
@@ -288,27 +305,38 @@ async fn ticket_links_pass_by_the_end_of_their_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keyboard_alone_suffices() {
-    const ORDER: &str =
-        "return [...document.querySelectorAll('#rules tbody th')].map(cell => cell.firstChild.textContent.trim())";
+async fn rules_are_dragged_to_their_places() {
+    const HITS: &str =
+        "return ['one', 'two'].map(id => document.querySelector(`#rule-${id} td[data-label=Hits]`).innerText)";
     let desk = Desk::new().await;
-    desk.there(Locator::XPath("//tr[contains(., 'sale')]//a[contains(., 'Manage rules')]"))
-        .await
-        .send_keys(&key(Key::Enter))
-        .await
-        .unwrap();
-    desk.heading("Bypass rules of sale").await;
+    desk.rules_of_sale().await;
+    assert!(desk.passes("/sale/1").await);
+    desk.drag("#rule-one th", "#rule-three th").await;
+    desk.becomes("the order", ORDER, &json!(["Second rule", "Third rule", "First rule"])).await;
+    assert_eq!(desk.script(HITS).await, json!(["1", "0"]));
+    // The first that is true is counted.
+    assert!(desk.passes("/sale/1").await);
+    desk.drag("#rule-three th", "#rule-two th").await;
+    desk.becomes("the order", ORDER, &json!(["Third rule", "Second rule", "First rule"])).await;
+    desk.becomes("the focus", FOCUS, &json!("rule-three")).await;
+    assert_eq!(desk.script(HITS).await, json!(["1", "1"]));
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_alone_suffices() {
+    let desk = Desk::new().await;
+    desk.rules_of_sale().await;
     let down = key(Key::Alt) + &key(Key::Down);
     let edit = "document.querySelector('tr[data-place=\"1\"] a').focus()";
     desk.script(edit).await;
     desk.keys(&down).await;
     desk.becomes("the order", ORDER, &json!(["Second rule", "First rule", "Third rule"])).await;
     // The rule that was moved is in focus, and goes on from there.
-    let focus = "return document.activeElement.id";
-    desk.becomes("the focus", focus, &json!("rule-one")).await;
+    desk.becomes("the focus", FOCUS, &json!("rule-one")).await;
     desk.keys(&down).await;
     desk.becomes("the order", ORDER, &json!(["Second rule", "Third rule", "First rule"])).await;
-    desk.becomes("the focus", focus, &json!("rule-one")).await;
+    desk.becomes("the focus", FOCUS, &json!("rule-one")).await;
     desk.keys(&(key(Key::Alt) + &key(Key::Up))).await;
     desk.becomes("the order", ORDER, &json!(["Second rule", "First rule", "Third rule"])).await;
     // A rule is deleted, and Undo is next.
