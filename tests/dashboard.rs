@@ -1,5 +1,6 @@
 //! The dashboard in a real Chromium, before a proxy that decides by what is managed there: the two ways in which most
-//! people use bypass rules, order by keyboard alone, and nothing that the pages' own policy forbids.
+//! people use bypass rules, order by mouse and by keyboard alone, how every kind of page looks, and nothing that the
+//! pages' own policy forbids.
 //!
 //! See `tests/chromium` for what it needs.
 
@@ -21,11 +22,21 @@ mod chromium;
 #[path = "wire/mod.rs"]
 mod wire;
 
+use Act::{Choose, Click, Fill, Meanwhile};
 use chromium::{PATIENCE, Process, screenshot, text};
 
-const FILES: [(&str, &str); 3] = [
-    ("velvetrope.toml", "customer_id = \"acme\"\nrooms = \"rooms.json\"\n[rules]\nsale = \"rules.json\"\n"),
-    ("rooms.json", r#"[{"name": "sale", "host": "tickets.example", "path": "/sale"}]"#),
+const FILES: [(&str, &str); 4] = [
+    (
+        "velvetrope.toml",
+        "customer_id = \"acme\"\nrooms = \"rooms.json\"\nlists = { partners = \"partners.txt\" }\n[rules]\nsale = \"rules.json\"\n",
+    ),
+    ("partners.txt", "192.0.2.7 # <b>Ann & Sons</b>\n2001:db8:1234:5678::/64\n198.51.100.0/24 # a friend\n"),
+    (
+        "rooms.json",
+        r#"[{"name": "sale", "host": "tickets.example", "path": "/sale"},
+            {"name": "winter", "host": "winter.tickets.example", "path": "/", "suspended": true, "description": "Closed"},
+            {"name": "gala", "host": "tickets.example", "path": "/gala", "queue_all": true}]"#,
+    ),
     (
         "rules.json",
         r#"[{"id": "one", "description": "First rule", "action": "bypass_waiting_room",
@@ -36,6 +47,11 @@ const FILES: [(&str, &str); 3] = [
              "expression": "http.request.uri.path eq \"/sale/3\"", "enabled": false}]"#,
     ),
 ];
+
+/// A recording of a page that passes, and its script, which does not.
+const RECORDING: &str = r#"{"log": {"entries": [
+    {"_resourceType": "document", "request": {"method": "GET", "url": "https://tickets.example/sale/7/userverified"}},
+    {"_resourceType": "script", "request": {"method": "GET", "url": "https://tickets.example/sale/app.js"}}]}}"#;
 
 /// The rules of a room, as its page has them.
 const ORDER: &str =
@@ -49,6 +65,8 @@ struct Desk {
     _driver: Process,
     proxy: Running,
     browser: Client,
+    /// The token of somebody who may look only.
+    of_reader: String,
 }
 
 impl Desk {
@@ -61,8 +79,11 @@ impl Desk {
         }
         let path = folder.path().join("store.db");
         let store = StoreFile::open(&path).expect("a store");
-        let token = store.change("test", |store| store.create_token("Ann", Scope::Write));
-        let (_, token) = token.map_err(|error: DatabaseError| error.to_string()).expect("a token");
+        let token = |name: &str, scope: Scope| {
+            let token = store.change("test", |store| store.create_token(name, scope));
+            token.map_err(|error: DatabaseError| error.to_string()).expect("a token").1
+        };
+        let (token, of_reader) = (token("Ann", Scope::Write), token("Bob", Scope::Read));
         let anywhere: SocketAddr = ([127, 0, 0, 1], 0).into();
         let config = Config {
             secrets: SecretSource::Given { secrets: Secrets::new("not a real secret", None), api_key: None },
@@ -76,13 +97,17 @@ impl Desk {
         let proxy = Proxy::bind(config).await.expect("a proxy");
         let (driver, at) = chromium::driver();
         let browser = chromium::browser(&at, json!({})).await;
-        let desk = Desk { _folder: folder, _driver: driver, proxy, browser };
-        desk.goto("/dashboard").await;
-        // The field is in focus.
-        desk.keys(&token).await;
-        desk.keys(&key(Key::Enter)).await;
-        desk.heading("Waiting rooms").await;
+        let desk = Desk { _folder: folder, _driver: driver, proxy, browser, of_reader };
+        desk.log_in(&token).await;
         desk
+    }
+
+    async fn log_in(&self, token: &str) {
+        self.goto("/dashboard/login").await;
+        // The field is in focus.
+        self.keys(token).await;
+        self.keys(&key(Key::Enter)).await;
+        self.heading("Waiting rooms").await;
     }
 
     async fn goto(&self, path: &str) {
@@ -104,8 +129,9 @@ impl Desk {
     }
 
     async fn click(&self, text: &str) {
-        let path =
-            format!("//main//*[self::a or self::button or self::summary][contains(normalize-space(), {text:?})]");
+        let path = format!(
+            "//main//*[self::a or self::button or self::summary][not(@aria-hidden)][contains(normalize-space(), {text:?})]"
+        );
         self.there(Locator::XPath(&path)).await.click().await.expect("a click");
     }
 
@@ -124,6 +150,17 @@ impl Desk {
 
     async fn choose(&self, selector: &str, value: &str) {
         self.there(Locator::Css(selector)).await.select_by_value(value).await.expect("a choice");
+    }
+
+    async fn act(&self, acts: &[Act]) {
+        for act in acts {
+            match act {
+                Fill(selector, text) => self.fill(selector, text).await,
+                Choose(selector, value) => self.choose(selector, value).await,
+                Click(text) => self.click(text).await,
+                Meanwhile => drop(self.script("document.querySelector('[name=version]').value = 0").await),
+            }
+        }
     }
 
     /// Keys for whatever is in focus.
@@ -159,27 +196,61 @@ impl Desk {
         }
     }
 
-    /// Pictures of a page at two widths, in light and dark. The page fits into each width.
-    async fn pictures(&self, name: &str) {
-        self.script("scrollTo(0, 0)").await;
+    /// What is wrong with how the page looks, at two widths, in light and dark. Takes pictures of it, too.
+    async fn flaws(&self, name: &str) -> Vec<String> {
+        let mut flaws = Vec::new();
         for scheme in ["light", "dark"] {
-            let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-            self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+            self.scheme(scheme).await;
             for width in [360, 1280] {
-                let metrics = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
-                self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
-                let widths = "return [document.documentElement.scrollWidth, innerWidth]";
-                let widths = self.script(widths).await;
-                assert!(widths[0].as_u64() <= widths[1].as_u64(), "{name} at {width}: {widths}");
+                self.size(width, 900).await;
+                flaws.extend(self.look("looks", &format!("{name}, {scheme}, {width} wide")).await);
+                let height = self.script("return document.documentElement.scrollHeight").await;
+                self.size(width, height.as_u64().expect("a height")).await;
                 screenshot(&self.browser, &format!("{name}-{width}-{scheme}")).await;
             }
         }
+        // From now on the focus is moved by keyboard, as far as the browser knows, so that it is to be seen.
+        self.keys(&key(Key::Escape)).await;
+        for scheme in ["light", "dark"] {
+            self.scheme(scheme).await;
+            flaws.extend(self.look("focus", &format!("{name}, {scheme}")).await);
+        }
         self.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await;
+        flaws.extend(self.nameless().await.into_iter().map(|role| format!("{name}: a {role} without a name")));
+        flaws
     }
 
-    async fn devtools(&self, command: &str, parameters: Json) {
+    async fn look(&self, at: &str, name: &str) -> Vec<String> {
+        let flaws = self.browser.execute(include_str!("dashboard/looks.js"), vec![at.into()]).await.expect("a script");
+        let Json::Array(flaws) = flaws else { panic!("{flaws}") };
+        flaws.iter().map(|flaw| format!("{name}: {}", flaw.as_str().unwrap_or_default())).collect()
+    }
+
+    /// The roles of what people use and cannot tell what it is by ear.
+    async fn nameless(&self) -> Vec<String> {
+        const USED: [&str; 10] =
+            ["textbox", "searchbox", "combobox", "listbox", "checkbox", "radio", "switch", "button", "link", "table"];
+        let tree = self.devtools("Accessibility.getFullAXTree", json!({})).await;
+        let nodes = tree["nodes"].as_array().expect("nodes").iter();
+        let roles = nodes
+            .filter(|node| node["ignored"] != true && node["name"]["value"].as_str().unwrap_or_default().is_empty());
+        let roles = roles.filter_map(|node| node["role"]["value"].as_str());
+        roles.filter(|role| USED.contains(role)).map(str::to_owned).collect()
+    }
+
+    async fn scheme(&self, scheme: &str) {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
+    }
+
+    async fn size(&self, width: u64, height: u64) {
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Json) -> Json {
         let body = json!({ "cmd": command, "params": parameters });
-        self.browser.issue_cmd(OfChromium { path: "goog/cdp/execute", body }).await.expect("a command");
+        self.browser.issue_cmd(OfChromium { path: "goog/cdp/execute", body }).await.expect("a command")
     }
 
     /// What the browser has complained of: scripts that failed, and what the pages' own policy forbids.
@@ -225,7 +296,6 @@ impl fantoccini::wd::WebDriverCompatibleCommand for OfChromium {
 #[tokio::test(flavor = "multi_thread")]
 async fn administrators_pass_by_a_list_of_their_addresses() {
     let desk = Desk::new().await;
-    desk.pictures("rooms").await;
     assert!(!desk.passes("/sale").await);
 
     desk.goto("/dashboard/site/lists").await;
@@ -235,7 +305,6 @@ async fn administrators_pass_by_a_list_of_their_addresses() {
     desk.fill("#items-text", "127.0.0.1, this machine\n2001:db8::/32").await;
     desk.click("Import").await;
     desk.there(Locator::XPath("//*[contains(text(), 'The change is done')]")).await;
-    desk.pictures("list").await;
 
     desk.goto("/dashboard/site/rooms").await;
     desk.rules_of_sale().await;
@@ -249,17 +318,14 @@ async fn administrators_pass_by_a_list_of_their_addresses() {
     // Enter tries, too: nothing is deployed by it.
     desk.keys(&key(Key::Enter)).await;
     desk.there(Locator::XPath("//*[contains(text(), 'The request passes the waiting room by')]")).await;
-    desk.pictures("builder").await;
     assert!(!desk.passes("/sale").await, "trying changes nothing");
     desk.click("Save and deploy").await;
     desk.heading("Bypass rules of sale").await;
     desk.there(Locator::XPath("//th[contains(., 'Administrators')]")).await;
     assert!(desk.passes("/sale").await);
-    desk.pictures("rules").await;
     desk.goto("/dashboard/site/rooms").await;
     desk.there(Locator::XPath("//*[contains(text(), '3 bypass rules active')]")).await;
     desk.goto("/dashboard/site/audit").await;
-    desk.pictures("audit").await;
     desk.end().await;
 }
 
@@ -275,7 +341,6 @@ async fn ticket_links_pass_by_the_end_of_their_path() {
     // What is wrong is told below, with carets, before anything is sent.
     desk.fill("#expression", "ends_with(http.request.uri.pat, \"/userverified\")").await;
     desk.there(Locator::XPath("//*[@id='diagnostic']/pre[contains(., '^^^^')]")).await;
-    desk.pictures("diagnostic").await;
     // Names are completed.
     desk.fill("#expression", "ends_with(http.request.uri.pa").await;
     desk.there(Locator::XPath("//*[@id='completions' and not(@hidden)]/li[contains(., 'http.request.uri.path')]"))
@@ -287,13 +352,9 @@ async fn ticket_links_pass_by_the_end_of_their_path() {
     // And back to rows, which say the same.
     desk.click("Use expression builder").await;
     desk.becomes("the row", "return document.querySelector('#operator-0-0')?.value", &json!("ends_with")).await;
-    let har = r#"{"log": {"entries": [
-        {"_resourceType": "document", "request": {"method": "GET", "url": "https://tickets.example/sale/7/userverified"}},
-        {"_resourceType": "script", "request": {"method": "GET", "url": "https://tickets.example/sale/app.js"}}]}}"#;
-    desk.fill("#har", har).await;
+    desk.fill("#har", RECORDING).await;
     desk.click("Judge the recording").await;
     desk.there(Locator::XPath("//*[contains(text(), '1 request of the recording would be queued')]")).await;
-    desk.pictures("recording").await;
     desk.click("Save as draft").await;
     desk.heading("Bypass rules of sale").await;
     assert!(!desk.passes("/sale/7/userverified").await);
@@ -366,6 +427,141 @@ async fn a_hundred_thousand_items_do_not_freeze_the_page() {
     desk.there(Locator::XPath("//p[contains(., '100000 in all')]")).await;
     assert_eq!(text(&desk.browser, "h1").await, "List $many");
     desk.end().await;
+}
+
+/// What somebody does on a page.
+enum Act {
+    Fill(&'static str, &'static str),
+    Choose(&'static str, &'static str),
+    /// By the text of a link or button, or a part of it.
+    Click(&'static str),
+    /// Somebody else changes the rules at the same time.
+    Meanwhile,
+}
+
+/// Every kind of page, what is done there, and by which element it is known that it is done.
+const PAGES: &[(&str, &str, &[Act], &str)] = &[
+    ("rooms", "/site/rooms", &[], "#main table"),
+    ("room-new", "/site/new-room", &[Fill("#name", "a b"), Click("Save")], "[role=alert]"),
+    ("room", "/site/rooms/ROOM", &[], ".danger"),
+    ("rules", "/site/rooms/ROOM/rules", &[Click("Delete")], "form.good"),
+    ("rules-none", "/site/rooms/GALA/rules", &[], "#main p"),
+    (
+        "rule-rows",
+        "/site/rooms/ROOM/rules/two",
+        &[
+            Click("And"),
+            Choose("#field-0-1", "ip.src"),
+            Choose("#operator-0-1", "in_list"),
+            Click("Or"),
+            Choose("#field-1-0", "http.request.method"),
+            Choose("#operator-1-0", "in"),
+        ],
+        "select[multiple]",
+    ),
+    (
+        "rule-error",
+        "/site/rooms/ROOM/rules/two",
+        &[Click("Edit expression"), Fill("#expression", "ssl and no.such")],
+        "#diagnostic .error",
+    ),
+    (
+        "rule-doubt",
+        "/site/rooms/ROOM/rules/two",
+        &[Click("Edit expression"), Fill("#expression", "http.request.uri.path eq \"sale\"")],
+        "#diagnostic .notice",
+    ),
+    (
+        "rule-no-rows",
+        "/site/rooms/ROOM/rules/two",
+        &[
+            Click("Edit expression"),
+            Fill("#expression", "not ssl and (ssl or not ssl)"),
+            Click("Use expression builder"),
+        ],
+        "#builder .notice",
+    ),
+    (
+        "rule-names",
+        "/site/rooms/ROOM/new-rule",
+        &[Click("Edit expression"), Fill("#expression", "$ or http.req")],
+        "#completions:not([hidden])",
+    ),
+    (
+        "rule-tried",
+        "/site/rooms/ROOM/rules/two",
+        &[Fill("#try_url", "https://tickets.example/sale/2"), Fill("#try_ip", "192.0.2.7"), Click("Try it")],
+        "#outcome .good",
+    ),
+    (
+        "rule-refused",
+        "/site/rooms/ROOM/new-rule",
+        &[Fill("#try_url", "tickets"), Click("Try it")],
+        "#outcome [role=alert]",
+    ),
+    (
+        "rule-recording",
+        "/site/rooms/ROOM/rules/two",
+        &[Fill("#har", RECORDING), Click("Judge the recording")],
+        "#outcome table",
+    ),
+    (
+        "rule-conflict",
+        "/site/rooms/ROOM/rules/two",
+        &[Fill("#description", "Second"), Meanwhile, Click("Save and deploy")],
+        "#now",
+    ),
+    ("lists", "/site/lists", &[Fill("#name", "No name"), Click("Create list")], "[role=alert]"),
+    ("list", "/site/lists/LIST", &[Fill("#items-text", "192.0.2.8"), Click("Import")], ".notice.good"),
+    (
+        "list-refused",
+        "/site/lists/LIST",
+        &[Fill("#items-text", "192.0.2.8\n300.1.1.1"), Click("Import")],
+        "[role=alert]",
+    ),
+    ("audit", "/site/audit", &[], ".trail .card"),
+    ("version", "/site/rooms/ROOM/versions/1", &[], ".diff"),
+    ("missing", "/site/nothing", &[], "[role=alert]"),
+    ("login", "/login", &[Fill("#token", "of nobody"), Click("Log in")], "[role=alert]"),
+];
+
+/// What looks different to those who may change nothing.
+const PAGES_OF_READERS: &[(&str, &str, &[Act], &str)] = &[
+    ("room-read", "/site/rooms/ROOM", &[], "fieldset:disabled"),
+    ("rules-read", "/site/rooms/ROOM/rules", &[], "#rules"),
+    ("rule-read", "/site/rooms/ROOM/rules/two", &[], "fieldset:disabled"),
+    ("list-read", "/site/lists/LIST", &[], "table"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_can_be_read_hit_and_named_at_any_width_and_in_the_dark() {
+    let desk = Desk::new().await;
+    let id = async |part: &str, of: &str| {
+        let link = format!(
+            "return [...document.querySelectorAll('tbody a')].find(link => link.textContent.includes({of:?})).href.match(/{part}.([0-9a-f]+)/)[1]"
+        );
+        desk.script(&link).await.as_str().expect("an id").to_owned()
+    };
+    let (room, gala) = (id("rooms", "of sale").await, id("rooms", "of gala").await);
+    desk.goto("/dashboard/site/lists").await;
+    let list = id("lists", "partners").await;
+    let path =
+        |path: &str| format!("/dashboard{}", path.replace("ROOM", &room).replace("GALA", &gala).replace("LIST", &list));
+    let mut flaws = Vec::new();
+    for (name, at, acts, then) in PAGES {
+        desk.goto(&path(at)).await;
+        desk.act(acts).await;
+        desk.there(Locator::Css(then)).await;
+        flaws.extend(desk.flaws(name).await);
+    }
+    desk.log_in(&desk.of_reader).await;
+    for (name, at, acts, then) in PAGES_OF_READERS {
+        desk.goto(&path(at)).await;
+        desk.act(acts).await;
+        desk.there(Locator::Css(then)).await;
+        flaws.extend(desk.flaws(name).await);
+    }
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
 }
 
 fn key(key: Key) -> String {

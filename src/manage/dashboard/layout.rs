@@ -84,7 +84,7 @@ pub(super) fn failure(failure: &Failure) -> Markup {
     html! {
         h1 { (title) }
         (objections(failure))
-        p { a href=(ROOT) { "Back to the rooms" } }
+        p { a.button href=(ROOT) { "Back to the rooms" } }
     }
 }
 

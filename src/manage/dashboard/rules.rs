@@ -146,7 +146,7 @@ impl Desk<'_, '_> {
                     }
                 }
             }
-            p { a href=(format!("{}?room={}", self.link(&["audit"]), room.id)) { "Earlier versions" } }
+            p { a.button href=(format!("{}?room={}", self.link(&["audit"]), room.id)) { "Earlier versions" } }
         };
         let title = format!("Bypass rules of {}", name(room));
         Ok(self.page(failure.map_or(200, |failure| failure.status), &title, &main))

@@ -55,6 +55,7 @@ fn table(rules: &[Rule]) -> Markup {
         @match rules {
             [] => p { "There were none." },
             rules => table.cards {
+                caption.unseen { "Rules of this version, in order" }
                 thead { tr {
                     th scope="col" { "Order" }
                     th scope="col" { "Rule" }
