@@ -65,6 +65,7 @@ struct Desk {
     _driver: Process,
     proxy: Running,
     browser: Client,
+    token: String,
     /// The token of somebody who may look only.
     of_reader: String,
 }
@@ -97,17 +98,19 @@ impl Desk {
         let proxy = Proxy::bind(config).await.expect("a proxy");
         let (driver, at) = chromium::driver();
         let browser = chromium::browser(&at, json!({})).await;
-        let desk = Desk { _folder: folder, _driver: driver, proxy, browser, of_reader };
-        desk.log_in(&token).await;
+        let desk = Desk { _folder: folder, _driver: driver, proxy, browser, token, of_reader };
+        desk.goto("/dashboard/login").await;
+        desk.log_in(&desk.token).await;
+        desk.heading("Waiting rooms").await;
         desk
     }
 
+    /// Gives the token to the page that asks for it.
     async fn log_in(&self, token: &str) {
-        self.goto("/dashboard/login").await;
+        self.heading("Log in").await;
         // The field is in focus.
         self.keys(token).await;
         self.keys(&key(Key::Enter)).await;
-        self.heading("Waiting rooms").await;
     }
 
     async fn goto(&self, path: &str) {
@@ -411,6 +414,26 @@ async fn the_keyboard_alone_suffices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_ends_takes_nothing_with_it() {
+    let desk = Desk::new().await;
+    desk.rules_of_sale().await;
+    desk.click("Create new bypass rule").await;
+    desk.fill("#description", "Late").await;
+    desk.fill("#builder input[type=text]", "/sale/late").await;
+    desk.browser.delete_all_cookies().await.expect("no cookies");
+    desk.click("Save and deploy").await;
+    desk.log_in(&desk.token).await;
+    desk.heading("Not sent yet").await;
+    assert!(!desk.passes("/sale/late").await);
+    desk.click("Send it now").await;
+    desk.heading("Bypass rules of sale").await;
+    desk.there(Locator::XPath("//th[contains(., 'Late')]")).await;
+    assert!(desk.passes("/sale/late").await);
+    desk.browser.close().await.expect("it ends");
+    desk.proxy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_items_do_not_freeze_the_page() {
     let desk = Desk::new().await;
     desk.goto("/dashboard/site/lists").await;
@@ -425,6 +448,16 @@ async fn a_hundred_thousand_items_do_not_freeze_the_page() {
     desk.click("Import").await;
     desk.there(Locator::XPath("//*[contains(text(), 'under way') or contains(text(), 'is done')]")).await;
     desk.there(Locator::XPath("//p[contains(., '100000 in all')]")).await;
+    // What is pasted is sent as a file is: browsers take seconds to show as much.
+    let paste = "const data = new DataTransfer();
+        const lines = Array.from({ length: 100000 }, (_, host) => `11.${host >> 16}.${host >> 8 & 255}.${host & 255}`);
+        data.setData('text/plain', lines.join('\\n'));
+        const event = new ClipboardEvent('paste', { clipboardData: data, cancelable: true });
+        document.querySelector('#items-text').dispatchEvent(event);";
+    desk.script(paste).await;
+    desk.there(Locator::XPath("//*[contains(text(), '100000 lines are pasted')]")).await;
+    desk.click("Import").await;
+    desk.there(Locator::XPath("//p[contains(., '200000 in all')]")).await;
     assert_eq!(text(&desk.browser, "h1").await, "List $many");
     desk.end().await;
 }
@@ -442,7 +475,17 @@ enum Act {
 /// Every kind of page, what is done there, and by which element it is known that it is done.
 const PAGES: &[(&str, &str, &[Act], &str)] = &[
     ("rooms", "/site/rooms", &[], "#main table"),
-    ("room-new", "/site/new-room", &[Fill("#name", "a b"), Click("Save")], "[role=alert]"),
+    (
+        "room-new",
+        "/site/new-room",
+        &[
+            Fill("#name", "a b"),
+            Fill("#total_active_users", "many"),
+            Fill("#new_users_per_minute", "200"),
+            Click("Save"),
+        ],
+        "[role=alert]",
+    ),
     ("room", "/site/rooms/ROOM", &[], ".danger"),
     ("rules", "/site/rooms/ROOM/rules", &[Click("Delete")], "form.good"),
     ("rules-none", "/site/rooms/GALA/rules", &[], "#main p"),
@@ -554,7 +597,9 @@ async fn every_page_can_be_read_hit_and_named_at_any_width_and_in_the_dark() {
         desk.there(Locator::Css(then)).await;
         flaws.extend(desk.flaws(name).await);
     }
+    desk.goto("/dashboard/login").await;
     desk.log_in(&desk.of_reader).await;
+    desk.heading("Waiting rooms").await;
     for (name, at, acts, then) in PAGES_OF_READERS {
         desk.goto(&path(at)).await;
         desk.act(acts).await;

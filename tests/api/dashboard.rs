@@ -164,6 +164,42 @@ fn forms_of_others_are_refused() {
 }
 
 #[test]
+fn what_was_entered_outlives_the_session() {
+    let site = Site::new();
+    let path = format!("/dashboard/site/rooms/{}/new-rule", site.room("presale"));
+    let entered =
+        [("version", "0"), ("description", "<i>Ours</i>"), ("expression", "ip.src eq 192.0.2.1"), ("enabled", "true")];
+    let here = ("origin", "https://admin.example");
+    let ended = Page::of(&site.post(&path, &[here, ("cookie", "velvetrope_session=abc")], &entered));
+    assert_eq!(ended.status, 401);
+    ended.has("your session has ended, and nothing was changed").has(&format!("name=\"unsent_to\" value=\"{path}\""));
+    let elsewhere = [("origin", "https://elsewhere.example")];
+    assert_eq!(site.post(&path, &elsewhere, &entered).status(), 403);
+
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(entered).finish();
+    let log_in = |to: &str| {
+        site.post("/dashboard/login", &[here], &[("token", &site.token), ("unsent_to", to), ("unsent", &body)])
+    };
+    assert_eq!(header(&log_in("https://elsewhere.example/dashboard"), "location"), "/dashboard");
+    let page = Page::of(&log_in(&path));
+    assert_eq!(page.status, 200);
+    page.has("Not sent yet").has("value=\"&lt;i&gt;Ours&lt;/i&gt;\"").has("name=\"enabled\" value=\"true\"");
+
+    // Whoever has logged in anew in another tab is asked, too.
+    let browser = site.browser(&site.token);
+    let stale = |headers: &[(&str, &str)]| {
+        let headers = [headers, &[("cookie", browser.cookie.as_str())]].concat();
+        Page::of(&site.post(&path, &headers, &[&entered[..], &[("csrf", "of an earlier session")]].concat()))
+    };
+    let page = stale(&[here]);
+    assert_eq!(page.status, 403);
+    page.has("Not sent yet").has(&browser.csrf.borrow());
+    assert!(!page.text.contains("of an earlier session"));
+    assert!(!stale(&[]).text.contains("Not sent yet"), "nobody says that it is from here");
+    assert_eq!(browser.send(path.trim_start_matches("/dashboard"), &entered).status, 303);
+}
+
+#[test]
 fn who_may_look_only_changes_nothing() {
     let site = Site::new();
     let browser = site.browser(&site.token_of(Scope::Read));
@@ -213,7 +249,7 @@ fn a_room_is_created_changed_and_deleted_by_its_form() {
     let stale = browser.send(&page, &[&wanted[..], &[("version", "1"), ("/description", "new")]].concat());
     assert_eq!(stale.status, 412);
     stale
-        .has("somebody has changed it")
+        .has("Somebody else has changed this")
         .has("Now it is: true")
         .has("value=\"new\"")
         .has("name=\"version\" value=\"2\"");
@@ -389,7 +425,7 @@ fn two_people_do_not_overwrite_each_other() {
     for what in ["move", "disable", "delete"] {
         let refused = browser.send(&format!("{page}/admins/{what}"), &[("version", version.as_str()), ("to", "down")]);
         assert_eq!(refused.status, 412, "{what}");
-        refused.has("somebody has changed it").has("theirs");
+        refused.has("Somebody else has changed this").has("theirs");
     }
     // Nor does a form that says nothing of what it has seen.
     assert_eq!(browser.send(&format!("{page}/admins/delete"), &[]).status, 412);

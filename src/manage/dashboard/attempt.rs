@@ -117,8 +117,8 @@ pub(super) fn form(to: impl Fn(&str) -> String, sent: &Form, outcome: Option<&Ma
                         }
                     }
                 }
-                (input("try_ip", "Address", "Of the visitor."))
-                (input("try_country", "Country", "Two letters."))
+                (input("try_ip", "Address", "Of the visitor, such as 192.0.2.7."))
+                (input("try_country", "Country", "Of the visitor; two letters, such as DK."))
             }
             div.field {
                 label for="try_headers" { "Headers" }

@@ -88,7 +88,7 @@ fn words(action: &str) -> &str {
         "room.change" => "changed a room",
         "room.delete" => "deleted a room",
         "list.create" => "created a list",
-        "list.change" => "described a list",
+        "list.change" => "changed the description of a list",
         "list.delete" => "deleted a list",
         "list.add" => "added items to a list",
         "list.replace" => "replaced the items of a list",

@@ -192,8 +192,8 @@ function editor() {
 // What the server says of an expression, or of rows.
 async function check(fields) {
   const body = new URLSearchParams({ csrf: csrf(), ...fields });
-  const answer = await fetch($("#builder").dataset.check, { method: "POST", body });
-  return answer.ok ? answer.json() : { errors: [(await answer.text()) && "The expression cannot be checked now: load the page again."], doubts: [] };
+  const answer = await fetch($("#builder").dataset.check, { method: "POST", body }).catch(() => null);
+  return answer?.ok ? answer.json() : { errors: ["The expression cannot be checked now. It will be when it is saved."] };
 }
 
 function diagnose({ errors = [], doubts = [], advice = null }) {
@@ -234,26 +234,26 @@ function builder() {
   const place = $("#builder");
   if (!place || place.closest("fieldset").disabled) return;
   const area = $("#expression");
-  const form = area.form;
   const fields = JSON.parse(place.dataset.fields);
   const lists = JSON.parse(place.dataset.lists);
   const field = (name) => fields.find((known) => known.name === name) ?? fields[0];
   const fresh = () => ({ field: fields[0].name, operator: fields[0].operators[0].name, values: [""] });
   let groups = place.dataset.rows ? JSON.parse(place.dataset.rows).groups : area.value.trim() ? null : [[fresh()]];
   let asked = 0;
-  let pending = null;
 
   const preview = element("pre", { class: "preview code", id: "preview", "aria-live": "polite" });
   const incomplete = element("p", { class: "wrong" });
   const rows = element("div", {});
+  // What is sent is what the rows say, in place of the expression.
+  const sent = element("input", { type: "hidden", name: "rows" });
   const why = element("div", { role: "alert" });
   const toEditor = element("button", { type: "button", onclick: () => mode(false) }, "Edit expression");
   const toBuilder = element("button", { type: "button", onclick: back }, "Use expression builder");
-  const shown = element("div", {}, rows, element("p", { class: "label" }, "Expression preview"), preview, incomplete);
+  const shown = element("div", {}, rows, sent, element("p", { class: "label" }, "Expression preview"), preview, incomplete);
   place.replaceChildren(shown, why, element("div", { class: "actions" }, toEditor, toBuilder));
 
   function mode(isBuilder) {
-    shown.hidden = toEditor.hidden = !isBuilder;
+    shown.hidden = toEditor.hidden = sent.disabled = !isBuilder;
     $("#editor label").hidden = $("#editor .editor").hidden = $("#expression-help").hidden = isBuilder;
     toBuilder.hidden = isBuilder;
     area.required = !isBuilder;
@@ -272,8 +272,8 @@ function builder() {
       element(
         "div",
         { class: "notice" },
-        element("p", {}, `This expression has no rows: ${said.why_no_rows ?? said.errors[0]}.`),
-        element("button", { type: "button", onclick: () => begin([[fresh()]]) }, "Discard it and begin with rows"),
+        element("p", {}, `The builder cannot show this expression: ${said.why_no_rows ?? said.errors[0]}.`),
+        element("button", { type: "button", onclick: () => begin([[fresh()]]) }, "Discard it and start anew"),
         " ",
         element("button", { type: "button", onclick: () => (why.replaceChildren(), area.focus()) }, "Keep the expression"),
       ),
@@ -281,25 +281,17 @@ function builder() {
     $("button", why).focus();
   }
 
-  function changed() {
+  async function changed() {
     const number = ++asked;
-    pending = check({ rows: JSON.stringify({ groups }) }).then((said) => {
-      if (number !== asked) return;
-      pending = null;
-      incomplete.textContent = said.incomplete ?? "";
-      area.value = said.expression ?? "";
-      preview.replaceChildren(painted(area.value));
-      if (said.incomplete) $("#diagnostic").replaceChildren();
-      else diagnose(said);
-    });
+    sent.value = JSON.stringify({ groups });
+    const said = await check({ rows: sent.value });
+    if (number !== asked) return;
+    incomplete.textContent = said.incomplete ?? "";
+    area.value = said.expression ?? "";
+    preview.replaceChildren(painted(area.value));
+    if (said.incomplete) $("#diagnostic").replaceChildren();
+    else diagnose(said);
   }
-
-  // What is sent is what the rows say now.
-  form.addEventListener("submit", (event) => {
-    if (!pending) return;
-    event.preventDefault();
-    pending.then(() => form.requestSubmit(event.submitter));
-  });
 
   function select(label, choices, value, onchange, attributes = {}) {
     const options = choices.map(([name, text]) => element("option", { value: name, selected: [value].flat().includes(name) }, text));
@@ -387,6 +379,7 @@ function builder() {
     ]);
     const or = () => (groups.push([]), add(groups.at(-1)));
     rows.replaceChildren(...parts, element("button", { type: "button", onclick: or }, "Or"));
+    sent.value = JSON.stringify({ groups });
   }
 
   mode(groups !== null);
@@ -413,26 +406,47 @@ function attempts() {
       $("#outcome").replaceChildren("…");
       const fields = new URLSearchParams(new FormData(button.form));
       fields.set("har", reduced(fields.get("har")));
-      const answer = await fetch(button.formAction, { method: "POST", body: fields });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const said = answer.ok ? page.querySelector("#outcome").childNodes : all("[role=alert]", page);
-      $("#outcome").replaceChildren(...said);
+      const answer = await fetch(button.formAction, { method: "POST", body: fields }).catch(() => null);
+      const page = new DOMParser().parseFromString((await answer?.text()) ?? "", "text/html");
+      const said = answer?.ok ? page.querySelector("#outcome").childNodes : all("[role=alert]", page);
+      const silent = element("p", { class: "wrong", role: "alert" }, "The server does not answer. Try again.");
+      $("#outcome").replaceChildren(...(said.length ? said : [silent]));
       paintAll();
     });
   }
   $("#har-file")?.addEventListener("change", async ({ target }) => ($("#har").value = reduced(await target.files[0].text())));
+  longPastes($("#har"), (text) => ($("#har").value = reduced(text)));
+}
+
+// Browsers take seconds to put a long text into a text area, and answer nothing meanwhile.
+function longPastes(area, take) {
+  area?.addEventListener("paste", (event) => {
+    const text = event.clipboardData.getData("text/plain");
+    if (text.length < 50_000) return;
+    event.preventDefault();
+    take(text);
+  });
 }
 
 // --- Importing items --------------------------------------------------------------------------------------------
 
 function imports() {
   const form = $("#import");
+  // It is sent as a file would be.
+  longPastes($("#items-text"), (text) => {
+    const chosen = new DataTransfer();
+    chosen.items.add(new File([text], "pasted.txt"));
+    $("#file").files = chosen.files;
+    $("#progress").replaceChildren(element("p", {}, `${text.trim().split("\n").length} lines are pasted: too many to show. Import sends them.`));
+  });
   form?.addEventListener("submit", async (event) => {
     const file = $("#file").files[0];
     if (!file) return;
     event.preventDefault();
+    const button = event.submitter;
+    button.disabled = true;
     const fields = new URLSearchParams(new FormData(form));
-    fields.set("items", await file.text());
+    fields.set("items", [fields.get("items"), await file.text()].filter(Boolean).join("\n"));
     const bar = element("progress", { max: "1", value: "0", "aria-label": "Sent" });
     const words = element("p", {}, `Sending ${file.name}…`);
     $("#progress").replaceChildren(words, bar);
@@ -441,10 +455,12 @@ function imports() {
     request.setRequestHeader("content-type", "application/x-www-form-urlencoded");
     request.upload.onprogress = ({ loaded, total }) => (bar.value = loaded / total);
     request.upload.onload = () => (words.textContent = "Reading the items…");
-    request.onerror = () => (words.textContent = "The connection broke off: nothing is known to have changed. Try again.");
+    request.onerror = () => {
+      words.textContent = "The connection broke off. Look whether the items are there, or import them again: that does no harm.";
+      button.disabled = false;
+    };
     request.onload = () => {
-      if (request.status >= 400) return show(request.responseText);
-      history.pushState(null, "", request.responseURL);
+      if (request.status < 400) history.pushState(null, "", request.responseURL);
       show(request.responseText);
     };
     request.send(fields);
@@ -455,8 +471,9 @@ function operations() {
   const notice = $("[data-operation]");
   if (!notice) return;
   const look = async () => {
-    const answer = await fetch(notice.dataset.operation);
-    const { status } = answer.ok ? await answer.json() : { status: "failed" };
+    const answer = await fetch(notice.dataset.operation).catch(() => null);
+    // Else the session has ended, or the server does not answer: to load the page again tells.
+    const { status } = answer?.ok && !answer.redirected ? await answer.json() : {};
     if (status === "pending" || status === "running") setTimeout(look, 500);
     else location.reload();
   };
@@ -475,5 +492,14 @@ function begin() {
   imports();
   operations();
 }
+
+// Once is enough, however often a button is pressed.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented) return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+  setTimeout(() => delete form.dataset.sent, 5000);
+});
 
 begin();

@@ -92,10 +92,14 @@ pub(super) fn failure(failure: &Failure) -> Markup {
 pub(super) fn objections(failure: &Failure) -> Markup {
     html! {
         div.notice.bad role="alert" tabindex="-1" autofocus {
-            @for error in &failure.errors {
-                @match error.message.contains('\n') {
-                    true => pre { (error.message) },
-                    false => p { (error.message) },
+            @if failure.status == 412 {
+                p { "Somebody else has changed this in the meantime, so nothing of what you asked for was done." }
+            } @else {
+                @for error in &failure.errors {
+                    @match error.message.contains('\n') {
+                        true => pre { (error.message) },
+                        false => p { (error.message) },
+                    }
                 }
             }
         }

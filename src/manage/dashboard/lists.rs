@@ -262,7 +262,7 @@ impl Desk<'_, '_> {
                     legend.label { "How" }
                     label.tick { input type="radio" name="how" value="add" checked; " Add to the list" }
                     " "
-                    label.tick { input type="radio" name="how" value="replace"; " Put in the place of all items" }
+                    label.tick { input type="radio" name="how" value="replace"; " Replace all items of the list" }
                 }
                 button.primary { "Import" }
                 div #progress role="status" {}

@@ -5,6 +5,7 @@ use http::header::SET_COOKIE;
 use maud::{Markup, html};
 
 use super::form::Form;
+use super::unsent::Unsent;
 use super::{ROOT, Reply, header, layout};
 use crate::manage::Visit;
 use crate::manage::access::{self, Caller};
@@ -16,19 +17,22 @@ const COOKIE: &str = "velvetrope_session";
 impl Visit<'_> {
     pub(super) fn login(self) -> Result<Reply, Failure> {
         if *self.request.method() != Method::POST {
-            return Ok(Reply::page(200, &login_page(None)));
+            return Ok(Reply::page(200, &login_page(None, None)));
         }
         self.refuse_other_origins()?;
         let form = Form::parse(self.request.body());
+        let unsent = Unsent::kept(&form);
         let caller = match self.holder(form.text("token").trim()) {
             Ok(caller) => caller,
-            Err(failure) => return Ok(Reply::refusal(&failure, &login_page(Some(&failure)))),
+            Err(failure) => return Ok(Reply::refusal(&failure, &login_page(Some(&failure), unsent.as_ref()))),
         };
         // The host's own token has no id, but a digest: when the host is given another one, sessions end.
         let own = || self.manager.own_token.clone().unwrap_or_default();
-        let token = if caller.token.is_empty() { own() } else { caller.token };
+        let token = if caller.token.is_empty() { own() } else { caller.token.clone() };
         let secret = self.store.begin_session(&token)?;
-        let mut reply = Reply::redirect(ROOT).kept();
+        let csrf = self.store.session(&secret)?.map(|session| session.csrf).unwrap_or_default();
+        let reply = unsent.map_or_else(|| Reply::redirect(ROOT), |unsent| offer(200, &unsent, &caller, &csrf));
+        let mut reply = reply.kept();
         reply.set(SET_COOKIE, &self.cookie(&secret, SESSION_MS / 1000));
         Ok(reply)
     }
@@ -56,20 +60,26 @@ impl Visit<'_> {
         Ok(token.map(|token| (Caller { name: token.name, scope: token.scope, token: token.id }, session.csrf)))
     }
 
-    /// Refuses forms that are not from pages of this session.
-    pub(super) fn refuse_forged(&self, form: &Form, csrf: &str) -> Result<(), Failure> {
+    /// Somebody sends a form, and is not logged in any more.
+    pub(super) fn ended(&self) -> Result<Reply, Failure> {
         self.refuse_other_origins()?;
-        match access::is_same(form.text("csrf"), csrf) {
-            true => Ok(()),
-            false => {
-                let message = "the form is not from a page of your session: load the page again, and repeat it";
-                Err(Failure::new(403, Code::Forbidden, message))
-            }
+        let message = "your session has ended, and nothing was changed; log in, and you can send what you entered";
+        let failure = Failure::new(401, Code::Authentication, message);
+        Ok(Reply::refusal(&failure, &login_page(Some(&failure), Some(&Unsent::of(self.request)))))
+    }
+
+    /// A form that is not from a page of this session. Whoever has logged in anew meanwhile may send it after all, if the
+    /// browser vouches for it that it is from a page of this server.
+    pub(super) fn of_another_session(&self, caller: &Caller, csrf: &str) -> Result<Reply, Failure> {
+        if header(self.request.headers(), "origin").is_none() {
+            let message = "the form is not from a page of your session: load the page again, and repeat it";
+            return Err(Failure::new(403, Code::Forbidden, message));
         }
+        Ok(offer(403, &Unsent::of(self.request), caller, csrf))
     }
 
     /// Refuses what another site's page sends.
-    fn refuse_other_origins(&self) -> Result<(), Failure> {
+    pub(super) fn refuse_other_origins(&self) -> Result<(), Failure> {
         let headers = self.request.headers();
         let Some(origin) = header(headers, "origin") else { return Ok(()) };
         let named = origin.split_once("://").map(|(_, host)| host);
@@ -98,16 +108,25 @@ impl Visit<'_> {
     }
 }
 
-fn login_page(failure: Option<&Failure>) -> Markup {
+fn offer(status: u16, unsent: &Unsent, caller: &Caller, csrf: &str) -> Reply {
+    let header = layout::header(None, &html! {}, caller, csrf);
+    Reply::page(status, &layout::page("Not sent yet", &header, &unsent.offer(csrf)))
+}
+
+fn login_page(failure: Option<&Failure>, unsent: Option<&Unsent>) -> Markup {
     let main = html! {
         h1 { "Log in" }
         @if let Some(failure) = failure { (layout::objections(failure)) }
         form.card method="post" action=(format!("{ROOT}/login")) {
+            @if let Some(unsent) = unsent { (unsent.hidden()) }
             div.field {
                 label for="token" { "Token" }
                 input #token type="password" name="token" autocomplete="current-password" required autofocus
                     aria-describedby="token-help";
-                p.help #token-help { "One that " code { "velvetrope admin token create" } " has printed." }
+                p.help #token-help {
+                    "One that " code { "velvetrope admin token create" } " has printed; at a Worker, its "
+                    code { "VELVETROPE_ADMIN_TOKEN" } "."
+                }
             }
             button.primary { "Log in" }
         }

@@ -8,7 +8,7 @@ use maud::Markup;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value as Json;
 
-use super::access::Caller;
+use super::access::{self, Caller};
 use super::api::{Call, Query, Success, etag};
 use super::failure::{Code, Failure};
 use super::store::Store;
@@ -32,6 +32,7 @@ mod room;
 mod rooms;
 mod rule;
 mod rules;
+mod unsent;
 mod versions;
 
 /// Where the dashboard begins.
@@ -64,11 +65,17 @@ impl Visit<'_> {
             _ => {}
         }
         let Some((caller, csrf)) = self.session()? else {
-            return Ok(Reply::redirect(&format!("{ROOT}/login")));
+            return match is_get || path == ["logout"] {
+                true => Ok(Reply::redirect(&format!("{ROOT}/login"))),
+                false => self.ended(),
+            };
         };
         let form = Form::parse(self.request.body());
         if !is_get {
-            self.refuse_forged(&form, &csrf)?;
+            self.refuse_other_origins()?;
+            if !access::is_same(form.text("csrf"), &csrf) {
+                return self.of_another_session(&caller, &csrf);
+            }
         }
         match path {
             ["logout"] if !is_get => return self.logout(),

@@ -38,7 +38,12 @@ const GROUPS: &[(&str, &[Field])] = &[
         &[
             field("/name", "Name", "Letters, digits, - and _. Rules and the queue know the room by it.", Input::Text),
             field("/description", "Description", "For people.", Input::Text),
-            field("/suspended", "Disabled", "The room stands nowhere.", Input::Flag),
+            field(
+                "/suspended",
+                "Disabled",
+                "While this is ticked, the room stands nowhere: nobody waits.",
+                Input::Flag,
+            ),
         ],
     ),
     (
@@ -117,6 +122,9 @@ const GROUPS: &[(&str, &[Field])] = &[
     ),
 ];
 
+/// The fields that no room is without.
+const REQUIRED: [&str; 3] = ["/name", "/total_active_users", "/new_users_per_minute"];
+
 const fn field(pointer: &'static str, label: &'static str, help: &'static str, input: Input) -> Field {
     Field { pointer, label, help, input }
 }
@@ -173,6 +181,9 @@ impl Desk<'_, '_> {
         let main = html! {
             h1 { (title) }
             @if let Some(failure) = failure { (layout::objections(failure)) }
+            @if now.is_some() {
+                p { "What you entered is still here, and what is otherwise now stands beside it. Save again to put yours in its place." }
+            }
             form method="post" action=(action) {
                 (self.hidden(row.map(|row| row.version)))
                 fieldset.bare disabled[!self.may_change()] {
@@ -221,6 +232,7 @@ impl Field {
         let is_here = |pointer: &str| pointer == self.pointer || pointer.starts_with(&format!("{}/", self.pointer));
         let wrong = errors.iter().find(|error| error.pointer.as_deref().is_some_and(is_here));
         let invalid = wrong.map(|_| "true");
+        let is_required = REQUIRED.contains(&self.pointer);
         html! {
             div.field {
                 @match &self.input {
@@ -233,10 +245,10 @@ impl Field {
                 }
                 @match &self.input {
                     Input::Flag => {},
-                    Input::Text => input type="text" id=(id) name=(self.pointer) value=(value) aria-describedby=(help)
-                        aria-invalid=[invalid];,
-                    Input::Number => input type="text" inputmode="numeric" id=(id) name=(self.pointer) value=(value)
+                    Input::Text => input type="text" id=(id) name=(self.pointer) value=(value) required[is_required]
                         aria-describedby=(help) aria-invalid=[invalid];,
+                    Input::Number => input type="text" inputmode="numeric" id=(id) name=(self.pointer) value=(value)
+                        required[is_required] aria-describedby=(help) aria-invalid=[invalid];,
                     Input::LongText | Input::Routes => textarea id=(id) name=(self.pointer) rows="3" spellcheck="false"
                         aria-describedby=(help) aria-invalid=[invalid] { "\n" (value) },
                     Input::Choice(choices) | Input::NumberChoice(choices) => select id=(id) name=(self.pointer)

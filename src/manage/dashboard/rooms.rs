@@ -76,7 +76,7 @@ impl Desk<'_, '_> {
                 td data-label="Actions" {
                     div.actions {
                         a.button href=(self.link(&["rooms", &row.id, "rules"])) {
-                            "Manage rules" span.unseen { " of " (name(row)) }
+                            "Manage rules" span.unseen { " of " (in_text(row)) }
                         }
                         @if let Some(room) = room { (self.room_actions(row, room)) }
                     }
@@ -118,6 +118,11 @@ impl Desk<'_, '_> {
 /// What people call a room.
 pub(super) fn name(row: &RoomRow) -> &str {
     if row.origin == Origin::Every { "Every room" } else { &row.name }
+}
+
+/// The same within a sentence.
+pub(super) fn in_text(row: &RoomRow) -> &str {
+    if row.origin == Origin::Every { "every room" } else { &row.name }
 }
 
 fn place(row: &RoomRow, room: Option<&Room>) -> Markup {

@@ -25,6 +25,10 @@ const SUBREQUESTS: &str = "This rule looks at the URL: styles, scripts and image
 pub(super) struct Draft {
     description: String,
     expression: String,
+    /// The rows of the builder, where those were sent; the expression is what they say.
+    rows: Option<Builder>,
+    /// What is missing in them.
+    incomplete: Option<String>,
 }
 
 /// What stands above and beside the form.
@@ -43,8 +47,7 @@ impl Desk<'_, '_> {
 
     pub(super) fn rule(&self, room: &RoomRow, id: &str) -> Result<Reply, Failure> {
         let (_, rule) = self.store.rule(&room.id, id)?.ok_or_else(|| Failure::not_found("rule", id))?;
-        let draft = Draft { description: rule.description.clone(), expression: rule.expression.clone() };
-        self.rule_form(room, Some(&rule), &draft, &Form::default(), Around::default())
+        self.rule_form(room, Some(&rule), &Draft::from(&rule), &Form::default(), Around::default())
     }
 
     /// Creates a rule, or changes the one with this id.
@@ -80,16 +83,10 @@ impl Desk<'_, '_> {
 
     /// What is wrong with an expression, for the script: also the rows that say the same, or the expression of rows.
     pub(super) fn check_rule(&self, room: &RoomRow, form: &Form) -> Result<Reply, Failure> {
-        let expression = match form.has("rows") {
-            false => Ok(form.text("expression").to_owned()),
-            true => serde_json::from_str(form.text("rows"))
-                .map_err(|error| format!("these are no rows: {error}"))
-                .and_then(|rows: Builder| rows.expression()),
-        };
-        let expression = match expression {
-            Ok(expression) => expression,
-            Err(incomplete) => return Ok(Reply::json(&json!({ "incomplete": incomplete }))),
-        };
+        let Draft { expression, incomplete, .. } = Draft::of(form);
+        if incomplete.is_some() {
+            return Ok(Reply::json(&json!({ "incomplete": incomplete })));
+        }
         let body = json!({ "action": "bypass_waiting_room", "expression": expression });
         let checked = self.call(api::rules::create, &[("room_id", &room.id)], &body, None);
         let (errors, doubts) = match checked {
@@ -115,6 +112,9 @@ impl Desk<'_, '_> {
         is_enabled: bool,
         form: &Form,
     ) -> Result<Vec<String>, Failure> {
+        if let Some(incomplete) = &draft.incomplete {
+            return Err(Failure::invalid("/expression", incomplete));
+        }
         let body = json!({
             "action": "bypass_waiting_room",
             "description": draft.description,
@@ -137,10 +137,9 @@ impl Desk<'_, '_> {
             None => self.store.rules(&room.id)?.pop(),
         };
         let Some(rule) = saved else { return Ok(self.to_rules(room, "").kept()) };
-        let draft = Draft { description: rule.description.clone(), expression: rule.expression.clone() };
         let room = self.room(&room.id)?;
         let around = Around { doubts, ..Around::default() };
-        Ok(self.rule_form(&room, Some(&rule), &draft, &Form::default(), around)?.kept())
+        Ok(self.rule_form(&room, Some(&rule), &Draft::from(&rule), &Form::default(), around)?.kept())
     }
 
     fn rule_form(
@@ -151,7 +150,11 @@ impl Desk<'_, '_> {
         form: &Form,
         around: Around,
     ) -> Result<Reply, Failure> {
-        let heading = if rule.is_some() { "Edit bypass rule" } else { "Create new bypass rule" };
+        let heading = match rule {
+            Some(_) if !self.may_change() => "Bypass rule",
+            Some(_) => "Edit bypass rule",
+            None => "Create new bypass rule",
+        };
         let Around { failure, doubts, attempt } = around;
         let main = html! {
             p.crumbs {
@@ -162,7 +165,7 @@ impl Desk<'_, '_> {
             @if let Some(failure) = failure { (layout::objections(failure)) }
             @if !doubts.is_empty() { p.notice.good role="status" { "The rule is saved. There is something to think about:" } }
             (layout::doubts(doubts))
-            @if let (Some(rule), Some(412)) = (rule, failure.map(|failure| failure.status)) { (now(rule, draft)) }
+            @if failure.is_some_and(|failure| failure.status == 412) { (now(rule, draft)) }
             form method="post" action=(self.rule_link(room, rule, &[])) {
                 (self.hidden(Some(room.rules_version)))
                 fieldset.bare disabled[!self.may_change()] {
@@ -201,7 +204,7 @@ impl Desk<'_, '_> {
             .map(|list| json!({ "name": list.name, "kind": kind_name(list.kind) }))
             .collect();
         let fields: Vec<Json> = choices(&self.zone.settings()).iter().map(offered).collect();
-        let rows = Builder::of(&draft.expression).ok();
+        let rows = draft.rows.clone().or_else(|| Builder::of(&draft.expression).ok());
         let is_wrong = failure.is_some_and(|failure| failure.status == 400);
         Ok(html! {
             section.card {
@@ -222,7 +225,7 @@ impl Desk<'_, '_> {
                     p.help #expression-help {
                         "Such as " code data-expression { "ip.src in $admins" } " or "
                         code data-expression { "ends_with(http.request.uri.path, \"/userverified\")" } "."
-                        span.with-scripts hidden { " Ctrl+Space completes." }
+                        @if self.may_change() { span.with-scripts hidden { " Ctrl+Space completes." } }
                     }
                     div #diagnostic role="status" {}
                 }
@@ -235,13 +238,27 @@ impl Desk<'_, '_> {
 
 impl Draft {
     fn of(form: &Form) -> Draft {
-        let expression = form.text("expression").replace("\r\n", "\n");
-        Draft { description: form.text("description").to_owned(), expression: expression.trim().to_owned() }
+        let rows: Option<Builder> = serde_json::from_str(form.text("rows")).ok();
+        let written = || Ok(form.text("expression").replace("\r\n", "\n").trim().to_owned());
+        let (expression, incomplete) = match rows.as_ref().map_or_else(written, Builder::expression) {
+            Ok(expression) => (expression, None),
+            Err(incomplete) => (String::new(), Some(incomplete)),
+        };
+        Draft { description: form.text("description").to_owned(), expression, rows, incomplete }
+    }
+}
+
+impl From<&Rule> for Draft {
+    fn from(rule: &Rule) -> Draft {
+        Draft { description: rule.description.clone(), expression: rule.expression.clone(), ..Draft::default() }
     }
 }
 
 /// What is there now, where somebody else was faster.
-fn now(rule: &Rule, draft: &Draft) -> Markup {
+fn now(rule: Option<&Rule>, draft: &Draft) -> Markup {
+    let Some(rule) = rule else {
+        return html! { p { "What you entered is still here: save again to add it to the rules as they are now." } };
+    };
     html! {
         section.card aria-labelledby="now" {
             h2 #now { "The rule as it is now" }
@@ -251,7 +268,7 @@ fn now(rule: &Rule, draft: &Draft) -> Markup {
                 dt { "State" } dd { @if rule.enabled { "deployed" } @else { "draft" } }
             }
             @if rule.expression != draft.expression { p { "You sent another expression: it is below, and not saved." } }
-            p { "Save again to put yours in its place." }
+            p { "Save again to put what you entered in its place." }
         }
     }
 }

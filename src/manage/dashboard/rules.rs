@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
 use super::form::Form;
-use super::rooms::name;
+use super::rooms::{in_text, name};
 use super::{Desk, Reply, layout};
 use crate::manage::api::{self, Call, Success};
 use crate::manage::failure::{Code, Failure};
@@ -94,24 +94,26 @@ impl Desk<'_, '_> {
         let shown = rules.iter().enumerate().skip(first).take(PER_PAGE);
         let event_id = room.event_id();
         let hits = |rule: &Rule| self.live.hits(&self.zone.id, &event_id, &rule.id);
+        let title = format!("Bypass rules of {}", in_text(room));
         let main = html! {
             p.crumbs { a href=(self.link(&["rooms"])) { "Waiting rooms" } " › " (name(room)) }
             div.title {
-                h1 { "Bypass rules of " (name(room)) }
+                h1 { (title) }
                 @if self.may_change() {
                     a.button.primary href=(self.link(&["rooms", &room.id, "new-rule"])) { "Create new bypass rule" }
                 }
             }
             @if let Some(failure) = failure {
                 (layout::objections(failure))
-                @if failure.status == 412 { p { "These are the rules as they are now. Nothing of what you asked was done." } }
+                @if failure.status == 412 { p { "These are the rules as they are now." } }
             }
             (self.undo(room))
             @match rules.is_empty() {
-                true => p { "There are no rules: every visitor waits. A rule lets those requests by for which its expression is true." },
+                true => p { "There are no rules yet. A rule lets requests for which its expression is true pass the waiting room by." },
                 false => {
                     p {
-                        "Requests for which any rule is true pass the waiting room by; the first that is true is counted."
+                        "A request passes the waiting room by if any enabled rule is true for it. Rules are tried in this "
+                        "order, and the request is a hit of the first that is true."
                         @if self.may_change() {
                             span.with-scripts hidden {
                                 " Drag rules to order them, or focus one and press Alt with an arrow key."
@@ -121,7 +123,7 @@ impl Desk<'_, '_> {
                     form #rules method="post" data-rules[self.may_change()] {
                         (self.hidden(Some(room.rules_version)))
                         table.cards.rules {
-                            caption.unseen { "Bypass rules of " (name(room)) ", in order" }
+                            caption.unseen { (title) ", in order" }
                             thead { tr {
                                 th scope="col" { "Order" }
                                 th scope="col" { "Rule" }
@@ -148,7 +150,6 @@ impl Desk<'_, '_> {
             }
             p { a.button href=(format!("{}?room={}", self.link(&["audit"]), room.id)) { "Earlier versions" } }
         };
-        let title = format!("Bypass rules of {}", name(room));
         Ok(self.page(failure.map_or(200, |failure| failure.status), &title, &main))
     }
 

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
 use super::audit::{Line, diff, differences};
-use super::rooms::name;
+use super::rooms::{in_text, name};
 use super::rules::title;
 use super::{Desk, Reply};
 use crate::manage::failure::Failure;
@@ -20,7 +20,7 @@ impl Desk<'_, '_> {
         let rules = self.store.rules_at(&room.id, number)?;
         let before = if number > 0 { self.store.rules_at(&room.id, number - 1)? } else { Vec::new() };
         let changes = changes(&before, &rules);
-        let heading = format!("Version {number} of the rules of {}", name(room));
+        let heading = format!("Version {number} of the rules of {}", in_text(room));
         let link = |number: i64| self.link(&["rooms", &room.id, "versions", &number.to_string()]);
         let main = html! {
             p.crumbs {
