@@ -108,8 +108,7 @@ impl Desk {
     /// Gives the token to the page that asks for it.
     async fn log_in(&self, token: &str) {
         self.heading("Log in").await;
-        // The field is in focus.
-        self.keys(token).await;
+        self.fill("#token", token).await;
         self.keys(&key(Key::Enter)).await;
     }
 
