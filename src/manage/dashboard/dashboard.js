@@ -493,6 +493,9 @@ function begin() {
   operations();
 }
 
+// The way back leads to rules as they are now, not as the browser remembers them.
+addEventListener("pageshow", ({ persisted }) => persisted && $("#rules") && location.reload());
+
 // Once is enough, however often a button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;
