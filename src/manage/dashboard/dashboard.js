@@ -224,9 +224,10 @@ function countries() {
   const names = new Intl.DisplayNames(["en"], { type: "region", fallback: "none" });
   const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
   const codes = letters.flatMap((first) => letters.map((second) => first + second));
-  // Groups of countries, and what is no place.
-  const others = ["EU", "EZ", "UN", "ZZ", "QO", "XA", "XB"];
-  const found = codes.filter((code) => names.of(code) && !others.includes(code)).map((code) => [code, names.of(code)]);
+  // Groups of countries, parts of them, and what is no place. Browsers also know countries by codes of the past.
+  const others = ["EU", "EZ", "UN", "ZZ", "QO", "XA", "XB", "AC", "CP", "CQ", "DG", "EA", "IC", "TA"];
+  const isOne = (code) => names.of(code) && !others.includes(code) && new Intl.Locale(`und-${code}`).region === code;
+  const found = codes.filter(isOne).map((code) => [code, names.of(code)]);
   return found.sort((one, other) => one[1].localeCompare(other[1]));
 }
 
@@ -240,11 +241,13 @@ function builder() {
   const fresh = () => ({ field: fields[0].name, operator: fields[0].operators[0].name, values: [""] });
   let groups = place.dataset.rows ? JSON.parse(place.dataset.rows).groups : area.value.trim() ? null : [[fresh()]];
   let asked = 0;
+  // Until somebody changes the rows, the expression stays as it was written.
+  let isChanged = !area.value.trim();
 
   const preview = element("pre", { class: "preview code", id: "preview", "aria-live": "polite" });
   const incomplete = element("p", { class: "wrong" });
   const rows = element("div", {});
-  // What is sent is what the rows say, in place of the expression.
+  // Sent with the form, in place of the expression.
   const sent = element("input", { type: "hidden", name: "rows" });
   const why = element("div", { role: "alert" });
   const toEditor = element("button", { type: "button", onclick: () => mode(false) }, "Edit expression");
@@ -253,7 +256,8 @@ function builder() {
   place.replaceChildren(shown, why, element("div", { class: "actions" }, toEditor, toBuilder));
 
   function mode(isBuilder) {
-    shown.hidden = toEditor.hidden = sent.disabled = !isBuilder;
+    shown.hidden = toEditor.hidden = !isBuilder;
+    sent.disabled = !isBuilder || !isChanged;
     $("#editor label").hidden = $("#editor .editor").hidden = $("#expression-help").hidden = isBuilder;
     toBuilder.hidden = isBuilder;
     area.required = !isBuilder;
@@ -283,6 +287,8 @@ function builder() {
 
   async function changed() {
     const number = ++asked;
+    isChanged = true;
+    sent.disabled = false;
     sent.value = JSON.stringify({ groups });
     const said = await check({ rows: sent.value });
     if (number !== asked) return;
@@ -314,8 +320,10 @@ function builder() {
     const isChosen = isSet || ["equals", "not_equal"].includes(row.operator);
     if (fixed && isChosen) {
       const choices = fixed();
-      const known = row.values.filter((value) => choices.some(([name]) => name === value));
-      row.values = known.length || isSet ? known : [choices[0][0]];
+      row.values = row.values.filter(Boolean);
+      if (!row.values.length && !isSet) row.values = [choices[0][0]];
+      const isOther = (value) => !choices.some(([name]) => name === value);
+      choices.push(...row.values.filter(isOther).map((value) => [value, value]));
       const read = (event) => set([...event.target.selectedOptions].map(({ value }) => value));
       return [select("Value", choices, row.values, read, isSet ? { multiple: true, size: "5" } : {})];
     }
@@ -408,6 +416,7 @@ function attempts() {
       fields.set("har", reduced(fields.get("har")));
       const answer = await fetch(button.formAction, { method: "POST", body: fields }).catch(() => null);
       const page = new DOMParser().parseFromString((await answer?.text()) ?? "", "text/html");
+      all("[autofocus]", page).forEach((one) => one.removeAttribute("autofocus"));
       const said = answer?.ok ? page.querySelector("#outcome").childNodes : all("[role=alert]", page);
       const silent = element("p", { class: "wrong", role: "alert" }, "The server does not answer. Try again.");
       $("#outcome").replaceChildren(...(said.length ? said : [silent]));

@@ -182,7 +182,10 @@ impl Desk<'_, '_> {
             h1 { (title) }
             @if let Some(failure) = failure { (layout::objections(failure)) }
             @if now.is_some() {
-                p { "What you entered is still here, and what is otherwise now stands beside it. Save again to put yours in its place." }
+                p {
+                    "What you entered is still here, and what is otherwise now stands beside it. Save again to put yours in "
+                    "its place."
+                }
             }
             form method="post" action=(action) {
                 (self.hidden(row.map(|row| row.version)))

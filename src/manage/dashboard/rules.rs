@@ -109,7 +109,9 @@ impl Desk<'_, '_> {
             }
             (self.undo(room))
             @match rules.is_empty() {
-                true => p { "There are no rules yet. A rule lets requests for which its expression is true pass the waiting room by." },
+                true => p {
+                    "There are no rules yet. A rule lets requests for which its expression is true pass the waiting room by."
+                },
                 false => {
                     p {
                         "A request passes the waiting room by if any enabled rule is true for it. Rules are tried in this "

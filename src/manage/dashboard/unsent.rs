@@ -45,7 +45,10 @@ impl Unsent {
         html! {
             h1 { "Not sent yet" }
             div.notice role="alert" {
-                p { "You logged in after the page was loaded, so nothing was changed. What you entered is kept here: send it now, or discard it." }
+                p {
+                    "You logged in after the page was loaded, so nothing was changed. What you entered is kept here: send "
+                    "it now, or discard it."
+                }
             }
             form.card method="post" action=(self.to) {
                 input type="hidden" name="csrf" value=(csrf);
