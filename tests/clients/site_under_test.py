@@ -38,6 +38,18 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+def call(api, token, method, path, body=None):
+    """The envelope that the API answers with."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    request = urllib.request.Request(api + path, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
 class Site:
     """The policy `ticketing` of the examples, copied, with a store of its own."""
 
@@ -90,14 +102,7 @@ class Site:
             return error.code, error.headers
 
     def call(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
-        request = urllib.request.Request(self.api + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            return json.load(error)
+        return call(self.api, self.token, method, path, body)
 
     def stop(self):
         self.process.terminate()

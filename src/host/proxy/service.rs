@@ -22,7 +22,7 @@ use crate::host::geo::GeoFacts;
 use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::{Counted, Metrics};
-use crate::host::serving::{Event, Observer, guarded, now_ms, seconds};
+use crate::host::serving::{Event, Observer, aside, guarded, now_ms, seconds};
 use crate::policy::{FailurePolicy, ProxySettings};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, Field, Value};
@@ -228,7 +228,7 @@ impl Service {
             Ok(Ok(body)) => body.to_bytes(),
         };
         let service = Arc::clone(self);
-        let taken = tokio::task::spawn_blocking(move || service.keeper.take_push(&body, &service.identity, Task::of));
+        let taken = aside(move || service.keeper.take_push(&body, &service.identity, Task::of));
         let failed = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "push-failed", "no secret to check it with");
         taken.await.ok().flatten().ok_or_else(failed)
     }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::aside;
 use super::connections::{self, Ends};
 use super::keeper::State;
 use super::metrics::Metrics;
@@ -107,7 +108,7 @@ impl Admin {
         let Ok(Ok(body)) = timeout(PATIENCE, Limited::new(request.into_body(), push::MAX_BODY).collect()).await else {
             return answer(StatusCode::BAD_REQUEST, TEXT, "no whole body\n".into());
         };
-        let taken = tokio::task::spawn_blocking(move || {
+        let taken = aside(move || {
             let told = |reply: Reply<'_>| {
                 tracing::info!(policy = keeper.name(), failed = reply.failed, "push");
                 match reply.outcome {

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::Keeper;
-use super::now_ms;
+use super::{aside, now_ms};
 use crate::connector::edge::pull::{News, Pull, PullRequest, TIMEOUT_MS};
 
 /// No configuration is that long.
@@ -22,7 +22,7 @@ pub(in crate::host) async fn fetch(keeper: Arc<Keeper>, url: Option<String>, end
     loop {
         tokio::select! { () = end.cancelled() => return, () = sleep(LOOK) => {} }
         let asking = Arc::clone(&keeper);
-        let Ok(Some(settings)) = tokio::task::spawn_blocking(move || asking.settings()).await else { continue };
+        let Ok(Some(settings)) = aside(move || asking.settings()).await else { continue };
         let delivery = settings.delivery;
         if !delivery.pull {
             continue;
@@ -35,7 +35,7 @@ pub(in crate::host) async fn fetch(keeper: Arc<Keeper>, url: Option<String>, end
         if let (Some(mut request), true) = (request, state.due(now_ms())) {
             request.url = url.clone().unwrap_or(request.url);
             let (keeper, mut fetching) = (Arc::clone(&keeper), state.clone());
-            let fetched = tokio::task::spawn_blocking(move || {
+            let fetched = aside(move || {
                 fetch_once(&keeper, &request, &mut fetching);
                 fetching
             });

@@ -207,19 +207,38 @@ impl Keeper {
     /// Reads the policy anew and puts it in force if it is good. Blocks.
     pub(in crate::host) fn load(&self, occasion: &'static str) -> Result<(), LoadError> {
         let mut work = self.work();
-        let loaded =
-            self.read(&mut work.files).and_then(|sources| match self.deploy(&sources, work.published.as_ref()) {
-                Ok(deployment) => Ok((sources, deployment)),
-                Err(error) => {
-                    work.refused = (!error.findings.is_empty()).then_some(sources);
-                    Err(error)
-                }
-            });
+        let read = self.read(&mut work.files);
+        self.take(read, &mut work, occasion)
+    }
+
+    /// The same, unless what is read is in force, or was refused already; whether it was not. Blocks.
+    pub(in crate::host) fn load_if_changed(&self, occasion: &'static str) -> Result<bool, LoadError> {
+        let mut work = self.work();
+        let read = self.read(&mut work.files);
+        let is_known = read.as_ref().is_ok_and(|read| {
+            let is = |known: &Option<Sources>| known.as_ref() == Some(read);
+            is(&work.refused) || is(&work.sources) && self.has_current_databases()
+        });
+        if is_known {
+            return Ok(false);
+        }
+        self.take(read, &mut work, occasion).map(|()| true)
+    }
+
+    /// Puts in force what was read if it is good.
+    fn take(&self, read: Result<Sources, LoadError>, work: &mut Work, occasion: &'static str) -> Result<(), LoadError> {
+        let loaded = read.and_then(|sources| match self.deploy(&sources, work.published.as_ref()) {
+            Ok(deployment) => Ok((sources, deployment)),
+            Err(error) => {
+                work.refused = (!error.findings.is_empty()).then_some(sources);
+                Err(error)
+            }
+        });
         match loaded {
             Ok((sources, deployment)) => {
                 work.sources = Some(sources);
                 self.put_in_force(deployment, occasion);
-                self.tell_store(&work);
+                self.tell_store(work);
                 Ok(())
             }
             Err(error) => {
@@ -227,18 +246,6 @@ impl Keeper {
                 Err(error)
             }
         }
-    }
-
-    /// Reads the policy anew if it is neither what is in force nor what was refused already. Blocks.
-    pub(in crate::host) fn load_if_changed(&self, occasion: &'static str) -> Result<bool, LoadError> {
-        let is_known = self.read(&mut Vec::new()).is_ok_and(|current| {
-            let (current, work) = (Some(current), self.work());
-            work.refused == current || work.sources == current && self.has_current_databases()
-        });
-        if is_known {
-            return Ok(false);
-        }
-        self.load(occasion).map(|()| true)
     }
 
     fn has_current_databases(&self) -> bool {

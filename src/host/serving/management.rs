@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::keeper::Stored;
 use super::tenants::Tenants;
-use super::{StartError, now_ms};
+use super::{StartError, aside, now_ms};
 use crate::host::store::{Randomness, StoreFile};
 use crate::manage::database::DatabaseError;
 use crate::manage::store::Store;
@@ -95,7 +95,7 @@ impl Management {
         };
         let request = Request::from_parts(parts, body);
         let (management, tenants) = (Arc::clone(self), Arc::clone(tenants));
-        let answered = tokio::task::spawn_blocking(move || management.transact(&request, peer, &tenants)).await;
+        let answered = aside(move || management.transact(&request, peer, &tenants)).await;
         let Ok(Ok((response, is_kept))) = answered.map_err(|panicked| tracing::error!(%panicked, "managing")) else {
             return plain(StatusCode::INTERNAL_SERVER_ERROR);
         };
@@ -174,7 +174,7 @@ impl Management {
         loop {
             let change = *changes.borrow_and_update();
             let (management, tenants) = (Arc::clone(&self), Arc::clone(&tenants));
-            let loading = tokio::task::spawn_blocking(move || management.load(&tenants, seen));
+            let loading = aside(move || management.load(&tenants, seen));
             seen = loading.await.ok().flatten();
             self.in_force.send_replace(change);
             tokio::select! { () = end.cancelled() => return, _ = changes.changed() => {}, () = sleep(LOOK) => {} }
@@ -198,7 +198,7 @@ impl Management {
         loop {
             changes.mark_unchanged();
             let management = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || management.run_operation()).await {
+            match aside(move || management.run_operation()).await {
                 Ok(Ok(true)) => {
                     self.changes.send_modify(|changes| *changes += 1);
                     if end.is_cancelled() {

@@ -19,6 +19,7 @@ use crate::program::Scratch;
 
 pub(in crate::host) mod address;
 pub(in crate::host) mod admin;
+mod aside;
 pub(in crate::host) mod connections;
 mod event;
 mod fetch;
@@ -42,6 +43,7 @@ pub use tenants::policies_at;
 pub use waiting::OwnRooms;
 
 pub(in crate::host) use super::clock::now_ms;
+pub(in crate::host) use aside::aside;
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +169,7 @@ impl Running {
         let mut result = Ok(());
         for keeper in self.tenants.keepers() {
             let keeper = Arc::clone(keeper);
-            match tokio::task::spawn_blocking(move || keeper.load("reload")).await {
+            match aside(move || keeper.load("reload")).await {
                 Ok(loaded) => result = result.and(loaded),
                 Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }

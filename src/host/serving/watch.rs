@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::aside;
+
 /// Editors and deployments write in several steps; files are read when this long nothing more has happened.
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -32,7 +34,7 @@ pub(in crate::host) async fn watch(
     let load = async || {
         let load = Arc::clone(&load);
         // What went wrong is logged where it happened; whatever it was, the next change is another chance.
-        let _ = tokio::task::spawn_blocking(move || load()).await;
+        let _ = aside(move || load()).await;
     };
     let mut watched = BTreeSet::new();
     loop {
