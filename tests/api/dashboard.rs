@@ -175,6 +175,9 @@ fn what_was_entered_outlives_the_session() {
     ended.has("your session has ended, and nothing was changed").has(&format!("name=\"unsent_to\" value=\"{path}\""));
     let elsewhere = [("origin", "https://elsewhere.example")];
     assert_eq!(site.post(&path, &elsewhere, &entered).status(), 403);
+    let long = Page::of(&site.post(&path, &[here], &[("expression", &"x".repeat(300_000))]));
+    long.has("it is too long to be kept");
+    assert!(!long.text.contains("xxx"), "strangers do not get back what they send");
 
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(entered).finish();
     let log_in = |to: &str| {

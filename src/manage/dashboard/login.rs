@@ -63,19 +63,28 @@ impl Visit<'_> {
     /// Somebody sends a form, and is not logged in any more.
     pub(super) fn ended(&self) -> Result<Reply, Failure> {
         self.refuse_other_origins()?;
-        let message = "your session has ended, and nothing was changed; log in, and you can send what you entered";
+        let unsent = Unsent::of(self.request);
+        let message = match unsent {
+            Some(_) => "your session has ended, and nothing was changed; log in, and you can send what you entered",
+            None => {
+                "your session has ended, and nothing was changed; log in and send it again: it is too long to be kept"
+            }
+        };
         let failure = Failure::new(401, Code::Authentication, message);
-        Ok(Reply::refusal(&failure, &login_page(Some(&failure), Some(&Unsent::of(self.request)))))
+        Ok(Reply::refusal(&failure, &login_page(Some(&failure), unsent.as_ref())))
     }
 
     /// A form that is not from a page of this session. Whoever has logged in anew meanwhile may send it after all, if the
     /// browser vouches for it that it is from a page of this server.
     pub(super) fn of_another_session(&self, caller: &Caller, csrf: &str) -> Result<Reply, Failure> {
-        if header(self.request.headers(), "origin").is_none() {
-            let message = "the form is not from a page of your session: load the page again, and repeat it";
-            return Err(Failure::new(403, Code::Forbidden, message));
+        let is_vouched_for = header(self.request.headers(), "origin").is_some();
+        match Unsent::of(self.request).filter(|_| is_vouched_for) {
+            Some(unsent) => Ok(offer(403, &unsent, caller, csrf)),
+            None => {
+                let message = "the form is not from a page of your session: load the page again, and repeat it";
+                Err(Failure::new(403, Code::Forbidden, message))
+            }
         }
-        Ok(offer(403, &Unsent::of(self.request), caller, csrf))
     }
 
     /// Refuses what another site's page sends.

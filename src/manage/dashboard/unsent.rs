@@ -16,9 +16,14 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
-    pub fn of(request: &Request<Vec<u8>>) -> Unsent {
-        let fields = String::from_utf8_lossy(request.body()).into_owned();
-        Unsent { to: request.uri().path().to_owned(), fields }
+    /// Nothing if it is too long to be kept: anybody can send it, and gets it back.
+    pub fn of(request: &Request<Vec<u8>>) -> Option<Unsent> {
+        const KEPT: usize = 256 * 1024;
+        let fields = request.body().as_slice();
+        (fields.len() <= KEPT).then(|| Unsent {
+            to: request.uri().path().to_owned(),
+            fields: String::from_utf8_lossy(fields).into_owned(),
+        })
     }
 
     /// What the login page has kept; see [`Unsent::hidden`].
