@@ -15,7 +15,10 @@ const SESSION: &str = "QueueITAccepted-SDFrts345E-V3_ticketshop";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_visitor_waits_comes_back_browses_on_and_leaves() {
-    let demo = Process::start(Command::new(env!("CARGO_BIN_EXE_velvetrope")).arg("demo"));
+    // What it would clear away at its end; here it is killed.
+    let temporary = tempfile::tempdir().expect("a folder");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_velvetrope"));
+    let demo = Process::start(demo.arg("demo").env("TMPDIR", temporary.path()));
     let site = demo.line_with("/shop  ").split_whitespace().next().unwrap().trim_end_matches("/shop").to_owned();
     let (_driver, at) = chromium::driver();
     let without_scripts = json!({ "profile.managed_default_content_settings.javascript": 2 });
