@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::cookie::MAX_FIXED_VALIDITY;
 use super::encoding::{lenient_integer, lower_case};
-use super::{Secret, Secrets};
+use super::{Mac, Secret, Secrets};
 
 /// What a token says. Nothing of it is true before [`Token::validate`] has said so.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +27,9 @@ pub struct Token<'t> {
     pub hashed_ip: Option<&'t str>,
     /// `h`: HMAC of everything else.
     pub hash: Option<&'t str>,
+    /// Whether it is in the form in which a waiting room writes one, so that everybody reads the same in it: it has
+    /// an `rt`, each key that means something once, numbers in decimal, and its hash at the end.
+    pub is_canonical: bool,
 }
 
 /// Why a token is refused, in the order in which it is checked.
@@ -39,13 +43,16 @@ pub enum TokenError {
     Timestamp,
     /// It is bound to another address.
     Ip,
+    /// It is signed, and yet not in the form in which a waiting room writes one.
+    Form,
 }
 
 impl TokenError {
     /// The code in error URLs.
     pub fn code(self) -> &'static str {
         match self {
-            TokenError::Hash => "hash",
+            // The protocol knows no code for what no room writes.
+            TokenError::Hash | TokenError::Form => "hash",
             TokenError::EventId => "eventid",
             TokenError::Timestamp => "timestamp",
             TokenError::Ip => "ip",
@@ -66,9 +73,12 @@ impl<'t> Token<'t> {
             redirect_type: None,
             hashed_ip: None,
             hash: None,
+            is_canonical: false,
         };
+        let mut form = Form::default();
         for piece in text.split('~') {
             let Some((key, value)) = piece.split_once('_') else { continue };
+            form.take(key, value);
             if value.contains('_') {
                 continue;
             }
@@ -84,7 +94,12 @@ impl<'t> Token<'t> {
                 _ => {}
             }
         }
+        token.is_canonical = form.is_canonical() && token.ends_with_its_hash();
         token
+    }
+
+    fn ends_with_its_hash(&self) -> bool {
+        self.hash.and_then(|hash| self.text.strip_suffix(hash)).is_some_and(|text| text.ends_with("~h_"))
     }
 
     /// What the hash is over: the text before and after the first `~h_` with this hash. Where there is none, such as
@@ -119,7 +134,8 @@ impl<'t> Token<'t> {
         !hashed_ip.is_empty() && !client_ip.is_empty() && !secrets.verify(&[client_ip], hashed_ip)
     }
 
-    /// Checks the token for a visitor at `client_ip` ("" if unknown) who wants into one of `rooms`.
+    /// Checks the token for a visitor at `client_ip` ("" if unknown) who wants into one of `rooms`. Where tokens may be
+    /// late, `now` is earlier by as much.
     pub fn validate<'r>(
         &self,
         secrets: &Secrets,
@@ -139,8 +155,47 @@ impl<'t> Token<'t> {
         if self.is_of_other_ip(secrets, client_ip) {
             return Err(TokenError::Ip);
         }
+        if !self.is_canonical {
+            return Err(TokenError::Form);
+        }
         Ok(())
     }
+}
+
+/// What has been seen of a token's form. Keys that mean nothing may be anything.
+#[derive(Default)]
+struct Form {
+    /// One bit for each of [`Form::KEYS`].
+    seen: u8,
+    is_broken: bool,
+}
+
+impl Form {
+    const KEYS: [&str; 8] = ["rt", "e", "q", "ts", "ce", "cv", "hip", "h"];
+    /// The first one: what a token without the others lacks is checked elsewhere.
+    const REQUIRED: u8 = 1;
+
+    fn take(&mut self, key: &str, value: &str) {
+        let Some(known) = Form::KEYS.iter().position(|known| *known == key) else { return };
+        let is_good = match key {
+            "ts" => is_decimal(value) && value.len() <= 10,
+            "cv" => is_decimal(value) && value.parse().is_ok_and(|minutes: u32| minutes <= MAX_FIXED_VALIDITY),
+            "hip" => value.is_empty() || Mac::bytes_of(value).is_some(),
+            _ => !value.contains('_'),
+        };
+        self.is_broken |= !is_good || self.seen & 1 << known != 0;
+        self.seen |= 1 << known;
+    }
+
+    fn is_canonical(&self) -> bool {
+        !self.is_broken && self.seen & Form::REQUIRED == Form::REQUIRED
+    }
+}
+
+/// Whether it is a number as rooms write them.
+fn is_decimal(text: &str) -> bool {
+    let is_padded = text.len() > 1 && text.starts_with('0');
+    !text.is_empty() && !is_padded && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn nonzero(number: f64) -> Option<f64> {
@@ -251,6 +306,7 @@ pub fn inspect<'t>(
     if let Some(ip) = client_ip {
         checks.push(check(TokenError::Ip, "not bound to another address", !token.is_of_other_ip(secrets, ip)));
     }
+    checks.push(check(TokenError::Form, "in the form in which a waiting room writes it", token.is_canonical));
     Inspection { token, checks }
 }
 

@@ -22,6 +22,8 @@ mod edge;
 mod edge_answers;
 #[path = "queueit/engine.rs"]
 mod engine;
+#[path = "queueit/rules.rs"]
+mod rules;
 
 use deviations::Deviations;
 
