@@ -172,23 +172,28 @@ impl<'c> Session<'c> {
             return Err(SessionError::Form);
         }
         let fits = match is_signed {
-            true => Mac::bytes_of(self.hash)
-                .is_some_and(|hash| secrets.verify_seal(&hash, &self.signed_parts(), self.seal)),
+            true => {
+                Mac::bytes_of(self.hash).is_some_and(|hash| secrets.verify_seal(&hash, &self.signed_parts(), self.seal))
+            }
             false => self.is_signed_by(secrets),
         };
         if fits { Ok(()) } else { Err(SessionError::HashMismatch) }
     }
 
-    /// Whether no other session can be cut from the same text. Issue times have ten digits and hashed addresses 64, so
-    /// that the end is clear; a redirect type is letters between digits; and a queue id is a UUID, whose hyphens cannot
-    /// stand anywhere else. Without a queue id, only a redirect type that is known, with no number before it, tells
-    /// where the room's id ends.
+    /// Whether its text cannot be cut from that of another session. Issue times have ten digits and hashed addresses 64,
+    /// so that the end is clear; a redirect type is letters between digits; and a queue id is a UUID, whose hyphens
+    /// cannot stand anywhere else. Without a queue id, only a redirect type that is known, with no number before it,
+    /// tells where the room's id ends: it must have no hyphen and no digit at its end, which could be another session's
+    /// queue id and validity.
     ///
-    /// What nothing tells apart: ids of rooms that differ in case only, and a room whose id is that of another one
-    /// followed by a queue id.
+    /// What nothing tells apart: ids of rooms that differ in case only; and a session without a queue id, of a room
+    /// whose id is that of another one followed by a UUID, from a session of that other one.
     fn is_unambiguous(&self) -> bool {
         match self.queue_id {
-            "" => self.fixed_validity.is_empty() && REDIRECT_TYPES.contains(&self.redirect_type),
+            "" => {
+                let is_clear = !self.event_id.contains('-') && !self.event_id.ends_with(|end: char| end.is_numeric());
+                is_clear && self.fixed_validity.is_empty() && REDIRECT_TYPES.contains(&self.redirect_type)
+            }
             id => is_uuid(id) && is_redirect_type(self.redirect_type),
         }
     }
@@ -408,45 +413,98 @@ fn write_http_date(out: &mut impl Write, second: i64) -> fmt::Result {
 mod tests {
     use super::*;
 
+    const NOW: i64 = 1_790_000_000;
+    const QUEUE_ID: &str = "3cdf8eee-0458-4c35-afd6-7c2d12098a49";
     const NEW: NewSession<'_> =
-        NewSession { event_id: "Shop", queue_id: "q1", fixed_validity: "", redirect_type: "Queue", hashed_ip: "" };
+        NewSession { event_id: "Shop", queue_id: QUEUE_ID, fixed_validity: "", redirect_type: "Queue", hashed_ip: "" };
 
     fn validation(secrets: &Secrets, now: i64) -> Validation<'_> {
-        Validation { secrets, room: "shop", validity_minutes: Some(1.0), client_ip: "192.0.2.1", now }
+        let (shared, room, validity_minutes, client_ip) = (false, "Shop", Some(1.0), "192.0.2.1");
+        Validation { secrets, shared, room, validity_minutes, client_ip, now }
+    }
+
+    fn parsed(value: &str) -> Session<'_> {
+        Session::parse(value).unwrap_or_else(|| panic!("not a session: {value}"))
     }
 
     #[test]
-    fn our_own_sessions_are_recognised_in_any_case() {
+    fn our_own_sessions_are_recognised() {
         let secrets = Secrets::new("k", None);
         let arena = Bump::new();
-        let value = NEW.sign(secrets.current(), 1000, &arena);
-        let session = Session::parse(value);
+        let value = NEW.sign(secrets.current(), NOW, &arena);
+        let session = parsed(value);
         assert_eq!((session.event_id, session.redirect_type), ("Shop", "queue"));
-        assert_eq!(session.validate(&validation(&secrets, 1060)), Ok(()));
-        assert_eq!(session.validate(&validation(&secrets, 1061)), Err(SessionError::Expired));
-        let lasting = Validation { validity_minutes: None, ..validation(&secrets, 1061) };
+        assert_eq!(session.validate(&validation(&secrets, NOW + 60)), Ok(()));
+        assert_eq!(session.validate(&validation(&secrets, NOW + 61)), Err(SessionError::Expired));
+        assert_eq!(session.validate(&validation(&secrets, NOW - CLOCK_SKEW)), Ok(()));
+        assert_eq!(session.validate(&validation(&secrets, NOW - CLOCK_SKEW - 1)), Err(SessionError::FromFuture));
+        let lasting = Validation { validity_minutes: None, ..validation(&secrets, NOW + 61) };
         assert_eq!(session.validate(&lasting), Ok(()));
-        let other = Validation { room: "shop2", ..lasting };
-        assert_eq!(session.validate(&other), Err(SessionError::WaitingRoomMismatch));
-        let forged = value.replace("q1", "q2");
-        assert_eq!(Session::parse(&forged).validate(&lasting), Err(SessionError::HashMismatch));
+        for room in ["Shop2", "shop"] {
+            assert_eq!(
+                session.validate(&Validation { room, ..lasting }),
+                Err(SessionError::WaitingRoomMismatch),
+                "{room}"
+            );
+        }
+        let forged = value.replace("3cdf", "3cde");
+        assert_eq!(parsed(&forged).validate(&lasting), Err(SessionError::HashMismatch));
     }
 
     #[test]
-    fn any_text_is_read_as_a_session() {
-        for (text, event_id, hash) in [
-            ("", "", ""),
-            ("&&==&", "", ""),
-            ("EventId", "", ""),
-            ("EventId=", "", ""),
-            ("EventId=a=b&Hash=c", "a", "c"),
-            ("=EventId=a&Hash", "", ""),
-            ("x=EventId=a&EventId=b&EventId=c", "c", ""),
-            ("eventid=a&Hash=é&", "", "é"),
-            ("&Hash==x&EventId=a", "a", ""),
+    fn a_session_without_a_seal_counts_only_where_they_are_shared() {
+        let secrets = Secrets::new("new", Some("old".into()));
+        let arena = Bump::new();
+        let sealed = NEW.sign(&Secret::new("old"), NOW, &arena);
+        let (without, seal) = sealed.split_once("&Seal=").expect("a seal");
+        let alone = validation(&secrets, NOW);
+        let shared = Validation { shared: true, ..alone };
+        assert_eq!(parsed(sealed).validate(&alone), Ok(()));
+        assert_eq!(parsed(without).validate(&alone), Err(SessionError::Unsealed));
+        assert_eq!(parsed(without).validate(&shared), Ok(()));
+        let broken = format!("{without}&Seal={}", seal.replace(['0', '1', '2'], "3"));
+        for against in [&alone, &shared] {
+            assert_eq!(parsed(&broken).validate(against), Err(SessionError::HashMismatch), "a seal must fit");
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_form_of_connectors_is_a_session() {
+        let arena = Bump::new();
+        let hip = Secret::new("k").sign(&["192.0.2.1"]);
+        let whole = NewSession { fixed_validity: "20", hashed_ip: hip.as_str(), ..NEW };
+        let value = whole.sign(&Secret::new("k"), NOW, &arena);
+        assert!(Session::parse(value).is_some());
+        for (field, others) in [
+            (
+                "FixedValidityMins=20",
+                &["", "0", "+5", "05", "5.0", "NaN", " 5", "5 ", "1e3", "-5", "0x5", "525601", "٥"][..],
+            ),
+            ("IssueTime=1790000000", &["", "0", "1", "0790000000", "+790000000", "17900000000", "NaN", "179000000 "]),
+            ("Hip=", &["0", "A"]),
+            ("QueueId=3", &["=", "a=b"]),
         ] {
-            let session = Session::parse(text);
-            assert_eq!((session.event_id, session.hash), (event_id, hash), "{text}");
+            let name = &field[..=field.find('=').expect("a name")];
+            for other in others {
+                let changed = value.replacen(field, &format!("{name}{other}"), 1);
+                assert_eq!(Session::parse(&changed), None, "{changed}");
+            }
+        }
+        for text in ["", "&&==&", "EventId", "EventId=", "EventId=a=b&Hash=c", &value[1..], &value.to_lowercase()] {
+            assert_eq!(Session::parse(text), None, "{text}");
+        }
+        for changed in [format!("{value}&"), format!("{value}&Foo=bar"), format!("&{value}"), format!(" {value}")] {
+            assert_eq!(Session::parse(&changed), None, "{changed}");
+        }
+        assert_eq!(Session::parse(&value.replace(QUEUE_ID, &"x".repeat(MAX_LENGTH))), None);
+    }
+
+    #[test]
+    fn known_redirect_types_end_where_they_begin() {
+        for one in REDIRECT_TYPES {
+            let others = REDIRECT_TYPES.iter().filter(|other| **other != one);
+            assert!(others.clone().all(|other| !one.ends_with(other)), "{one}");
+            assert!(one.bytes().any(|byte| !byte.is_ascii_hexdigit()), "{one} could end a hashed address");
         }
     }
 
@@ -456,9 +514,9 @@ mod tests {
         let hashed_ip = secrets.current().sign(&["192.0.2.1"]);
         let value = NewSession { hashed_ip: hashed_ip.as_str(), ..NEW };
         let arena = Bump::new();
-        let session = Session::parse(value.sign(secrets.current(), 1000, &arena));
-        assert_eq!(session.validate(&validation(&secrets, 1000)), Ok(()));
-        let elsewhere = Validation { client_ip: "192.0.2.2", ..validation(&secrets, 1000) };
+        let session = parsed(value.sign(secrets.current(), NOW, &arena));
+        assert_eq!(session.validate(&validation(&secrets, NOW)), Ok(()));
+        let elsewhere = Validation { client_ip: "192.0.2.2", ..validation(&secrets, NOW) };
         assert_eq!(session.validate(&elsewhere), Err(SessionError::IpBindingMismatch));
         let unknown = Validation { client_ip: "", ..elsewhere };
         assert_eq!(session.validate(&unknown), Ok(()));
@@ -467,19 +525,21 @@ mod tests {
     #[test]
     fn cookies_are_found() {
         let headers: &[(&str, &[u8])] = &[
-            ("Cookie", b"a=1; b = 2 ; c; a=%20x=y"),
+            ("Cookie", b"a=1; b = 2 ; c; a=%20x=y; w=%20x"),
             ("X", b"a=9"),
             ("cookie", b"d=\xff;=e;;b=3; n%61me=1; m=%E0%A4%A"),
         ];
         let arena = Bump::new();
-        let found = |name| find(headers, name, &arena);
-        assert_eq!(found("a"), Ok(Some(" x")));
-        assert_eq!(found("b"), Ok(Some("3")));
-        assert_eq!(found("c"), Ok(None));
-        assert_eq!(found("d"), Ok(Some("\u{fffd}")));
-        assert_eq!(found(""), Ok(Some("e")));
-        assert_eq!(found("name"), Ok(None));
-        assert_eq!(found("m"), Err(MalformedEscape));
+        let found = |name| all_of(headers, name, &arena).collect::<Vec<_>>();
+        assert_eq!(found("a"), [Ok("%20x"), Ok("1")], "not decoded, for the protocol reads but a part of it");
+        assert_eq!(found("b"), [Ok("3"), Ok("2")]);
+        assert_eq!(found("w"), [Ok(" x")]);
+        assert_eq!(found("d"), [Ok("\u{fffd}")]);
+        assert_eq!(found(""), [Ok("e")]);
+        assert!(found("c").is_empty() && found("name").is_empty());
+        assert_eq!(found("m"), [Err(MalformedEscape)]);
+        let many = "a=1;".repeat(1000);
+        assert_eq!(all_of(&[("cookie", many.as_bytes())], "a", &arena).count(), MOST_TWINS);
     }
 
     #[test]

@@ -347,7 +347,8 @@ mod tests {
         let text = sign(&fields(), &Secret::new("other"));
         let inspection = inspect(&text, &secrets, Some("shop"), Some("192.0.2.1"), 2000);
         let passed: Vec<_> = inspection.checks.iter().map(|check| (check.code, check.passed)).collect();
-        assert_eq!(passed, [("hash", false), ("eventid", true), ("timestamp", false), ("ip", false)]);
+        let expected = [("hash", false), ("eventid", true), ("timestamp", false), ("ip", false), ("hash", true)];
+        assert_eq!(passed, expected);
         assert_eq!(inspection.failure().map(|check| check.code), Some("hash"));
     }
 
@@ -359,6 +360,43 @@ mod tests {
         let secrets = Secrets::new("k", None);
         let text = sign(&fields, secrets.current());
         assert_eq!(Token::parse(&text).validate(&secrets, ["my_shop"], "", 0), Err(TokenError::EventId));
+    }
+
+    #[test]
+    fn what_is_signed_has_one_reading() {
+        let secrets = Secrets::new("k", None);
+        let verdict = |text: &str| {
+            let hash = secrets.current().sign(&[text]);
+            let token = format!("{text}~h_{}", hash.as_str());
+            Token::parse(&token).validate(&secrets, ["shop"], "", 1000)
+        };
+        let good = "e_shop~q_1b2c~ts_1000~ce_True~rt_queue";
+        for text in
+            [good, "rt_queue~ts_1000~e_shop", "e_shop~ts_1000~rt_queue~cv_0~zz_a_b~zz~~", &format!("{good}~cv_5")]
+        {
+            assert_eq!(verdict(text), Ok(()), "{text}");
+        }
+        for field in good.split('~') {
+            let (key, value) = field.split_once('_').expect("a field");
+            for twice in [format!("{good}~{field}"), format!("{key}_x~{good}"), format!("{key}_x_y~{good}")] {
+                assert_eq!(verdict(&twice), Err(TokenError::Form), "{twice}");
+            }
+            let odd = good.replace(field, &format!("{key}_{value}_x"));
+            assert!(verdict(&odd).is_err(), "{odd}");
+        }
+        for number in ["+5", "05", "5.0", "NaN", " 5", "5 ", "1e3", "-5", "0x5", "", "525601", "99999999999999999999"] {
+            assert_eq!(verdict(&format!("{good}~cv_{number}")), Err(TokenError::Form), "{number}");
+        }
+        for time in ["01000", "1000.5", "1000 ", "1e10", "0x3e8", "12345678901"] {
+            assert!(verdict(&good.replace("1000", time)).is_err(), "{time}");
+        }
+        assert_eq!(verdict(&good.replace("~rt_queue", "")), Err(TokenError::Form));
+        for hip in ["x", &"A".repeat(64), &"a".repeat(63)] {
+            assert_eq!(verdict(&format!("{good}~hip_{hip}")), Err(TokenError::Form), "{hip}");
+        }
+        let hash = secrets.current().sign(&[good]);
+        let moved = good.replacen('~', &format!("~h_{}~", hash.as_str()), 1);
+        assert_eq!(Token::parse(&moved).validate(&secrets, ["shop"], "", 1000), Err(TokenError::Form));
     }
 
     #[test]

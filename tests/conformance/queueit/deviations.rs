@@ -59,6 +59,14 @@ impl Deviations {
         Deviations { rules, by_label, families: BTreeSet::new(), labels: BTreeSet::new(), needed: BTreeSet::new() }
     }
 
+    /// The case as it is asked about.
+    pub fn asked(&mut self, mut case: Value) -> Value {
+        for rule in &mut self.rules {
+            rule.is_needed |= rules::ask(&rule.answer, &mut case);
+        }
+        case
+    }
+
     /// The recorded answer, or the one this project gives instead.
     pub fn expected(&mut self, family: &str, case: &Value) -> Value {
         let label = label(case);

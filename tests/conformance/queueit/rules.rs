@@ -3,7 +3,8 @@
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use velvetrope::session::cookie::NAME_PREFIX;
+use velvetrope::session::Secret;
+use velvetrope::session::cookie::{NAME_PREFIX, Session};
 use velvetrope::session::encoding::encode_uri_component;
 
 use super::text;
@@ -13,8 +14,40 @@ pub fn apply(answer: &str, expected: &mut Value, case: &Value) {
     match answer {
         "a session is sealed" => sealed(expected, text(case, "secret")),
         "a deletion is for the host, too" => for_the_host_too(expected),
+        "a session without a queue id comes with a seal" => {}
         other => panic!("deviations.toml: no such answer: {other}"),
     }
+}
+
+/// Changes what is asked, and says whether it has.
+pub fn ask(answer: &str, case: &mut Value) -> bool {
+    if answer != "a session without a queue id comes with a seal" {
+        return false;
+    }
+    let secret = text(case, "secret").to_owned();
+    let headers = case.get_mut("request").and_then(|request| request["headers"].as_object_mut());
+    let mut cookies = headers.into_iter().flatten().filter(|(name, _)| name.eq_ignore_ascii_case("cookie"));
+    let Some((_, header)) = cookies.next() else { return false };
+    let before = header.as_str().expect("a text");
+    let with_seals = before.split(';').map(|cookie| with_seal_for_queue_id(cookie, &secret));
+    let with_seals = with_seals.collect::<Vec<_>>().join(";");
+    let has_changed = with_seals != before;
+    *header = json!(with_seals);
+    has_changed
+}
+
+/// Only what is signed gets a seal.
+fn with_seal_for_queue_id(cookie: &str, secret: &str) -> String {
+    let sealed = || {
+        let (name, value) = cookie.split_once('=').filter(|(name, _)| name.trim().starts_with(NAME_PREFIX))?;
+        let value = percent_encoding::percent_decode_str(value).decode_utf8().ok()?;
+        let session = Session::parse(&value).filter(|session| session.queue_id.is_empty())?;
+        let Session { event_id, fixed_validity, redirect_type, issue_time, hashed_ip, hash, .. } = session;
+        let signed = [event_id, fixed_validity, redirect_type, issue_time, hashed_ip];
+        let is_signed = Secret::new(secret).sign(&signed).is(hash);
+        is_signed.then(|| format!("{name}={}", encode_uri_component(&with_seal(&value, secret))))
+    };
+    sealed().unwrap_or_else(|| cookie.to_owned())
 }
 
 /// Every session that is written has one field more.
