@@ -43,6 +43,9 @@ pub enum Exception {
     /// The integration wants queue ids verified, and the host has nobody to ask.
     #[error("Missing VerifyActionService")]
     NoVerifyService,
+    /// The integration is broken, and others of the configuration are not.
+    #[error("the integration is broken: {0}")]
+    Broken(String),
     /// The published configuration cannot be used.
     #[error(transparent)]
     Configuration(#[from] ConfigError),

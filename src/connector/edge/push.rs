@@ -1,7 +1,7 @@
 //! Configurations that Queue-it sends (protocol, section 6).
 //!
 //! The protocol has no protection against an old, validly signed configuration being sent again; operators switch
-//! pushes on deliberately.
+//! pushes on deliberately, and what has a lower `Version` than what is known is refused (`[delivery] allow_older`).
 
 use bumpalo::Bump;
 use serde::Deserialize;
@@ -74,9 +74,10 @@ fn opened(body: &[u8], secrets: &Secrets) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "integrationInfo is not UTF-8".into())
 }
 
-/// Any case; an odd digit at the end is ignored.
+/// Any case, and nothing besides: what is signed is read whole.
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    text.as_bytes().chunks_exact(2).map(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)).collect()
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)).collect()
 }
 
 #[cfg(test)]

@@ -129,6 +129,7 @@ fn derive(answer: &str, case: &Value) -> Value {
         "cancel as in 5.x" => edge_answers::cancel_of_5(&mut expected, case),
         "debug as in 5.x" => edge_answers::debug_of_5(&mut expected),
         "debug as in 5.x, every cookie kept" => edge_answers::debug_of_5_and_every_cookie(&mut expected, case),
+        "the push is refused" => edge_answers::push_is_refused(&mut expected),
         "UTF-8 is kept" => edge_answers::utf8_is_kept(&mut expected, case),
         other => panic!("deviations.toml: no such answer: {other}"),
     }

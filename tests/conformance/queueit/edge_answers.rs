@@ -109,6 +109,12 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
     headers.insert(debug, json!(["set-cookie", extended.header(&arena)]));
 }
 
+/// A pushed configuration is read whole, or not at all.
+pub fn push_is_refused(expected: &mut Value) {
+    let headers = [("x-queueit-connector", "cloudflare")];
+    *expected = json!({ "forwarded_to_origin": false, "status": 400, "headers": headers, "body": "Fail!" });
+}
+
 /// A pushed configuration is UTF-8, not Latin-1.
 pub fn utf8_is_kept(expected: &mut Value, case: &Value) {
     let body: Value = serde_json::from_str(text(&case["request"], "body")).expect("a body");
