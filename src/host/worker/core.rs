@@ -261,7 +261,7 @@ mod tests {
     fn core(on_failure: OnFailure) -> Core {
         let mut core = Core::new();
         let [customer_id, secret] = ["acme", "s"].map(str::to_owned);
-        core.set_variables(Variables { customer_id, secret, previous_secret: None, on_failure });
+        core.set_variables(Variables { customer_id, secret, on_failure, ..Variables::default() });
         core
     }
 

@@ -43,9 +43,15 @@ impl Engine {
 
     /// Takes the variables for all that is loaded from now on.
     #[wasm_bindgen(js_name = setVariables)]
-    pub fn set_variables(customer_id: String, secret: String, previous_secret: Option<String>, fails_closed: bool) {
+    pub fn set_variables(
+        customer_id: String,
+        secret: String,
+        previous_secret: Option<String>,
+        fails_closed: bool,
+        shared_sessions: bool,
+    ) {
         let on_failure = if fails_closed { OnFailure::Closed } else { OnFailure::Open };
-        let variables = Variables { customer_id, secret, previous_secret, on_failure };
+        let variables = Variables { customer_id, secret, previous_secret, on_failure, shared_sessions };
         CORE.with_borrow_mut(|core| core.set_variables(variables));
     }
 

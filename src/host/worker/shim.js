@@ -244,9 +244,9 @@ const VARIABLES = ["QUEUEIT_CUSTOMERID", "QUEUEIT_SECRETKEY", "QUEUEIT_SECRETKEY
 /** Puts in force what KV holds, if it is new. */
 async function read(env, ctx) {
   const kv = env.IntegrationConfigKV;
-  const isClosed = env.VELVETROPE_ON_FAILURE === "closed";
+  const settings = [env.VELVETROPE_ON_FAILURE === "closed", env.VELVETROPE_SHARED_SESSIONS === "true"];
   if (seen.length === 0) {
-    setVariables([...VARIABLES.map((name) => env[name] ?? ""), isClosed]);
+    setVariables([...VARIABLES.map((name) => env[name] ?? ""), ...settings]);
   }
   if (!kv) {
     throw "no namespace is bound as IntegrationConfigKV";
@@ -266,7 +266,7 @@ async function read(env, ctx) {
   }
   seen = values;
   const [info, policy, managed, ...others] = values;
-  setVariables([...others, isClosed]);
+  setVariables([...others, ...settings]);
   const { value, metadata } = (isFirst ? early : await readSaved()) ?? {};
   const saved = value ? [new Uint8Array(value), JSON.stringify(metadata)] : [];
   load({ info, policy, managed, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
