@@ -210,12 +210,13 @@ impl Published {
     }
 }
 
-/// Whether a configuration's `Version` is lower than that of another one, or cannot be compared with it.
+/// Whether a configuration's `Version` is lower than that of another one, or no number where the other one is.
 pub fn is_older(version: &str, than: &str) -> bool {
-    match (version.parse::<f64>(), than.parse::<f64>()) {
-        (Ok(version), Ok(than)) => !(version >= than),
-        (Err(_), Ok(_)) => true,
-        (_, Err(_)) => false,
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| !number.is_nan());
+    match (number(version), number(than)) {
+        (Some(version), Some(than)) => version < than,
+        (None, Some(_)) => true,
+        (_, None) => false,
     }
 }
 
@@ -390,6 +391,26 @@ fn scalar(node: &Node, place: &str) -> Result<Option<String>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, than, expected) in [
+            ("9", "10", true),
+            ("10", "9", false),
+            ("10", "10", false),
+            ("1e+21", "2", false),
+            ("abc", "1", true),
+            ("NaN", "1", true),
+            ("1", "abc", false),
+            ("1", "", false),
+        ] {
+            assert_eq!(is_older(version, than), expected, "{version} and {than}");
+        }
+        assert_eq!(version_of(r#"{"Integrations": null, "Version": 7.0}"#).as_deref(), Some("7"));
+        for text in ["", "{", "null", "{}", r#"{"Version": "7"}"#, r#"{"Version": 7} x"#] {
+            assert_eq!(version_of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_print_as_in_javascript() {
