@@ -220,14 +220,15 @@ pub fn is_older(version: &str, than: &str) -> bool {
     }
 }
 
-/// The `Version` of a published configuration, if it is a number.
+/// The `Version` of a published configuration, if it is a number or a text.
 pub fn version_of(text: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Head {
         #[serde(rename = "Version")]
-        version: f64,
+        version: serde_json::Value,
     }
-    serde_json::from_str(text).ok().map(|Head { version }| number_text(version))
+    let Head { version } = serde_json::from_str(text).ok()?;
+    version.as_f64().map(number_text).or_else(|| version.as_str().map(str::to_owned))
 }
 
 fn syntax(text: &str, SyntaxError { at, message }: SyntaxError) -> ConfigError {
@@ -407,7 +408,8 @@ mod tests {
             assert_eq!(is_older(version, than), expected, "{version} and {than}");
         }
         assert_eq!(version_of(r#"{"Integrations": null, "Version": 7.0}"#).as_deref(), Some("7"));
-        for text in ["", "{", "null", "{}", r#"{"Version": "7"}"#, r#"{"Version": 7} x"#] {
+        assert_eq!(version_of(r#"{"Version": "8"}"#).as_deref(), Some("8"));
+        for text in ["", "{", "null", "{}", r#"{"Version": null}"#, r#"{"Version": 7} x"#] {
             assert_eq!(version_of(text), None, "{text}");
         }
     }

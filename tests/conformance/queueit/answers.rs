@@ -87,7 +87,7 @@ pub fn token_is_refused(expected: &mut Value, case: &Value) {
 /// A session that no connector writes is none: its cookie is deleted, and its visitor queues.
 pub fn session_is_refused(expected: &mut Value, case: &Value) {
     let integration = &case["integration"]["Integrations"][0];
-    if expected["do_redirect"] != json!(false) || text(case, "token") != "" {
+    if expected["do_redirect"] != json!(false) || !text(case, "token").is_empty() {
         return;
     }
     expected["do_redirect"] = json!(true);
