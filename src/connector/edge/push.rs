@@ -111,6 +111,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_signed_has_one_reading() {
+        let secrets = Secrets::new("k", None);
+        let good = signed("{}", &secrets);
+        let hash = |info: &str| secrets.current().sign(&[info]).as_str().to_owned();
+        let body = |info: &str| format!(r#"{{"integrationInfo":"{info}","hash":"{}"}}"#, hash(info));
+        assert_eq!(push(&body("7B7d"), &secrets), Ok("{}".to_owned()));
+        for odd in [
+            good.replacen('{', r#"{"integrationInfo":"7b7d","#, 1),
+            good.replacen('{', &format!(r#"{{"hash":"{}","#, hash("7b7d")), 1),
+            format!("{good}x"),
+            format!("{good}{good}"),
+            body("7b7d7"),
+            body("7b 7d"),
+            body("7b7d "),
+            body("0x7b7d"),
+            good.replace(&hash("7b7d"), &hash("7b7d").to_uppercase()),
+        ] {
+            assert!(push(&odd, &secrets).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
     fn nothing_is_accepted_without_a_secret() {
         let none = Secrets::new("", None);
         assert!(push(&signed("{}", &none), &none).is_err());
