@@ -23,6 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import workerd from "workerd";
+import { session as velvetropesSession } from "../../tests/worker/support/queueit.js";
 
 const [SECONDS = 4, ROUNDS = 5] = process.argv.slice(2).map(Number);
 const SIZES = [3, 100, 1_000];
@@ -205,10 +206,7 @@ async function listening(port) {
 const page = (size) => `/events/${size >> 1}/tickets`;
 
 function session(size) {
-  const [room, issued] = [`room${size >> 1}`, Math.floor(Date.now() / 1000)];
-  const hash = signed(`${room}queue-idqueue${issued}`);
-  const value = `EventId=${room}&QueueId=queue-id&RedirectType=queue&IssueTime=${issued}&Hash=${hash}`;
-  return `QueueITAccepted-SDFrts345E-V3_${room}=${encodeURIComponent(value)}`;
+  return velvetropesSession({ event: `room${size >> 1}`, issued: Math.floor(Date.now() / 1000) }, SECRET);
 }
 
 const signed = (text) => createHmac("sha256", SECRET).update(text).digest("hex");

@@ -290,6 +290,8 @@ fn visit<'v>(
         client_ip: incoming.client_ip.map_or(ClientIp::Unknown, ClientIp::Address),
         now_ms: incoming.now_ms,
         waiting_room_origin: site.policy.settings.waiting_room_origin.as_deref(),
+        shared_sessions: site.policy.settings.shared_sessions,
+        token_leeway: site.policy.settings.token.leeway,
         services: outside.services(),
         arena,
     }

@@ -57,6 +57,9 @@ fn by_configuration<'v>(
     };
     debug.of_match(version, matched);
     let Some(integration) = matched else { return Ok(Decision::nothing()) };
+    if let Some(why) = &integration.broken {
+        return Err(Exception::Broken(why.clone()).into());
+    }
     match integration.action {
         Action::Queue => {
             let config = QueueConfig::of(integration, version);

@@ -33,6 +33,10 @@ pub struct Visit<'v> {
     pub now_ms: i64,
     /// Scheme and authority of redirects instead of `https://QueueDomain`.
     pub waiting_room_origin: Option<&'v str>,
+    /// Whether sessions count that other connectors have written (`shared_sessions`).
+    pub shared_sessions: bool,
+    /// By how many seconds a token may be late (`[token] leeway`).
+    pub token_leeway: u32,
     /// Whom the host can ask.
     pub services: Services<'v>,
     /// Where the decision's texts are kept.
@@ -54,6 +58,11 @@ impl<'v> Visit<'v> {
     /// Whole Unix seconds.
     pub fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)
+    }
+
+    /// The Unix second that tokens must not have expired before.
+    pub(super) fn token_deadline(&self) -> i64 {
+        self.now().saturating_sub(i64::from(self.token_leeway))
     }
 
     /// The first header of this name, "" if there is none.

@@ -1,6 +1,8 @@
 //! Reads an integration JSON for people: what the engine would silently work around, and what would fail for every
 //! visitor.
 
+use std::cell::RefCell;
+
 use super::check::constant;
 use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean, nearest};
@@ -61,21 +63,27 @@ pub(super) fn refusal(file: File, error: &ConfigError) {
     }
 }
 
-/// Reports what is wrong with each integration of a configuration that is accepted.
-pub(super) fn review(file: File, root: &Node, published: &Published) {
+/// Reports what is wrong with each integration of a configuration that is accepted. Where it was delivered, what is
+/// broken is noted and not refused, unless there is nothing else.
+pub(super) fn review(file: File, root: &Node, published: &mut Published, is_delivered: bool) {
     let nodes = root.get("Integrations").and_then(Node::as_array).unwrap_or_default();
     let mut catch_all = None;
-    for ((node, (integration, when)), number) in nodes.iter().zip(&published.all).zip(1..) {
+    for ((node, (integration, when)), number) in nodes.iter().zip(&mut published.all).zip(1..) {
         let subject = format!("integration {number} ({})", integration.title());
-        let reviewer = Reviewer { file, node, integration, subject };
-        reviewer.review();
-        reviewer.triggers(constant(&when.root));
+        let broken = RefCell::new(integration.broken.take());
+        let reviewer = Reviewer { file, node, integration, subject, is_delivered, broken };
+        reviewer.review_whole(constant(&when.root));
         if let Some(earlier) = catch_all {
             let message = format!("it is never reached: integration {earlier} matches every request");
             reviewer.add(node, Problem::warning(Kind::Constant, message));
         } else if constant(&when.root) == Some(true) {
             catch_all = Some(number);
         }
+        integration.broken = reviewer.broken.into_inner().filter(|_| is_delivered);
+    }
+    if !published.all.is_empty() && published.all.iter().all(|(integration, _)| integration.broken.is_some()) {
+        let message = "no integration of the configuration works";
+        file.add(0..1, Problem::error(Kind::BrokenIntegration, message));
     }
 }
 
@@ -94,9 +102,22 @@ struct Reviewer<'a> {
     node: &'a Node<'a>,
     integration: &'a Integration,
     subject: String,
+    is_delivered: bool,
+    /// What was found to be broken first.
+    broken: RefCell<Option<String>>,
 }
 
 impl Reviewer<'_> {
+    /// `truth` is what its triggers come to, if that is the same for every request.
+    fn review_whole(&self, truth: Option<bool>) {
+        let unreadable = self.broken.borrow().clone();
+        if let Some(why) = unreadable {
+            return self.add(self.node, Problem::warning(Kind::BrokenIntegration, why));
+        }
+        self.review();
+        self.triggers(truth);
+    }
+
     fn review(&self) {
         self.keys(self.node, INTEGRATION_KEYS);
         self.word(
@@ -249,7 +270,9 @@ impl Reviewer<'_> {
     }
 
     fn broken(&self, key: &str, message: &str, help: &str) {
-        self.add(self.at(key), Problem::error(Kind::BrokenIntegration, message).help(help));
+        let problem = if self.is_delivered { Problem::warning } else { Problem::error };
+        self.add(self.at(key), problem(Kind::BrokenIntegration, message.to_owned()).help(help));
+        self.broken.borrow_mut().get_or_insert_with(|| message.to_owned());
     }
 
     fn surprise(&self, key: &str, message: &str, help: &str) {

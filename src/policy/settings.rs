@@ -35,6 +35,11 @@ pub struct Settings {
     /// Scheme and authority of redirects to the waiting room instead of `https://QueueDomain`; for the embedded room
     /// and for tests.
     pub waiting_room_origin: Option<String>,
+    /// Whether sessions count that another connector has written, or an earlier version of this one: for sites that
+    /// run both, and for a change from one to the other. Default false: a session must have the seal that this connector
+    /// adds, which tells its fields apart.
+    #[serde(default)]
+    pub shared_sessions: bool,
     /// Whether triggers see the URL normalised where their integration asks for it (`IsNormalizationEnabled`).
     /// Default true. Rules always see the normalised path, and the original as `raw.*`.
     #[schemars(default = "yes")]
@@ -60,6 +65,9 @@ pub struct Settings {
     /// What becomes of a request when something fails.
     #[serde(default)]
     pub failure: FailurePolicy,
+    /// Tokens that visitors bring from the waiting room.
+    #[serde(default)]
+    pub token: TokenSettings,
     /// How a newer integration JSON arrives.
     #[serde(default)]
     pub delivery: Delivery,
@@ -147,6 +155,17 @@ pub struct FailurePolicy {
     pub retry_after: u32,
 }
 
+/// Tokens that visitors bring from the waiting room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct TokenSettings {
+    /// Seconds by which a token may be late. Default 0. For visitors whose browsers take long to come back, and where
+    /// this machine's clock is ahead of the waiting room's.
+    #[schemars(range(max = 300))]
+    pub leeway: u32,
+}
+
 /// How a newer integration JSON arrives while the connector runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
@@ -158,6 +177,9 @@ pub struct Delivery {
     pub push: bool,
     /// Whether the configuration is fetched from Queue-it with the API key. Default false.
     pub pull: bool,
+    /// Whether a configuration may be delivered whose `Version` is lower than that of the one in force, such as an old
+    /// one that somebody sends again. Default false; true to roll back.
+    pub allow_older: bool,
     /// Seconds between fetches. Default 300.
     #[schemars(range(min = 10, max = 86_400))]
     pub interval: u32,
@@ -231,6 +253,7 @@ impl Settings {
             hosts: Vec::new(),
             unknown_hosts: UnknownHosts::default(),
             waiting_room_origin: None,
+            shared_sessions: false,
             normalize_urls: yes(),
             integration: None,
             rooms: None,
@@ -239,6 +262,7 @@ impl Settings {
             managed: Managed::default(),
             secrets: SecretNames::default(),
             failure: FailurePolicy::default(),
+            token: TokenSettings::default(),
             delivery: Delivery::default(),
             proxy: ProxySettings::default(),
             geoip: GeoIp::default(),
@@ -282,7 +306,7 @@ impl Default for FailurePolicy {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Delivery { push: false, pull: false, interval: 300 }
+        Delivery { push: false, pull: false, allow_older: false, interval: 300 }
     }
 }
 

@@ -62,7 +62,9 @@ function connectors(records, origin) {
     modules: [{ type: "ESModule", path: join(modulesRoot, "entry.js"), contents: entry }, ...copies, ...wasm],
     modulesRoot,
     compatibilityDate,
-    bindings: { variables: records.map(({ customer_id, secret }) => ({ QUEUEIT_CUSTOMERID: customer_id, QUEUEIT_SECRETKEY: secret })) },
+    bindings: { variables: records.map(({ customer_id, secret }) => ({
+      QUEUEIT_CUSTOMERID: customer_id, QUEUEIT_SECRETKEY: secret, VELVETROPE_SHARED_SESSIONS: "true",
+    })) },
     kvNamespaces: Object.fromEntries(records.map((_, number) => [`kv${number}`, `case-${number}`])),
     outboundService: { external: { address: origin.address, http: {} } },
   };

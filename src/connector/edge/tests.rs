@@ -7,6 +7,7 @@ use crate::session::cookie::NewSession;
 use crate::session::token::{TokenFields, sign};
 
 const NOW: i64 = 1_790_000_000;
+const QUEUE_ID: &str = "3cdf8eee-0458-4c35-afd6-7c2d12098a49";
 
 fn policy() -> Policy {
     let sources = [
@@ -90,7 +91,7 @@ fn token(queue_id: &str, secret: &str) -> String {
 }
 
 fn session(secret: &str) -> String {
-    let session = NewSession { event_id: "Shop1", queue_id: "q", redirect_type: "queue", ..NewSession::default() };
+    let session = NewSession { event_id: "Shop1", queue_id: QUEUE_ID, redirect_type: "queue", ..NewSession::default() };
     let arena = Bump::new();
     let value = session.sign(&Secret::new(secret), NOW - 60, &arena);
     format!("QueueITAccepted-SDFrts345E-V3_Shop1={}", value.replace('=', "%3D").replace('&', "%26"))
@@ -130,6 +131,75 @@ fn a_session_of_the_old_secret_is_renewed_with_the_new_one() {
     assert_eq!(secrets_without_old.label, "session");
     let forged = session("forged");
     assert_eq!(ask(&policy(), "https://h/shop", &[("cookie", forged.as_bytes())]).label, "queue");
+}
+
+#[test]
+fn a_stale_cookie_of_the_same_name_does_not_count() {
+    let (good, stale) = (session("new"), session("forged"));
+    let unreadable = "QueueITAccepted-SDFrts345E-V3_Shop1=%E0%A4%A";
+    for twins in [[&*good, &*stale], [&stale, &good], [unreadable, &good], [&good, unreadable]] {
+        let together = twins.join("; ");
+        assert_eq!(ask(&policy(), "https://h/shop", &[("cookie", together.as_bytes())]).label, "session");
+        let apart = twins.map(|twin| ("cookie", twin.as_bytes()));
+        assert_eq!(ask(&policy(), "https://h/shop", &apart).label, "session");
+    }
+    assert_eq!(ask(&policy(), "https://h/shop", &[("cookie", format!("{good}=x").as_bytes())]).label, "queue");
+}
+
+#[test]
+fn what_is_deleted_is_deleted_for_the_host_too() {
+    let mut policy = policy();
+    let deletions = |policy: &Policy| {
+        let reply = ask(policy, "https://h/shop", &[("cookie", session("forged").as_bytes())]);
+        let cookies = reply.headers.into_iter().filter(|(name, _)| *name == "set-cookie");
+        cookies.map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    let expires = "QueueITAccepted-SDFrts345E-V3_Shop1=; expires=Thu, 01 Jan 1970 00:00:00 GMT;";
+    assert_eq!(deletions(&policy), [format!("{expires} path=/")]);
+    policy.integrations.all[0].cookie_domain = Some(".x.example".into());
+    assert_eq!(deletions(&policy), [format!("{expires} domain=.x.example; path=/"), format!("{expires} path=/")]);
+}
+
+#[test]
+fn sessions_of_other_connectors_count_where_they_are_shared() {
+    let sealed = session("new");
+    let without = sealed.split("%26Seal").next().expect("a session").as_bytes();
+    let mut policy = policy();
+    assert_eq!(ask(&policy, "https://h/shop", &[("cookie", without)]).label, "queue");
+    policy.settings.shared_sessions = true;
+    assert_eq!(ask(&policy, "https://h/shop", &[("cookie", without)]).label, "session");
+}
+
+#[test]
+fn tokens_may_be_late_by_as_much_as_the_operator_says() {
+    let late = |seconds: i64| {
+        let fields = TokenFields {
+            event_id: "Shop1".into(),
+            expires: NOW - seconds,
+            redirect_type: "queue".into(),
+            ..TokenFields::default()
+        };
+        format!("https://h/shop?queueittoken={}", sign(&fields, &Secret::new("new")))
+    };
+    let mut policy = policy();
+    assert_eq!(ask(&policy, &late(0), &[]).label, "token");
+    assert_eq!(ask(&policy, &late(1), &[]).label, "error");
+    policy.settings.token.leeway = 20;
+    assert_eq!(ask(&policy, &late(20), &[]).label, "token");
+    assert!(location(&ask(&policy, &late(21), &[])).contains("/error/timestamp/"));
+}
+
+#[test]
+fn a_token_that_no_room_writes_lets_nobody_pass() {
+    let secret = Secret::new("new");
+    let signed = |text: &str| format!("https://h/shop?queueittoken={text}~h_{}", secret.sign(&[text]).as_str());
+    let good = format!("e_Shop1~ts_{}~rt_queue", NOW + 60);
+    assert_eq!(ask(&policy(), &signed(&good), &[]).label, "token");
+    for odd in [good.replace("~rt_queue", ""), good.replace("~ts", "~ts_1~ts"), format!("{good}~cv_+5")] {
+        let reply = ask(&policy(), &signed(&odd), &[]);
+        assert_eq!(reply.label, "error", "{odd}");
+        assert!(location(&reply).contains("/error/hash/"), "{odd}");
+    }
 }
 
 #[test]

@@ -131,7 +131,13 @@ impl Admin {
         let (mut is_ready, mut lacks) = (false, String::new());
         for keeper in self.tenants.keepers() {
             match (&*keeper.state(), keeper.name()) {
-                (State::InForce(_), _) => is_ready = true,
+                (State::InForce(deployment), name) => {
+                    is_ready = true;
+                    let of = name.map_or(String::new(), |name| format!(" of {name}"));
+                    for (number, title, why) in deployment.policy.broken() {
+                        lacks += &format!("integration {number} ({title}){of} is broken: {why}\n");
+                    }
+                }
                 (State::Absent { why, .. }, None) => lacks += &format!("no policy in force: {why}\n"),
                 (State::Absent { why, .. }, Some(name)) => lacks += &format!("no policy in force for {name}: {why}\n"),
             }

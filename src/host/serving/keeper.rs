@@ -18,7 +18,7 @@ use crate::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
-use crate::policy::{Finding, Policy, STORED, Settings, Sources, settings_of};
+use crate::policy::{Finding, Policy, STORED, Settings, Sources, settings_of, version_of};
 use crate::program::Verdict;
 use crate::request::hex;
 use crate::room::Occupancy;
@@ -302,9 +302,32 @@ impl Keeper {
         let replaces = digest(sources.get(&file).map_or(&[], Vec::as_slice));
         let published = Published { integration: text.to_owned(), replaces };
         let deployment = self.deploy(&sources, Some(&published))?;
+        self.refuse_older(&deployment.policy, work.published.as_ref(), &sources, &file)?;
         work.published = Some(published);
         work.sources = Some(sources);
         Ok(deployment)
+    }
+
+    /// An old configuration that somebody sends again must not replace a newer one; nor where none is in force that could.
+    fn refuse_older(
+        &self,
+        policy: &Policy,
+        published: Option<&Published>,
+        sources: &Sources,
+        file: &str,
+    ) -> Result<(), LoadError> {
+        let known = match &*self.state() {
+            State::InForce(deployment) => Some(deployment.policy.integrations.version.clone()),
+            State::Absent { .. } => {
+                let stood_in = published.and_then(|published| stand_in(sources, published));
+                let text = stood_in.as_ref().unwrap_or(sources).get(file);
+                text.and_then(|text| version_of(std::str::from_utf8(text).ok()?))
+            }
+        };
+        match known {
+            Some(known) => policy.refuse_older(&known).map_err(LoadError::invalid),
+            None => Ok(()),
+        }
     }
 
     /// Where the policy's files are, if they can change; `geoip` names are relative to it.
@@ -393,9 +416,10 @@ impl Keeper {
 
     fn deploy(&self, sources: &Sources, published: Option<&Published>) -> Result<Deployment, LoadError> {
         let stood_in = published.and_then(|published| stand_in(sources, published));
+        let compile = if stood_in.is_some() { Policy::compile_delivered } else { Policy::compile };
         let sources = stood_in.as_ref().unwrap_or(sources);
         // The last net: nothing that a policy says may end a process that others are served by.
-        let compiled = catch_unwind(AssertUnwindSafe(|| Policy::compile(sources, None)));
+        let compiled = catch_unwind(AssertUnwindSafe(|| compile(sources, None)));
         let (policy, findings) = compiled.map_err(|_| LoadError::invalid("compiling the policy panicked".into()))?;
         let Some(policy) = policy else {
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
@@ -434,10 +458,19 @@ impl Keeper {
         if let Some(rooms) = &self.rooms {
             rooms.follow(&deployment.policy);
         }
-        let before = self.put(State::InForce(deployment));
-        if matches!(&*before, State::Absent { .. }) {
-            self.metrics.policies_in_force.inc();
+        for (number, name, why) in deployment.policy.broken() {
+            tracing::error!(policy = self.name(), occasion, number, name, "an integration is broken: {why}");
         }
+        let broken = deployment.policy.broken().count();
+        let before = self.put(State::InForce(deployment));
+        let before = match &*before {
+            State::InForce(before) => before.policy.broken().count(),
+            State::Absent { .. } => {
+                self.metrics.policies_in_force.inc();
+                0
+            }
+        };
+        self.metrics.broken_integrations.inc_by(broken as i64 - before as i64);
         self.metrics.loaded(occasion, "good");
         tracing::info!(policy = self.name(), occasion, version, "policy in force");
     }

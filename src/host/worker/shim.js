@@ -245,9 +245,9 @@ const VARIABLES = ["QUEUEIT_CUSTOMERID", "QUEUEIT_SECRETKEY", "QUEUEIT_SECRETKEY
 /** Puts in force what KV holds, if it is new. */
 async function read(env, ctx) {
   const kv = env.IntegrationConfigKV;
-  const isClosed = env.VELVETROPE_ON_FAILURE === "closed";
+  const settings = [env.VELVETROPE_ON_FAILURE === "closed", env.VELVETROPE_SHARED_SESSIONS === "true"];
   if (seen.length === 0) {
-    setVariables([...VARIABLES.map((name) => env[name] ?? ""), isClosed]);
+    setVariables([...VARIABLES.map((name) => env[name] ?? ""), ...settings]);
   }
   if (!kv) {
     throw "no namespace is bound as IntegrationConfigKV";
@@ -267,7 +267,7 @@ async function read(env, ctx) {
   }
   seen = values;
   const [info, policy, managed, ...others] = values;
-  setVariables([...others, isClosed]);
+  setVariables([...others, ...settings]);
   const { value, metadata } = (isFirst ? early : await readSaved()) ?? {};
   const saved = value ? [new Uint8Array(value), JSON.stringify(metadata)] : [];
   load({ info, policy, managed, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
@@ -365,25 +365,26 @@ async function push(request, env, ctx) {
 
 async function accept(body, env, ctx) {
   const kv = env.IntegrationConfigKV;
-  const [policy, managed] = await Promise.all([kv.get("policy"), kv.get("managed")]);
-  const [reply, info] = pushed(body, { policy, managed });
+  const [held, policy, managed] = await Promise.all([kv.get("info"), kv.get("policy"), kv.get("managed")]);
+  const [reply, info, ...warnings] = pushed(body, held, { policy, managed });
   const lines = reply.split("\n");
   if (info === undefined) {
     log(`a pushed configuration is refused: ${lines[2]}`);
     return answer(lines);
   }
+  warnings.forEach(log);
   seen = [info, policy, managed, ...seen.slice(3)];
   putInForce({ info, policy, managed, saved: [] }, (configuration) => ctx.waitUntil(store(kv, configuration)));
   await kv.put("info", info);
   return answer(lines);
 }
 
-function pushed(body, others) {
+function pushed(body, held, others) {
   try {
     const info = Engine.pushedText(body);
     const texts = textsOf({ info, ...others });
     const outcome = info === undefined ? new Uint8Array() : compiled(...texts);
-    return Engine.push(body, ...texts.slice(1), outcome);
+    return Engine.push(body, held ?? undefined, ...texts.slice(1), outcome);
   } catch (error) {
     reviveAfter(error, "a pushed configuration");
     throw error;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
     UnknownHosts,
+    TokenSettings,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
@@ -45,6 +46,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     settings.hosts = hosts(fields);
     set(&mut settings.unknown_hosts, fields.choice("unknown_hosts", UNKNOWN_HOSTS));
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
+    set(&mut settings.shared_sessions, fields.flag("shared_sessions"));
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
     settings.integration = file_name(fields, fields.get("integration"));
     settings.rooms = file_name(fields, fields.get("rooms"));
@@ -53,6 +55,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     set(&mut settings.managed, fields.choice("managed", MANAGED));
     section(fields, "secrets", &mut settings.secrets, read_secrets);
     section(fields, "failure", &mut settings.failure, read_failure);
+    section(fields, "token", &mut settings.token, read_token);
     section(fields, "delivery", &mut settings.delivery, read_delivery);
     section(fields, "proxy", &mut settings.proxy, read_proxy);
     section(fields, "geoip", &mut settings.geoip, read_geoip);
@@ -128,9 +131,14 @@ fn read_failure(fields: &Fields, failure: &mut FailurePolicy) {
     set(&mut failure.retry_after, fields.number("retry_after", 1..=86_400));
 }
 
+fn read_token(fields: &Fields, token: &mut TokenSettings) {
+    set(&mut token.leeway, fields.number("leeway", 0..=300));
+}
+
 fn read_delivery(fields: &Fields, delivery: &mut Delivery) {
     set(&mut delivery.push, fields.flag("push"));
     set(&mut delivery.pull, fields.flag("pull"));
+    set(&mut delivery.allow_older, fields.flag("allow_older"));
     set(&mut delivery.interval, fields.number("interval", 10..=86_400));
 }
 

@@ -67,7 +67,8 @@ fn policy(case: &Value) -> Result<Policy, FailureClass> {
         ConfigError::Empty => FailureClass::NoConfiguration,
         _ => FailureClass::InvalidConfiguration,
     })?;
-    Ok(Policy::of_integrations(Settings::new(text(case, "customer_id")), published))
+    let settings = Settings { shared_sessions: true, ..Settings::new(text(case, "customer_id")) };
+    Ok(Policy::of_integrations(settings, published))
 }
 
 fn describe(reply: Reply<'_>) -> Value {

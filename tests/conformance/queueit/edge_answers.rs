@@ -84,8 +84,8 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
     let (headers, now) = (headers(case), integer(case, "now"));
     let arena = Bump::new();
     let name = cookie::name_of(room, &arena);
-    let Ok(Some(value)) = cookie::find(&headers, name, &arena) else { return };
-    let session = Session::parse(value);
+    let Some(Ok(value)) = cookie::all_of(&headers, name, &arena).next() else { return };
+    let Some(session) = Session::parse(value) else { return };
     if integration["ExtendCookieValidity"] != json!(true) || !session.is_extendable() {
         return;
     }
@@ -107,6 +107,12 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
     let headers = expected["headers"].as_array_mut().expect("headers");
     let debug = headers.iter().position(|header| header[0] == json!("set-cookie")).expect("the debug cookie");
     headers.insert(debug, json!(["set-cookie", extended.header(&arena)]));
+}
+
+/// A pushed configuration is read whole, or not at all.
+pub fn push_is_refused(expected: &mut Value) {
+    let headers = [("x-queueit-connector", "cloudflare")];
+    *expected = json!({ "forwarded_to_origin": false, "status": 400, "headers": headers, "body": "Fail!" });
 }
 
 /// A pushed configuration is UTF-8, not Latin-1.
