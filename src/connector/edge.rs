@@ -17,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use super::outside::{NoOutside, Outside, resolve};
 use super::visit::{ClientIp, Configuration, Visit};
 use super::{Decision, Failure, Kind, Reason};
-use crate::policy::{FailurePolicy, OnFailure, Policy};
+use crate::policy::{FailurePolicy, OnFailure, Policy, ScriptRequests};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, OwnedRequest, RequestParts, RequestView};
 pub use crate::session::Secrets;
 use crate::session::token::Token;
 
+mod caching;
 pub mod pull;
 pub mod push;
 mod response;
@@ -30,6 +31,7 @@ mod response;
 mod tests;
 mod url_token;
 
+pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
 pub use url_token::{token_of, without_token};
 
@@ -119,7 +121,7 @@ pub struct Reply<'r> {
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
     pub failed: Option<&'r str>,
     /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `direct-pass`, `cancel`,
-    /// `ignore`, `error`, `debug`, `push`, `failed-open`, `failed-closed`.
+    /// `ignore`, `error`, `debug`, `preflight`, `push`, `failed-open`, `failed-closed`.
     pub label: &'static str,
 }
 
@@ -130,12 +132,14 @@ pub type Header<'r> = (&'static str, &'r str);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome<'r> {
     /// Pass the request to the origin, with these headers added to the request (after any of the same name from the
-    /// client is removed) and these added to the response. Set-Cookie comes once for each cookie.
+    /// client is removed) and these added to its response. Set-Cookie comes once for each cookie.
     Forward {
         /// For the origin.
         request_headers: &'r [Header<'r>],
         /// For the visitor.
         response_headers: &'r [Header<'r>],
+        /// What else becomes of the response.
+        way_back: WayBack,
     },
     /// Answer without the origin.
     Answer {
@@ -146,6 +150,19 @@ pub enum Outcome<'r> {
         /// Usually empty.
         body: &'r str,
     },
+}
+
+/// How the origin's response goes on to the visitor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WayBack {
+    /// As it is.
+    #[default]
+    Untouched,
+    /// As one that belongs to the visitor alone, so that no shared cache keeps it: see [`private`].
+    Private,
+    /// Its status and headers alone: the answer to a CORS preflight, which needs no more, while there are sites that
+    /// answer OPTIONS with the page.
+    WithoutBody,
 }
 
 /// Everything that stays the same from request to request.
@@ -244,6 +261,7 @@ fn visit<'v>(
         client_ip: incoming.client_ip.map_or(ClientIp::Unknown, ClientIp::Address),
         now_ms: incoming.now_ms,
         waiting_room_origin: site.policy.settings.waiting_room_origin.as_deref(),
+        answers_scripts: site.policy.settings.script_requests == ScriptRequests::Answer,
         services: outside.services(),
         arena,
     }

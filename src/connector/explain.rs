@@ -171,7 +171,7 @@ impl DecisionReport {
 
     fn new(reply: Reply<'_>, reason: String) -> DecisionReport {
         let (status, request_headers, headers) = match reply.outcome {
-            Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
+            Outcome::Forward { request_headers, response_headers, .. } => (None, request_headers, response_headers),
             Outcome::Answer { status, headers, .. } => (Some(status), &[][..], headers),
         };
         let shown = |headers: &[Header<'_>]| -> Vec<(String, String)> {

@@ -214,6 +214,7 @@ mod tests {
             client_ip: ClientIp::Unknown,
             now_ms: 0,
             waiting_room_origin: None,
+            answers_scripts: false,
             services: Services { verify_queue_id: true, enqueue_token: true, direct_pass: Some(direct_pass) },
             arena: &arena,
         };

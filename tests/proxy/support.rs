@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::HeaderName;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -57,6 +58,9 @@ impl Drop for Origin {
     }
 }
 
+/// A request header with a line for the head of the answer.
+pub const SAYS: &str = "x-says";
+
 type Answered = Response<BoxBody<Bytes, Infallible>>;
 
 fn text(text: impl Into<Bytes>) -> BoxBody<Bytes, Infallible> {
@@ -97,7 +101,14 @@ async fn answer(request: Request<Incoming>, go_on: Arc<Notify>) -> Answered {
             }
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             told += &format!("\nbody: {} bytes, sum {}\n", body.len(), sum(&body));
-            Response::new(text(told))
+            let mut response = Response::new(text(told));
+            let lines = parts.headers.get_all(SAYS).iter().filter_map(|line| line.to_str().ok()?.split_once(": "));
+            for (name, value) in lines {
+                response
+                    .headers_mut()
+                    .append(name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value"));
+            }
+            response
         }
     }
 }
@@ -165,6 +176,14 @@ pub fn config(source: PolicySource, origin: SocketAddr) -> Config {
 /// A proxy with the test policy before an origin.
 pub async fn proxy(origin: SocketAddr, more: &str) -> Running {
     Proxy::bind(config(PolicySource::Fixed(sources(more)), origin)).await.expect("a proxy")
+}
+
+/// The same, with a setting that stands before all sections.
+pub async fn proxy_with(origin: SocketAddr, setting: &str) -> Running {
+    let mut sources = sources("");
+    let settings = format!("{setting}\n{}", settings(""));
+    sources.insert("velvetrope.toml".into(), settings.into_bytes());
+    Proxy::bind(config(PolicySource::Fixed(sources), origin)).await.expect("a proxy")
 }
 
 pub type Events = Arc<Mutex<Vec<Event>>>;

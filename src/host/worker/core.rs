@@ -56,7 +56,16 @@ struct Plan<'p> {
 }
 
 /// The headers that the connector itself looks at.
-const ALWAYS: [&str; 3] = ["cookie", "x-queueittoken", "x-queueit-ajaxpageurl"];
+const ALWAYS: [&str; 8] = [
+    "cookie",
+    "x-queueittoken",
+    "x-queueit-ajaxpageurl",
+    "sec-fetch-mode",
+    "referer",
+    "origin",
+    "access-control-request-method",
+    "upgrade",
+];
 
 impl Core {
     /// One that knows nothing yet.
@@ -312,7 +321,7 @@ mod tests {
         load(&mut core, INFO, None).expect("a policy");
         assert_eq!(
             core.plan(),
-            nothing.replace("[],\"all", r#"["cookie","x-queueit-ajaxpageurl","x-queueittoken"],"all"#)
+            nothing.replace("[],\"all", &format!("{},\"all", serde_json::json!(BTreeSet::from(ALWAYS))))
         );
         let rule = |expression: &str| {
             let expression = serde_json::to_string(expression).expect("a text");
@@ -331,10 +340,8 @@ mod tests {
             "ip.src.subdivision_1_iso_code eq \"CH-ZH\" or http.user_agent contains \"x\" or cf.ray_id eq \"1\"",
         );
         assert_eq!(plan["properties"], serde_json::json!(["country", "regionCode"]));
-        assert_eq!(
-            plan["headers"],
-            serde_json::json!(["cf-ray", "cookie", "user-agent", "x-queueit-ajaxpageurl", "x-queueittoken"])
-        );
+        let headers: BTreeSet<_> = ALWAYS.into_iter().chain(["cf-ray", "user-agent"]).collect();
+        assert_eq!(plan["headers"], serde_json::json!(headers));
         assert_eq!((&plan["push"], &plan["seed"]), (&false.into(), &false.into()));
         assert_eq!(plan_for("any(http.request.headers.names[*] eq \"x\")")["all_headers"], true);
     }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, Preflight, ProxySettings,
+    ScriptRequests, SecretNames, Settings,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
@@ -12,6 +13,9 @@ use crate::program::ListKind;
 use crate::request::{Field, Supply, Target, Type};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+const PREFLIGHT: &[(&str, Preflight)] = &[("pass", Preflight::Pass), ("queue", Preflight::Queue)];
+const SCRIPT_REQUESTS: &[(&str, ScriptRequests)] =
+    &[("answer", ScriptRequests::Answer), ("redirect", ScriptRequests::Redirect)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const LIST_KINDS: &[(&str, ListKind)] =
     &[("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
@@ -43,6 +47,8 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     settings.hosts = hosts(fields);
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
+    set(&mut settings.preflight, fields.choice("preflight", PREFLIGHT));
+    set(&mut settings.script_requests, fields.choice("script_requests", SCRIPT_REQUESTS));
     settings.integration = file_name(fields, fields.get("integration"));
     settings.rooms = file_name(fields, fields.get("rooms"));
     settings.rules = fields.table("rules").map(|rules| read_rules(&rules)).unwrap_or_default();

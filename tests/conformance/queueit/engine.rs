@@ -35,6 +35,7 @@ pub fn answer(case: &Value) -> Value {
         client_ip: ClientIp::Text(text(&case["request"], "ip")),
         now_ms: integer(case, "now_ms"),
         waiting_room_origin: None,
+        answers_scripts: false,
         services: mocks.services(),
         arena: &arena,
     };
