@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::NoOutside;
 use super::edge::{self, Examined, Header, Incoming, Outcome, Reply, Site};
+use super::visit::split_path;
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
 use crate::request::without_secrets;
@@ -166,10 +167,10 @@ impl DecisionReport {
             Examined::Decided(decision) => decision.reason.to_string(),
             Examined::Failed(failure) => failure.exception.to_string(),
         };
-        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
+        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason, incoming.url)
     }
 
-    fn new(reply: Reply<'_>, reason: String) -> DecisionReport {
+    fn new(reply: Reply<'_>, reason: String, asked: &str) -> DecisionReport {
         let (status, request_headers, headers) = match reply.outcome {
             Outcome::Forward { request_headers, response_headers, .. } => (None, request_headers, response_headers),
             Outcome::Answer { status, headers, .. } => (Some(status), &[][..], headers),
@@ -183,12 +184,18 @@ impl DecisionReport {
             label: reply.label,
             reason,
             status,
-            redirect: redirect.map(|(_, url)| without_secrets(url)),
+            redirect: redirect.map(|(_, url)| without_secrets(&absolute(url, asked))),
             cookies: cookies.into_iter().map(|(_, cookie)| without_hash(cookie)).collect(),
             request_headers: shown(request_headers),
             response_headers: shown(&headers),
         }
     }
+}
+
+/// Where a redirect leads whoever asked for this URL.
+fn absolute(redirect: &str, asked: &str) -> String {
+    let origin = if redirect.starts_with('/') { split_path(asked).0 } else { "" };
+    format!("{origin}{redirect}")
 }
 
 /// A session cookie that cannot be used: whoever has the whole of it may enter.
