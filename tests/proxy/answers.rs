@@ -1,28 +1,6 @@
 //! What the answers say besides their pages: to caches, to scripts, and to forms.
 
-use velvetrope::session::Secret;
-use velvetrope::session::token::{TokenFields, sign};
-
 use crate::support::*;
-
-fn token() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
-    let fields = TokenFields {
-        event_id: "shop".into(),
-        queue_id: "q1".into(),
-        expires: i64::try_from(now).expect("a time") + 60,
-        redirect_type: "queue".into(),
-        ..TokenFields::default()
-    };
-    sign(&fields, &Secret::new(SECRET))
-}
-
-/// Comes back from the room; the pair of the session's cookie.
-async fn arrive(address: std::net::SocketAddr) -> String {
-    let arrived = get(address, &format!("/shop?queueittoken={}", token()), &[]).await;
-    assert_eq!((arrived.status, arrived.header("location")), (302, Some("/shop")));
-    cookie_pair(arrived.header("set-cookie").expect("a session"))
-}
 
 #[tokio::test]
 async fn what_is_behind_a_rope_is_private() {

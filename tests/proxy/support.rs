@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -17,6 +18,8 @@ use tokio::task::JoinHandle;
 use velvetrope::connector::edge::Secrets;
 use velvetrope::host::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource};
 use velvetrope::policy::Sources;
+use velvetrope::session::Secret;
+use velvetrope::session::token::{TokenFields, sign};
 
 pub use crate::wire::*;
 
@@ -184,6 +187,26 @@ pub async fn proxy_with(origin: SocketAddr, setting: &str) -> Running {
     let settings = format!("{setting}\n{}", settings(""));
     sources.insert("velvetrope.toml".into(), settings.into_bytes());
     Proxy::bind(config(PolicySource::Fixed(sources), origin)).await.expect("a proxy")
+}
+
+/// A token that lets a visitor in now.
+pub fn token() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let fields = TokenFields {
+        event_id: "shop".into(),
+        queue_id: "q1".into(),
+        expires: i64::try_from(now).expect("a time") + 60,
+        redirect_type: "queue".into(),
+        ..TokenFields::default()
+    };
+    sign(&fields, &Secret::new(SECRET))
+}
+
+/// Comes back from the room; the pair of the session's cookie.
+pub async fn arrive(address: SocketAddr) -> String {
+    let arrived = get(address, &format!("/shop?queueittoken={}", token()), &[]).await;
+    assert_eq!((arrived.status, arrived.header("location")), (302, Some("/shop")));
+    cookie_pair(arrived.header("set-cookie").expect("a session"))
 }
 
 pub type Events = Arc<Mutex<Vec<Event>>>;
