@@ -150,7 +150,7 @@ impl<'a> Compiler<'a> {
         // Parsed once more than needed, so that the place of a syntax error is worked out in one place only.
         let published = Published::parse(file.text, settings.normalize_urls)?;
         if let Ok(root) = parse_json(file.text) {
-            review::review(file, &root, &published);
+            review::review(file, &root, &published, &settings.hosts);
             review::customer(file, &root, &settings.customer_id);
         }
         Ok(published)

@@ -19,6 +19,7 @@ mod compile;
 pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod finding;
+mod hosts;
 mod integration;
 pub(crate) mod lists;
 mod manifest;
