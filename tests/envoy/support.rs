@@ -68,6 +68,8 @@ async fn answer(request: &Request<Incoming>, all: &Barrier) -> Response<Full<Byt
         told.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
     }
     let response = Response::builder().header("set-cookie", "basket=1; Path=/").header("set-cookie", "seen=2");
+    let response = response.header("cache-control", "public").header("cache-control", "max-age=60");
+    let response = response.header("cdn-cache-control", "max-age=60").header("content-language", "en");
     response.body(Full::new(told.into())).expect("a response")
 }
 
