@@ -27,12 +27,14 @@ mod caching;
 pub mod pull;
 pub mod push;
 mod response;
+mod rounds;
 #[cfg(test)]
 mod tests;
 mod url_token;
 
 pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
+pub use rounds::Arrivals;
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.
@@ -121,7 +123,7 @@ pub struct Reply<'r> {
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
     pub failed: Option<&'r str>,
     /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `direct-pass`, `cancel`,
-    /// `ignore`, `error`, `debug`, `preflight`, `push`, `failed-open`, `failed-closed`.
+    /// `ignore`, `error`, `debug`, `preflight`, `no-cookie`, `push`, `failed-open`, `failed-closed`.
     pub label: &'static str,
 }
 
@@ -223,7 +225,7 @@ pub fn examine<'v>(
     outside: &'v dyn Outside,
     arena: &'v Bump,
 ) -> Examination<'v> {
-    let pure_url = without_token(incoming.url, arena);
+    let pure_url = rounds::without_mark(without_token(incoming.url, arena));
     let view = incoming.view(pure_url, arena);
     let verdict = site.policy.program.evaluate(&view, arena);
     let outcome = match verdict {

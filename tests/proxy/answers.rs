@@ -133,3 +133,35 @@ async fn the_way_without_the_token_leads_nowhere_else() {
     }
     proxy.stop().await;
 }
+
+#[tokio::test]
+async fn who_keeps_no_cookies_does_not_go_round_and_round() {
+    let origin = Origin::start().await;
+    let proxy = proxy(origin.address, "").await;
+    let mut path = "/shop/page?a=1".to_owned();
+    let mut rounds = 0;
+    let told = loop {
+        let answer = get(proxy.address, &path, &[]).await;
+        let Some(location) = answer.header("location") else { break answer };
+        path = match location.strip_prefix("http://room.example/") {
+            // The room sends back whom it is sent.
+            Some(room) => {
+                rounds += 1;
+                let target = room.split(['?', '&']).find_map(|part| part.strip_prefix("t=")).expect("a target");
+                let target = target.replace("%3A", ":").replace("%2F", "/").replace("%3F", "?").replace("%3D", "=");
+                format!("{}&queueittoken={}", target.strip_prefix("http://tickets.example").expect("a page"), token())
+            }
+            None => location.to_owned(),
+        };
+        assert!(rounds < 5, "goes round and round");
+    };
+    assert_eq!((told.status, rounds), (403, 2), "{told:?}");
+    assert!(told.body.contains("<a href=\"/shop/page?a=1\">"), "{}", told.body);
+
+    let arrived = get(proxy.address, &format!("/shop/page?a=1&queueittoken={}", token()), &[]).await;
+    let session = cookie_pair(arrived.header("set-cookie").expect("a session"));
+    let marked = arrived.header("location").expect("a page");
+    let kept = get(proxy.address, marked, &[("Cookie", &session)]).await;
+    assert_eq!((kept.status, kept.header("location")), (302, Some("/shop/page?a=1")));
+    proxy.stop().await;
+}

@@ -5,6 +5,7 @@ use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
+use super::rounds;
 use super::{Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
 use crate::connector::visit::{header, is_no_navigation, split_path};
 use crate::connector::{Decision, Kind, Reason};
@@ -23,6 +24,15 @@ const NO_CACHE: [(&str, &str); 3] = [
     ("cache-control", "no-cache, no-store, must-revalidate, max-age=0"),
     ("pragma", "no-cache"),
     ("expires", "Fri, 01 Jan 1990 00:00:00 GMT"),
+];
+
+/// What stands before and after the address of the page that the visitor wants, for one whose browser keeps no cookies.
+const NO_COOKIE: [&str; 2] = [
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+    <title>Please allow cookies</title>\n<h1>Please allow cookies</h1>\n\
+    <p>It was your turn, but your browser has not kept the cookie that says so. You would wait again and again.</p>\n\
+    <p>Allow cookies for this site, and then <a href=\"",
+    "\">try again</a>.</p>\n</html>\n",
 ];
 
 /// Names the host at the end of a redirect.
@@ -51,6 +61,9 @@ pub(super) fn reply<'r>(
     if responder.lets_preflight_pass() {
         return responder.preflight(verdict);
     }
+    if responder.goes_in_circles() {
+        return responder.tell_of_cookies(examination.pure_url, verdict);
+    }
     let outcome = responder.outcome(examination.pure_url);
     Reply { outcome, verdict, failed: None, label: decision.reason.label() }
 }
@@ -72,7 +85,7 @@ impl<'r> Responder<'_, 'r> {
             Some(url) => self.redirect(self.room(url)),
             // A redirect would lose the body of anything else.
             None if decision.passes_with_session() && pure_url != self.incoming.url && self.is_read() => {
-                self.redirect(on_this_site(pure_url, self.arena))
+                self.redirect(self.onward(on_this_site(pure_url, self.arena)))
             }
             None => forward(verdict_text(decision, self.arena), self.common(), self.arena)
                 .on_the(way_back(self.is_queue(), decision.cookies)),
@@ -104,6 +117,43 @@ impl<'r> Responder<'_, 'r> {
         let headers = common(self.site.identity, &[], self.arena);
         let outcome = forward(LABEL, headers, self.arena).on_the(WayBack::WithoutBody);
         Reply { outcome, verdict, failed: None, label: LABEL }
+    }
+
+    /// Whether the visitor has been let in before in this round, and has kept no cookie of it.
+    fn goes_in_circles(&self) -> bool {
+        matches!(self.decision.reason, Reason::MustQueue(_))
+            && self.is_read()
+            && rounds::is_marked(self.incoming.url, self.now())
+            && self.decision.ajax != Some(true)
+    }
+
+    fn tell_of_cookies(&self, pure_url: &'r str, verdict: Option<Verdict>) -> Reply<'r> {
+        let page = in_html(on_this_site(pure_url, self.arena), self.arena);
+        let body = bumpalo::format!(in self.arena, "{}{}{}", NO_COOKIE[0], page, NO_COOKIE[1]).into_bump_str();
+        let outcome = self.answer(403, &[("content-type", "text/html; charset=utf-8")], body);
+        Reply { outcome, verdict, failed: None, label: "no-cookie" }
+    }
+
+    /// Where a visitor goes on to who was let in; marked if that happens again and again. The queue id is the visitor's
+    /// own; where the room gives none, those of one address and program are taken for one.
+    fn onward(&self, url: &'r str) -> &'r str {
+        if self.decision.reason != Reason::TokenValid {
+            return url;
+        }
+        let who = match self.decision.queue_id.unwrap_or_default() {
+            "" => bumpalo::format!(in self.arena, "{:?} {}", self.incoming.client_ip, self.header("user-agent")),
+            id => bumpalo::format!(in self.arena, "{}", id),
+        };
+        let room = self.decision.event_id.unwrap_or_default();
+        let arrival = bumpalo::format!(in self.arena, "{} {} {}", room, who, url);
+        match self.incoming.facts.note_arrival(&arrival, self.now()) {
+            true => rounds::marked(url, self.now(), self.arena),
+            false => url,
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.incoming.now_ms.div_euclid(1000)
     }
 
     fn is_answered_as_script(&self) -> bool {
@@ -279,6 +329,22 @@ fn common<'r>(identity: &'r Identity, cookies: &[SetCookie<'_>], arena: &'r Bump
     headers.push(("x-queueit-connector", identity.connector.as_str()));
     headers.extend(cookies.iter().map(|cookie| ("set-cookie", cookie.header(arena))));
     headers
+}
+
+/// Text that stands in HTML, between quotes too.
+fn in_html<'r>(text: &str, arena: &'r Bump) -> &'r str {
+    let mut escaped = ArenaString::with_capacity_in(text.len(), arena);
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped.into_bump_str()
 }
 
 /// A URL without its scheme and authority, which a proxy in front may know by other names. What a browser would take for

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::policy::Preflight;
-use crate::request::NoFacts;
+use crate::request::{Field, NoFacts, Value};
 use crate::session::Secret;
 use crate::session::cookie::NewSession;
 use crate::session::token::{TokenFields, sign};
@@ -76,6 +76,10 @@ fn ask(policy: &Policy, url: &str, headers: &[(&str, &[u8])]) -> Told {
 }
 
 fn ask_with(policy: &Policy, method: &str, url: &str, headers: &[(&str, &[u8])]) -> Told {
+    ask_of(&NoFacts, policy, method, url, headers)
+}
+
+fn ask_of(facts: &dyn Facts, policy: &Policy, method: &str, url: &str, headers: &[(&str, &[u8])]) -> Told {
     let secrets = Secrets::new("new", Some("old".into()));
     let identity = Identity::of_host("test");
     let incoming = Incoming {
@@ -86,7 +90,7 @@ fn ask_with(policy: &Policy, method: &str, url: &str, headers: &[(&str, &[u8])])
         client_ip: Some(IpAddr::from([192, 0, 2, 1])),
         body: "",
         now_ms: NOW * 1000,
-        facts: &NoFacts,
+        facts,
     };
     Told::of(handle(Site { policy, secrets: &secrets, identity: &identity }, &incoming, &mut Scratch::default()))
 }
@@ -353,6 +357,55 @@ fn visitors_come_back_to_the_page_that_asked() {
     }
     let navigation = ask(&policy, "https://h/shop/api", &[("referer", b"https://h/shop/page")]);
     assert!(location(&navigation).contains(own));
+}
+
+/// A host that remembers.
+#[derive(Default)]
+struct Remembering(Arrivals);
+
+impl Facts for Remembering {
+    fn fact<'a>(&'a self, _: Field, _: &'a Bump) -> Option<Value<'a>> {
+        None
+    }
+
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.0.note(arrival, now)
+    }
+}
+
+#[test]
+fn who_keeps_no_cookies_is_told_so() {
+    let (policy, host) = (policy(), Remembering::default());
+    let arrives_at = |path: &str, queue_id: &str| {
+        let url = format!("https://h{path}&queueittoken={}", token(queue_id, "new"));
+        ask_of(&host, &policy, "GET", &url, &[])
+    };
+    let clean = "/shop?a=%22%3E%3C&b='\"";
+    assert_eq!(location(&arrives_at(clean, "q1")), clean);
+    assert_eq!(location(&arrives_at(clean, "q2")), clean, "somebody else");
+    assert_eq!(location(&arrives_at("/shop?b", "q1")), "/shop?b", "another page");
+    let second = arrives_at(clean, "q1");
+    let marked = format!("https://h{}", location(&second));
+    assert!(marked.starts_with(&format!("https://h{clean}&velvetrope_arrived=")), "{marked}");
+
+    let cookie = session("new");
+    let kept = ask(&policy, &marked, &[("cookie", cookie.as_bytes())]);
+    assert_eq!((location(&kept), kept.label), (clean, "session"), "who kept it goes on");
+    let lost = ask(&policy, &marked, &[]);
+    assert_eq!((lost.status, lost.label), (403, "no-cookie"));
+    assert!(lost.body.contains("href=\"/shop?a=%22%3E%3C&amp;b=&#39;&quot;\""), "{}", lost.body);
+    assert!(header(&lost, "cache-control").is_some_and(|value| value.contains("no-store")));
+
+    let late = marked.replace(&NOW.to_string(), &(NOW - 61).to_string());
+    let waits = ask(&policy, &late, &[]);
+    assert!(location(&waits).contains("%26b%3D%27%22&kupver="), "without the mark: {}", location(&waits));
+    assert_eq!(ask_with(&policy, "POST", &marked, &[]).status, 303);
+    assert_eq!(ask(&policy, &marked, &[("sec-fetch-mode", b"cors")]).status, 403);
+    let good = format!("{marked}&queueittoken={}", token("q", "new"));
+    assert_eq!(location(&ask(&policy, &good, &[])), clean);
+    for (path, label) in [("/shop/vip", "bypass"), ("/", "pass")] {
+        assert_eq!(ask(&policy, &format!("https://h{path}?velvetrope_arrived={NOW}"), &[]).label, label);
+    }
 }
 
 #[test]

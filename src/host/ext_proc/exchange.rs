@@ -7,7 +7,7 @@ use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest, ProcessingResponse};
 use super::request::{Asked, Unclear, lines_of};
 use crate::connector::edge::{
-    self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER, WayBack,
+    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER, WayBack,
 };
 use crate::host::serving::Event;
 use crate::host::serving::keeper::State;
@@ -25,6 +25,8 @@ pub(super) struct Context<'c> {
     pub now_ms: i64,
     /// Fills bytes with randomness, and says whether it could.
     pub random: fn(&mut [u8]) -> bool,
+    /// Who came back lately.
+    pub arrivals: &'c Arrivals,
 }
 
 /// One HTTP request, from its headers to those of its response.
@@ -97,6 +99,7 @@ impl Exchange {
             settings: &deployment.policy.settings.google_cloud,
             headers: &asked.headers,
             random: context.random,
+            arrivals: context.arrivals,
         };
         let incoming = Incoming {
             method: asked.method,

@@ -30,7 +30,7 @@ use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingRe
 use super::request::addressee;
 use super::tls::Tls;
 use super::workers::Workers;
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, Identity};
 use crate::host::serving::admin::Admin;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::Metrics;
@@ -45,6 +45,7 @@ pub(super) struct Callout {
     pub identity: Identity,
     /// See [`Context`].
     pub random: fn(&mut [u8]) -> bool,
+    pub arrivals: Arrivals,
     /// Streams that are open.
     pub requests: AtomicUsize,
     pub max_requests: usize,
@@ -254,7 +255,8 @@ impl Answers {
 impl Callout {
     fn context<'c>(&'c self, state: &'c State, keeper: Option<&'c Arc<Keeper>>) -> Context<'c> {
         let policy = keeper.and_then(|keeper| keeper.name());
-        Context { state, policy, identity: &self.identity, now_ms: now_ms(), random: self.random }
+        let Callout { identity, random, arrivals, .. } = self;
+        Context { state, policy, identity, now_ms: now_ms(), random: *random, arrivals }
     }
 }
 

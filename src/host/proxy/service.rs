@@ -20,7 +20,9 @@ use super::counters::Counters;
 use super::headers;
 use super::upstream::{Passing, Tunnels, Upstream};
 use super::visitor::{Visitor, version_text};
-use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push};
+use crate::connector::edge::{
+    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
+};
 use crate::host::geo::GeoFacts;
 use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
@@ -41,6 +43,7 @@ pub(super) struct Service {
     pub counters: Counters,
     pub tunnels: Tunnels,
     pub observer: Option<Observer>,
+    pub arrivals: Arrivals,
 }
 
 /// A request that is answered without a decision, and why.
@@ -171,7 +174,7 @@ impl Service {
         };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local };
+        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local, arrivals: &self.arrivals };
         let incoming = Incoming {
             method: parts.method.as_str(),
             url,
@@ -296,6 +299,7 @@ fn owned(headers: &[Header<'_>]) -> OwnedHeaders {
 struct ProxyFacts<'d> {
     geo: GeoFacts<'d>,
     local: SocketAddr,
+    arrivals: &'d Arrivals,
 }
 
 impl Facts for ProxyFacts<'_> {
@@ -309,6 +313,10 @@ impl Facts for ProxyFacts<'_> {
             }
             _ => self.geo.fact(field, arena),
         }
+    }
+
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.arrivals.note(arrival, now)
     }
 }
 

@@ -8,10 +8,10 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::config::{self, Compiled, Saved, Variables};
-use super::facts;
+use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use crate::connector::edge::{self, FailureClass, Identity, Secrets, Site, push};
+use crate::connector::edge::{self, Arrivals, FailureClass, Identity, Secrets, Site, push};
 use crate::policy::{FailurePolicy, Policy};
 use crate::program::Scratch;
 
@@ -23,6 +23,7 @@ pub(super) struct Core {
     /// The policy in force, saved, if it was compiled here and nobody has taken it yet.
     to_store: Option<ToStore>,
     scratch: Scratch,
+    arrivals: Arrivals,
 }
 
 /// A saved policy for KV.
@@ -79,6 +80,7 @@ impl Core {
             state: State::Absent { class: FailureClass::StoreUnreachable, why, failure, takes_pushes: true },
             to_store: None,
             scratch: Scratch::default(),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -175,7 +177,7 @@ impl Core {
 
     /// The reply to a request.
     pub fn decide(&mut self, packed: &str) -> String {
-        let Core { identity, state, scratch, .. } = self;
+        let Core { identity, state, scratch, arrivals, .. } = self;
         let (policy, secrets) = match state {
             State::InForce { policy, secrets } => (&*policy, &*secrets),
             State::Absent { class, why, failure, .. } => {
@@ -183,7 +185,7 @@ impl Core {
             }
         };
         let Some(packed) = Packed::read(packed) else { return self.fail("a request was packed wrongly") };
-        let facts = packed.facts();
+        let facts = CfFacts { arrivals: Some(arrivals), ..packed.facts() };
         let site = Site { policy, secrets, identity };
         let reply = edge::handle(site, &packed.incoming(&facts), scratch);
         wire::write(&reply, reply.verdict.and_then(|verdict| policy.bypassed_by(verdict)))

@@ -50,7 +50,7 @@ impl<'r> Packed<'r> {
 
     /// What the platform tells of it.
     pub fn facts(&self) -> CfFacts<'_> {
-        CfFacts { properties: self.properties, headers: &self.headers }
+        CfFacts { properties: self.properties, headers: &self.headers, arrivals: None }
     }
 
     /// The request as the connector takes it.

@@ -135,7 +135,9 @@ impl<'s> Talk<'s> {
             bytes.fill(7);
             true
         };
-        let context = Context { state: self.state, policy: None, identity: &self.identity, now_ms: NOW * 1000, random };
+        let arrivals = &Arrivals::default();
+        let identity = &self.identity;
+        let context = Context { state: self.state, policy: None, identity, now_ms: NOW * 1000, random, arrivals };
         self.exchange.follow(message.request.as_ref()?).or_else(|| {
             let step = self.exchange.decide(&message, context, &mut Scratch::default());
             self.event = Some(step.event);
