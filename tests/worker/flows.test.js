@@ -338,6 +338,19 @@ test("a form that comes with a token arrives whole", async () => {
   assert.equal(response.headers.get("cache-control"), "private, no-cache");
 });
 
+test("who keeps no cookies does not go round and round", async () => {
+  const arrive = async () => (await answered(`/shop/round?a=1&queueittoken=${token({ q: "round" })}`)).headers;
+  assert.equal((await arrive()).get("location"), "/shop/round?a=1");
+  const marked = (await arrive()).get("location");
+  assert.match(marked, /^\/shop\/round\?a=1&velvetrope_arrived=\d+$/);
+  const lost = await answered(marked);
+  assert.equal(lost.status, 403);
+  assertNotCached(lost);
+  assert.match(await lost.text(), /<a href="\/shop\/round\?a=1">/);
+  const kept = await answered(marked, { headers: { cookie: session() } });
+  assert.deepEqual([kept.status, kept.headers.get("location")], [302, "/shop/round?a=1"]);
+});
+
 test("triggers look at headers, cookies, the user agent and the host", async () => {
   for (const [url, headers] of [
     ["/", { "x-kiosk": "ZURICH" }],
