@@ -88,6 +88,7 @@ fn derive(answer: &str, case: &Value) -> Value {
         "our JSON parser says what is wrong" => answers::json_error_is_ours(&mut expected, case),
         "the URL without tokens means the same" => edge_answers::url_means_the_same(&mut expected, case),
         "the redirect stays on this site" => edge_answers::stays_on_site(&mut expected, case),
+        "private" => edge_answers::is_private(&mut expected),
         "303" => edge_answers::see_other(&mut expected),
         "the token is refused" => edge_answers::token_is_refused(&mut expected, case),
         "to the queue without a target" => edge_answers::queue_without_target(&mut expected, case),

@@ -25,6 +25,14 @@ pub fn stays_on_site(expected: &mut Value, case: &Value) {
     change_header(expected, "location", |location| location.strip_prefix(&url[..path]).unwrap_or(location).to_owned());
 }
 
+/// What passes with a session is for no shared cache; the site said nothing of caching.
+pub fn is_private(expected: &mut Value) {
+    if expected["forwarded_to_origin"] == json!(true) {
+        let headers = expected["headers"].as_array_mut().expect("headers");
+        headers.insert(0, json!(["cache-control", "private, no-cache"]));
+    }
+}
+
 /// What has a body goes on as a GET.
 pub fn see_other(expected: &mut Value) {
     if expected["status"] == json!(302) {

@@ -27,6 +27,9 @@ const ANSWERS = {
   "the URL without tokens means the same": (record, expect) =>
     staysOnSite(record, changeHeader(expect, "location", () => withoutTokens(record.request.url))),
   "the redirect stays on this site": staysOnSite,
+  private: (_, expect) => (expect.forwarded_to_origin
+    ? { ...expect, headers: [["cache-control", "private, no-cache"], ...expect.headers] }
+    : expect),
   303: (_, expect) => ({ ...expect, status: expect.status === 302 ? 303 : expect.status }),
   "the token is refused": tokenIsRefused,
   "to the queue without a target": queueWithoutTarget,
