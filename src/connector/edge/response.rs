@@ -140,13 +140,15 @@ impl<'r> Responder<'_, 'r> {
         if self.decision.reason != Reason::TokenValid {
             return url;
         }
-        let who = match self.decision.queue_id.unwrap_or_default() {
-            "" => bumpalo::format!(in self.arena, "{:?} {}", self.incoming.client_ip, self.header("user-agent")),
-            id => bumpalo::format!(in self.arena, "{}", id),
+        let who = match (self.decision.queue_id.unwrap_or_default(), self.incoming.client_ip) {
+            ("", Some(address)) => {
+                bumpalo::format!(in self.arena, "{} {}", address, self.header("user-agent")).into_bump_str()
+            }
+            (id, _) => id,
         };
         let room = self.decision.event_id.unwrap_or_default();
-        let arrival = bumpalo::format!(in self.arena, "{} {} {}", room, who, url);
-        match self.incoming.facts.note_arrival(&arrival, self.now()) {
+        let arrival = concat(&[room, " ", who, " ", url], self.arena);
+        match self.incoming.facts.note_arrival(arrival, self.now()) {
             true => rounds::marked(url, self.now(), self.arena),
             false => url,
         }
