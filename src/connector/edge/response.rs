@@ -134,10 +134,10 @@ impl<'r> Responder<'_, 'r> {
         Reply { outcome, verdict, failed: None, label: "no-cookie" }
     }
 
-    /// Where a visitor goes on to who was let in; marked if that happens again and again. The queue id is the visitor's
+    /// Where a visitor goes on to who was let in; marked if that page is gone to again and again. The queue id is the visitor's
     /// own; where the room gives none, those of one address and program are taken for one.
     fn onward(&self, url: &'r str) -> &'r str {
-        if self.decision.reason != Reason::TokenValid {
+        if self.decision.reason != Reason::TokenValid || is_no_navigation(self.incoming.headers) {
             return url;
         }
         let who = match (self.decision.queue_id.unwrap_or_default(), self.incoming.client_ip) {

@@ -384,6 +384,9 @@ fn who_keeps_no_cookies_is_told_so() {
     assert_eq!(location(&arrives_at(clean, "q1")), clean);
     assert_eq!(location(&arrives_at(clean, "q2")), clean, "somebody else");
     assert_eq!(location(&arrives_at("/shop?b", "q1")), "/shop?b", "another page");
+    let script = format!("https://h{clean}&queueittoken={}", token("q1", "new"));
+    let script = ask_of(&host, &policy, "GET", &script, &[("sec-fetch-mode", b"cors")]);
+    assert_eq!(location(&script), clean, "scripts do not go round and round");
     let second = arrives_at(clean, "q1");
     let marked = format!("https://h{}", location(&second));
     assert!(marked.starts_with(&format!("https://h{clean}&velvetrope_arrived=")), "{marked}");
