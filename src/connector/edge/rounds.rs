@@ -5,11 +5,10 @@
 //! told so; everybody else is sent on to the URL without the mark. So being suspected costs one more redirect, and the
 //! first round of everybody nothing. A mark lets nobody pass, and means nothing once it is old, such as in a bookmark.
 
-use std::hash::Hasher;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bumpalo::Bump;
-use rustc_hash::FxHasher;
 
 /// How long a mark counts, and an arrival is remembered, in seconds: a round is a few redirects.
 const LASTING: i64 = 60;
@@ -28,7 +27,8 @@ impl Arrivals {
     /// Notes that somebody has come back to a page, at this Unix time in seconds, and says whether that happened a short
     /// while ago, too.
     pub fn note(&self, arrival: &str, now: i64) -> bool {
-        let mut hasher = FxHasher::default();
+        // It has 64 bits on every machine, where those that are quicker have fewer on some.
+        let mut hasher = DefaultHasher::new();
         hasher.write(arrival.as_bytes());
         let hash = hasher.finish();
         // Half of the number is the time, which is no hash of anybody's at 0.
