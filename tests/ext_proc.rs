@@ -165,7 +165,7 @@ async fn arrive(channel: &Channel, queue_id: &str) -> String {
     let path = format!("/shop?a=1&queueittoken={}", token("shop", queue_id, "queue"));
     let answer = Talk::open(channel).await.answered(get(&path, &[])).await;
     let headers = headers_of(&answer);
-    assert_eq!(one(&headers, "location"), "https://tickets.example/shop?a=1");
+    assert_eq!(one(&headers, "location"), "/shop?a=1");
     one(&headers, "set-cookie").split(';').next().expect("a pair").to_owned()
 }
 

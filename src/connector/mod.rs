@@ -78,6 +78,6 @@ fn target<'v>(visit: &Visit<'v>, integration: &'v Integration) -> &'v str {
     match integration.redirect_logic {
         RedirectLogic::ForcedTargetUrl => integration.forced_target_url.as_deref().unwrap_or_default(),
         RedirectLogic::EventTargetUrl => "",
-        RedirectLogic::AllowTParameter => visit.page_url(),
+        RedirectLogic::AllowTParameter => visit.return_url(),
     }
 }

@@ -216,6 +216,7 @@ mod tests {
             waiting_room_origin: None,
             shared_sessions: false,
             token_leeway: 0,
+            answers_scripts: false,
             services: Services { verify_queue_id: true, enqueue_token: true, direct_pass: Some(direct_pass) },
             arena: &arena,
         };

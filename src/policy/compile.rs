@@ -164,7 +164,7 @@ impl<'a> Compiler<'a> {
         let parse = if self.is_delivered { Published::parse_delivered } else { Published::parse };
         let mut published = parse(file.text, settings.normalize_urls)?;
         if let Ok(root) = parse_json(file.text) {
-            review::review(file, &root, &mut published, self.is_delivered);
+            review::review(file, &root, &mut published, &settings.hosts, self.is_delivered);
             review::customer(file, &root, &settings.customer_id);
         }
         Ok(published)

@@ -19,6 +19,7 @@ mod compile;
 pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod finding;
+mod hosts;
 mod integration;
 pub(crate) mod lists;
 mod manifest;
@@ -46,9 +47,8 @@ pub use schemas::schemas;
 #[cfg(feature = "manage")]
 pub(crate) use settings::is_list_name;
 pub use settings::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
-    UnknownHosts,
-    TokenSettings,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, Preflight, ProxySettings,
+    ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
 };
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so

@@ -44,6 +44,14 @@ pub struct Settings {
     /// Default true. Rules always see the normalised path, and the original as `raw.*`.
     #[schemars(default = "yes")]
     pub normalize_urls: bool,
+    /// What becomes of a CORS preflight (OPTIONS with Origin and Access-Control-Request-Method) of a place where visitors
+    /// queue. Default `pass`.
+    #[serde(default)]
+    pub preflight: Preflight,
+    /// What a request that must queue gets when its browser says that it is no navigation (`Sec-Fetch-Mode`). Default
+    /// `answer`.
+    #[serde(default)]
+    pub script_requests: ScriptRequests,
     /// The integration JSON exactly as Queue-it publishes it.
     pub integration: Option<String>,
     /// Rooms in the shape of the waiting-room API, placed by host and path or by an expression.
@@ -111,6 +119,28 @@ pub enum Managed {
     Store,
     /// In the files alone: the store follows them, and refuses changes.
     Files,
+}
+
+/// What becomes of a CORS preflight of a place where visitors queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preflight {
+    /// The origin is asked, and the browser gets the status and the headers of its answer.
+    #[default]
+    Pass,
+    /// As any other request. Browsers then make no request from another origin for which they ask first.
+    Queue,
+}
+
+/// What scripts get that must queue and do not ask by Queue-it's protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScriptRequests {
+    /// 429 and JSON that tells where the queue is.
+    #[default]
+    Answer,
+    /// The redirect that pages get; browsers hide it from scripts.
+    Redirect,
 }
 
 /// Names of the environment variables (or of the platform's secrets) that hold the secrets; never the secrets.
@@ -255,6 +285,8 @@ impl Settings {
             waiting_room_origin: None,
             shared_sessions: false,
             normalize_urls: yes(),
+            preflight: Preflight::default(),
+            script_requests: ScriptRequests::default(),
             integration: None,
             rooms: None,
             rules: BTreeMap::new(),

@@ -1,5 +1,6 @@
 //! The reverse proxy end to end, over real sockets.
 
+mod answers;
 mod delivery;
 mod hardness;
 mod passing;

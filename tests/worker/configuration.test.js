@@ -275,7 +275,7 @@ test("a binding comes before an entry of the store", async (t) => {
   assert.match((await site.get("/shop")).headers.get("location"), /\?c=acme&/);
   assert.equal((await site.get("/shop", { headers: { cookie: session({}, "other") } })).status, 302);
   const response = await site.get(`/shop?queueittoken=${token()}`);
-  assert.equal(response.headers.get("location"), "https://tickets.example/shop");
+  assert.equal(response.headers.get("location"), "/shop");
 });
 
 test("one isolate compiles a version once, and stores what it compiled", async (t) => {

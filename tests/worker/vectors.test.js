@@ -8,7 +8,7 @@ import { Miniflare } from "miniflare";
 import { expected } from "./support/deviations.js";
 import { Origin } from "./support/origin.js";
 import { now } from "./support/queueit.js";
-import { ROOT, bundle } from "./support/site.js";
+import { ROOT, bundle, navigating } from "./support/site.js";
 import { answerAt, exchanges, requestNow } from "./support/vectors.js";
 
 const VERSION = /^version = "(.*)"$/m.exec(readFileSync(new URL("Cargo.toml", ROOT), "utf8"))[1];
@@ -80,7 +80,7 @@ async function check(miniflare, origin, record, number) {
   const { method, url, headers, body } = requestNow(record, before);
   const asked = origin.requests.length;
   const response = await miniflare.dispatchFetch(url, {
-    method, headers: { ...headers, "x-case": String(number) }, body: body || undefined, redirect: "manual",
+    method, headers: navigating({ ...headers, "x-case": String(number) }), body: body || undefined, redirect: "manual",
   });
   const isForwarded = origin.requests.length > asked;
   const text = await response.text();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, Identity};
 #[cfg(feature = "manage")]
 use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
@@ -160,6 +160,7 @@ impl ExtProc {
             starting.watch(move || watched.watched_folders(), move || loading.load_if_changed());
         }
         let callout = Callout {
+            arrivals: Arrivals::default(),
             tenants,
             metrics,
             identity,

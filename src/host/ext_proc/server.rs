@@ -22,7 +22,6 @@ use tonic_health::server::health_reporter;
 
 use super::Limits;
 use super::exchange::{Context, Exchange, Step};
-use super::messages::Message;
 use super::proto::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer, SERVICE_NAME,
 };
@@ -31,7 +30,7 @@ use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingRe
 use super::request::addressee;
 use super::tls::Tls;
 use super::workers::Workers;
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, Identity};
 use crate::host::serving::admin::Admin;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::Metrics;
@@ -46,6 +45,7 @@ pub(super) struct Callout {
     pub identity: Identity,
     /// See [`Context`].
     pub random: fn(&mut [u8]) -> bool,
+    pub arrivals: Arrivals,
     /// Streams that are open.
     pub requests: AtomicUsize,
     pub max_requests: usize,
@@ -205,8 +205,7 @@ impl Stream for Answers {
 
 impl Answers {
     fn step(&mut self, message: ProcessingRequest) -> Option<ProcessingResponse> {
-        let kind = Message::of(message.request.as_ref()?);
-        self.exchange.follow(kind).or_else(|| Some(self.decide(&message)))
+        self.exchange.follow(message.request.as_ref()?).or_else(|| Some(self.decide(&message)))
     }
 
     fn decide(&mut self, message: &ProcessingRequest) -> ProcessingResponse {
@@ -256,7 +255,8 @@ impl Answers {
 impl Callout {
     fn context<'c>(&'c self, state: &'c State, keeper: Option<&'c Arc<Keeper>>) -> Context<'c> {
         let policy = keeper.and_then(|keeper| keeper.name());
-        Context { state, policy, identity: &self.identity, now_ms: now_ms(), random: self.random }
+        let Callout { identity, random, arrivals, .. } = self;
+        Context { state, policy, identity, now_ms: now_ms(), random: *random, arrivals }
     }
 }
 

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, Identity};
 #[cfg(feature = "manage")]
 use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
@@ -155,6 +155,7 @@ impl Proxy {
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         let drain_timeout = seconds(settings.drain_timeout);
         let service = Arc::new(Service {
+            arrivals: Arrivals::default(),
             keeper,
             upstream,
             settings,

@@ -7,7 +7,9 @@ use std::time::Instant;
 use bumpalo::Bump;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming as IncomingBody};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
@@ -15,9 +17,12 @@ use tokio::time::timeout;
 use super::Limits;
 use super::body::{self, AnyBody, Unread};
 use super::counters::Counters;
+use super::headers;
 use super::upstream::{Passing, Tunnels, Upstream};
 use super::visitor::{Visitor, version_text};
-use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, push};
+use crate::connector::edge::{
+    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
+};
 use crate::host::geo::GeoFacts;
 use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
@@ -38,6 +43,7 @@ pub(super) struct Service {
     pub counters: Counters,
     pub tunnels: Tunnels,
     pub observer: Option<Observer>,
+    pub arrivals: Arrivals,
 }
 
 /// A request that is answered without a decision, and why.
@@ -163,7 +169,7 @@ impl Service {
         };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local };
+        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local, arrivals: &self.arrivals };
         let incoming = Incoming {
             method: parts.method.as_str(),
             url: &visitor.url,
@@ -192,8 +198,10 @@ impl Service {
         visitor: &Visitor,
         peer: IpAddr,
     ) -> Response<AnyBody> {
-        let (request_headers, response_headers) = match act {
-            Act::Forward { request_headers, response_headers } => (request_headers, response_headers),
+        let (request_headers, response_headers, way_back) = match act {
+            Act::Forward { request_headers, response_headers, way_back } => {
+                (request_headers, response_headers, way_back)
+            }
             Act::Answer(response) => return response,
         };
         let trusts_hops = self.settings.trusted_hops > 0;
@@ -207,6 +215,11 @@ impl Service {
                 plain(error.status(), "The site does not answer. Please try again in a moment.")
             }
         };
+        match way_back {
+            WayBack::Untouched => {}
+            WayBack::Private => headers::make_private(response.headers_mut()),
+            WayBack::WithoutBody => response = without_body(response),
+        }
         add_headers(&mut response, response_headers);
         response
     }
@@ -238,7 +251,7 @@ struct Task {
 }
 
 enum Act {
-    Forward { request_headers: OwnedHeaders, response_headers: OwnedHeaders },
+    Forward { request_headers: OwnedHeaders, response_headers: OwnedHeaders, way_back: WayBack },
     Answer(Response<AnyBody>),
 }
 
@@ -247,9 +260,11 @@ type OwnedHeaders = Vec<(HeaderName, HeaderValue)>;
 impl Task {
     fn of(reply: Reply<'_>) -> Task {
         let act = match reply.outcome {
-            Outcome::Forward { request_headers, response_headers } => {
-                Act::Forward { request_headers: owned(request_headers), response_headers: owned(response_headers) }
-            }
+            Outcome::Forward { request_headers, response_headers, way_back } => Act::Forward {
+                request_headers: owned(request_headers),
+                response_headers: owned(response_headers),
+                way_back,
+            },
             Outcome::Answer { status, headers, body } => Act::Answer(answer(status, headers, body)),
         };
         Task { act, verdict: reply.verdict, failed: reply.failed.map(str::to_owned), label: reply.label }
@@ -279,6 +294,7 @@ fn owned(headers: &[Header<'_>]) -> OwnedHeaders {
 struct ProxyFacts<'d> {
     geo: GeoFacts<'d>,
     local: SocketAddr,
+    arrivals: &'d Arrivals,
 }
 
 impl Facts for ProxyFacts<'_> {
@@ -293,6 +309,10 @@ impl Facts for ProxyFacts<'_> {
             _ => self.geo.fact(field, arena),
         }
     }
+
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.arrivals.note(arrival, now)
+    }
 }
 
 fn too_long() -> Refused {
@@ -303,7 +323,17 @@ fn plain(status: StatusCode, text: impl Into<String>) -> Response<AnyBody> {
     let mut response = Response::new(body::full(text.into() + "\n"));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// An answer of which only what stands before its body goes on.
+fn without_body(response: Response<AnyBody>) -> Response<AnyBody> {
+    let (mut parts, _) = response.into_parts();
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING] {
+        parts.headers.remove(name);
+    }
+    Response::from_parts(parts, body::empty())
 }
 
 /// Ours take the place of the origin's; cookies stand beside them.

@@ -8,10 +8,10 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::config::{self, Compiled, Saved, Variables};
-use super::facts;
+use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use crate::connector::edge::{self, FailureClass, Identity, Secrets, Site, push};
+use crate::connector::edge::{self, Arrivals, FailureClass, Identity, Secrets, Site, push};
 use crate::policy::{FailurePolicy, Policy, version_of};
 use crate::program::Scratch;
 
@@ -23,6 +23,7 @@ pub(super) struct Core {
     /// The policy in force, saved, if it was compiled here and nobody has taken it yet.
     to_store: Option<ToStore>,
     scratch: Scratch,
+    arrivals: Arrivals,
 }
 
 /// A saved policy for KV.
@@ -66,7 +67,16 @@ struct Plan<'p> {
 }
 
 /// The headers that the connector itself looks at.
-const ALWAYS: [&str; 3] = ["cookie", "x-queueittoken", "x-queueit-ajaxpageurl"];
+const ALWAYS: [&str; 8] = [
+    "cookie",
+    "x-queueittoken",
+    "x-queueit-ajaxpageurl",
+    "sec-fetch-mode",
+    "referer",
+    "origin",
+    "access-control-request-method",
+    "upgrade",
+];
 
 impl Core {
     /// One that knows nothing yet.
@@ -80,6 +90,7 @@ impl Core {
             state: State::Absent { class: FailureClass::StoreUnreachable, why, failure, takes_pushes: true },
             to_store: None,
             scratch: Scratch::default(),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -176,7 +187,7 @@ impl Core {
 
     /// The reply to a request.
     pub fn decide(&mut self, packed: &str) -> String {
-        let Core { identity, state, scratch, .. } = self;
+        let Core { identity, state, scratch, arrivals, .. } = self;
         let (policy, secrets) = match state {
             State::InForce { policy, secrets } => (&*policy, &*secrets),
             State::Absent { class, why, failure, .. } => {
@@ -189,7 +200,7 @@ impl Core {
             Err(malformed) => return wire::write(&edge::refuse(malformed, identity, scratch), None, None),
         };
         let packed = packed.with_host(url.authority());
-        let facts = packed.facts();
+        let facts = CfFacts { arrivals: Some(arrivals), ..packed.facts() };
         let site = Site { policy, secrets, identity };
         let reply = edge::handle(site, &packed.incoming(&url, &facts), scratch);
         let rule = reply.verdict.and_then(|verdict| policy.bypassed_by(verdict));
@@ -343,7 +354,7 @@ mod tests {
         load(&mut core, INFO, None).expect("a policy");
         assert_eq!(
             core.plan(),
-            nothing.replace("[],\"all", r#"["cookie","x-queueit-ajaxpageurl","x-queueittoken"],"all"#)
+            nothing.replace("[],\"all", &format!("{},\"all", serde_json::json!(BTreeSet::from(ALWAYS))))
         );
         let rule = |expression: &str| {
             let expression = serde_json::to_string(expression).expect("a text");
@@ -362,10 +373,8 @@ mod tests {
             "ip.src.subdivision_1_iso_code eq \"CH-ZH\" or http.user_agent contains \"x\" or cf.ray_id eq \"1\"",
         );
         assert_eq!(plan["properties"], serde_json::json!(["country", "regionCode"]));
-        assert_eq!(
-            plan["headers"],
-            serde_json::json!(["cf-ray", "cookie", "user-agent", "x-queueit-ajaxpageurl", "x-queueittoken"])
-        );
+        let headers: BTreeSet<_> = ALWAYS.into_iter().chain(["cf-ray", "user-agent"]).collect();
+        assert_eq!(plan["headers"], serde_json::json!(headers));
         assert_eq!((&plan["push"], &plan["seed"]), (&false.into(), &false.into()));
         assert_eq!(plan_for("any(http.request.headers.names[*] eq \"x\")")["all_headers"], true);
     }

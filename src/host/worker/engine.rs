@@ -10,6 +10,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::config::{Saved, Variables};
 use super::core::{Core, Pushed};
 use super::outcome::Texts;
+use super::wire;
 use crate::connector::edge::push;
 use crate::policy::OnFailure;
 
@@ -31,6 +32,11 @@ impl Engine {
     /// The reply to a request that could not be decided about.
     pub fn fail(why: &str) -> String {
         CORE.with_borrow_mut(|core| core.fail(why))
+    }
+
+    /// What to do to a response to make it private, as `wire` says.
+    pub fn private(headers: &str) -> String {
+        wire::private(headers)
     }
 
     /// Does nothing, in a new instance if the one before has died.

@@ -171,21 +171,48 @@ function carryOut(reply, request, env, ctx, now) {
   if (failed !== "") {
     log(`${label}: ${failed}`);
   }
-  return status === "0" ? pass(request, lines) : answer(lines);
+  return status.length === 1 ? pass(request, lines) : answer(lines);
 }
 
-/** To the origin and back; bodies and WebSockets are not touched. */
+/** How the origin's response comes back, as `wire.rs` says. */
+const [PRIVATE, WITHOUT_BODY] = ["1", "2"];
+
+/** To the origin and back; bodies and WebSockets are not touched, but for a body that is not to come. */
 async function pass(request, lines) {
   const forVisitor = 6 + 2 * Number(lines[5]);
   const headers = new Headers(request.headers);
   for (let at = 6; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
   const asked = lines[4] === "" ? request : new Request(lines[4], request);
   const response = await fetch(asked, { headers, redirect: "manual" });
-  const passed = new Response(response.body, response);
+  const passed = lines[0] === WITHOUT_BODY ? withoutBody(response) : new Response(response.body, response);
+  if (lines[0] === PRIVATE) makePrivate(passed.headers);
   for (let at = forVisitor; at < lines.length; at += 2) {
     if (lines[at] === "set-cookie") passed.headers.append("set-cookie", lines[at + 1]);
     else passed.headers.set(lines[at], lines[at + 1]);
   }
+  return passed;
+}
+
+/** Makes headers those of a response that belongs to its visitor alone. */
+function makePrivate(headers) {
+  let text = "";
+  for (const [name, value] of headers) text += `${name}:${value}\n`;
+  let told;
+  try {
+    told = Engine.private(text);
+  } catch (error) {
+    reviveAfter(error, "a response");
+    told = "private, no-store";
+  }
+  const [cacheControl, ...unfit] = told.split("\n");
+  for (const name of unfit) headers.delete(name);
+  headers.set("cache-control", cacheControl);
+}
+
+function withoutBody(response) {
+  response.body?.cancel().catch(() => {});
+  const passed = new Response(null, response);
+  for (const name of ["content-length", "content-encoding"]) passed.headers.delete(name);
   return passed;
 }
 
@@ -393,7 +420,8 @@ function pushed(body, held, others) {
 
 function notNow(why) {
   log(why);
-  return new Response("Fail!", { status: 503, headers: { "x-queueit-connector": "cloudflare", "retry-after": "10" } });
+  const headers = { "x-queueit-connector": "cloudflare", "retry-after": "10", "cache-control": "no-store" };
+  return new Response("Fail!", { status: 503, headers });
 }
 
 // Counting

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
-    UnknownHosts,
-    TokenSettings,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, Preflight, ProxySettings,
+    ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
@@ -14,6 +13,9 @@ use crate::program::ListKind;
 use crate::request::{Field, Supply, Target, Type, canonical_authority};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+const PREFLIGHT: &[(&str, Preflight)] = &[("pass", Preflight::Pass), ("queue", Preflight::Queue)];
+const SCRIPT_REQUESTS: &[(&str, ScriptRequests)] =
+    &[("answer", ScriptRequests::Answer), ("redirect", ScriptRequests::Redirect)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const UNKNOWN_HOSTS: &[(&str, UnknownHosts)] = &[("refuse", UnknownHosts::Refuse), ("pass", UnknownHosts::Pass)];
 const LIST_KINDS: &[(&str, ListKind)] =
@@ -48,6 +50,8 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
     set(&mut settings.shared_sessions, fields.flag("shared_sessions"));
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
+    set(&mut settings.preflight, fields.choice("preflight", PREFLIGHT));
+    set(&mut settings.script_requests, fields.choice("script_requests", SCRIPT_REQUESTS));
     settings.integration = file_name(fields, fields.get("integration"));
     settings.rooms = file_name(fields, fields.get("rooms"));
     settings.rules = fields.table("rules").map(|rules| read_rules(&rules)).unwrap_or_default();

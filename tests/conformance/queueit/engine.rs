@@ -37,6 +37,7 @@ pub fn answer(case: &Value) -> Value {
         waiting_room_origin: None,
         shared_sessions: true,
         token_leeway: 0,
+        answers_scripts: false,
         services: mocks.services(),
         arena: &arena,
     };
