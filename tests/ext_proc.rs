@@ -293,8 +293,24 @@ async fn visitors_at_the_same_time_get_their_own_answers() {
 }
 
 #[tokio::test]
-async fn one_too_many_is_answered_by_the_failure_policy() {
-    let folder = policy("[failure]\ninternal = 'closed'");
+async fn under_overload_who_must_wait_goes_to_the_room() {
+    let folder = policy("");
+    let limits = Limits { requests: 1, ..Limits::default() };
+    let running = ExtProc::bind(Config { limits, ..config(folder.path()) }).await.expect("a callout");
+    let channel = channel(&running).await;
+    let mut first = Talk::open(&channel).await;
+    first.goes_on(get("/", &[])).await;
+    let second = Talk::open(&channel).await.answered(get("/fair", &[])).await;
+    assert_eq!(second.details, "velvetrope_queue");
+    assert_eq!(Talk::open(&channel).await.goes_on(get("/", &[])).await[0].1, "pass");
+    let metrics = wire::get(running.admin_address, "/metrics", &[]).await.body;
+    assert!(metrics.contains("velvetrope_overloaded_total 2\n"), "{metrics}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn under_overload_the_operator_may_want_something_else() {
+    let folder = policy("[failure]\noverload = 'closed'");
     let limits = Limits { requests: 1, ..Limits::default() };
     let running = ExtProc::bind(Config { limits, ..config(folder.path()) }).await.expect("a callout");
     let channel = channel(&running).await;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
 use super::clock::now_ms;
 use crate::manage::database::{Database, DatabaseError, Row, Value, migrate};
@@ -39,7 +39,7 @@ impl StoreFile {
     pub fn open(path: &Path) -> Result<StoreFile, OpenError> {
         let error = |why: String| OpenError { path: path.display().to_string(), why };
         create(path).map_err(|why| error(why.to_string()))?;
-        let connection = connect(path).map_err(|why| error(why.to_string()))?;
+        let connection = connect(path).map_err(|why| error(failed(why).to_string()))?;
         let store = StoreFile { connection: Mutex::new(connection) };
         let is_migrated = |database: &dyn Database| {
             let migrated = migrate(database);
@@ -170,7 +170,11 @@ fn value(value: ValueRef<'_>) -> Result<Value, DatabaseError> {
 }
 
 fn failed(error: rusqlite::Error) -> DatabaseError {
-    DatabaseError(error.to_string())
+    // Where the file that readers and writers share cannot grow, there is no room either.
+    let is_full = error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    });
+    if is_full { DatabaseError::full() } else { DatabaseError(error.to_string()) }
 }
 
 #[cfg(test)]

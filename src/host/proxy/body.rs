@@ -112,25 +112,33 @@ impl Body for Replayed {
     }
 }
 
-/// When a body last moved, and whether it is through.
+/// When something last moved, and how far it has come.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<(Instant, bool)>>);
+pub(super) struct Progress(Arc<Mutex<(Instant, Stage)>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    UnderWay,
+    Through,
+    /// Whoever sent it broke off, or sent something that is no body.
+    Broken,
+}
 
 impl Progress {
     pub(super) fn new() -> Progress {
-        Progress(Arc::new(Mutex::new((Instant::now(), false))))
+        Progress(Arc::new(Mutex::new((Instant::now(), Stage::UnderWay))))
     }
 
     pub(super) fn last(&self) -> Instant {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
-    pub(super) fn is_through(&self) -> bool {
+    pub(super) fn stage(&self) -> Stage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    fn moved(&self, is_through: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), is_through);
+    pub(super) fn moved(&self, stage: Stage) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), stage);
     }
 }
 
@@ -146,7 +154,11 @@ impl Body for Tracked {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.progress.moved(frame.is_none() || self.body.is_end_stream());
+        self.progress.moved(match &frame {
+            Some(Err(_)) => Stage::Broken,
+            Some(Ok(_)) if !self.body.is_end_stream() => Stage::UnderWay,
+            _ => Stage::Through,
+        });
         Poll::Ready(frame)
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, OnOverload, ProxySettings, SecretNames,
+    Settings,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
@@ -12,6 +13,8 @@ use crate::program::ListKind;
 use crate::request::{Field, Supply, Target, Type};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+const ON_OVERLOAD: &[(&str, OnOverload)] =
+    &[("queue", OnOverload::Queue), ("open", OnOverload::Open), ("closed", OnOverload::Closed)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const LIST_KINDS: &[(&str, ListKind)] =
     &[("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
@@ -40,7 +43,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     set(&mut settings.target, fields.choice("target", TARGETS));
     set(&mut settings.target, target);
     settings.delivery.push = settings.target == Target::Worker;
-    settings.hosts = hosts(fields);
+    settings.hosts = hosts(fields, "hosts");
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
     settings.integration = file_name(fields, fields.get("integration"));
@@ -122,6 +125,7 @@ fn read_failure(fields: &Fields, failure: &mut FailurePolicy) {
     set(&mut failure.invalid_configuration, fields.choice("invalid_configuration", ON_FAILURE));
     set(&mut failure.store_unreachable, fields.choice("store_unreachable", ON_FAILURE));
     set(&mut failure.internal, fields.choice("internal", ON_FAILURE));
+    set(&mut failure.overload, fields.choice("overload", ON_OVERLOAD));
     set(&mut failure.retry_after, fields.number("retry_after", 1..=86_400));
 }
 
@@ -135,11 +139,13 @@ fn read_proxy(fields: &Fields, proxy: &mut ProxySettings) {
     const ADDRESS: &str = "an address and a port, such as `127.0.0.1:8080` or `[::]:8080`";
     set(&mut proxy.listen, fields.parsed("listen", ADDRESS));
     set(&mut proxy.admin, fields.parsed("admin", ADDRESS));
+    proxy.admin_hosts = hosts(fields, "admin_hosts");
     proxy.origin = checked(fields, "origin", is_origin, ORIGIN);
     set(&mut proxy.trusted_hops, fields.number("trusted_hops", 0..=16));
     set(&mut proxy.connect_timeout, fields.number("connect_timeout", 1..=3_600));
     set(&mut proxy.response_timeout, fields.number("response_timeout", 1..=3_600));
     set(&mut proxy.idle_timeout, fields.number("idle_timeout", 1..=3_600));
+    set(&mut proxy.tunnel_timeout, fields.number("tunnel_timeout", 1..=86_400));
     set(&mut proxy.drain_timeout, fields.number("drain_timeout", 0..=3_600));
 }
 
@@ -191,9 +197,9 @@ fn checked(fields: &Fields, key: &'static str, is_good: fn(&str) -> bool, form: 
     None
 }
 
-fn hosts(fields: &Fields) -> Vec<String> {
+fn hosts(fields: &Fields, key: &'static str) -> Vec<String> {
     let mut hosts = Vec::new();
-    for (host, node) in fields.texts("hosts") {
+    for (host, node) in fields.texts(key) {
         match is_authority(&host) {
             true => hosts.push(host.to_ascii_lowercase()),
             false => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme and path"),
