@@ -21,10 +21,11 @@ worker:
 	tools/wasm deploy/cloudflare/build
 	tools/wasm deploy/cloudflare/build manage
 
-# With clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
+# With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
 # but not mio, its half that speaks to the operating system), and none of its modules has warnings.
 lint: worker
 	cargo fmt --check
+	tools/deny
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \

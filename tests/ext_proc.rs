@@ -300,10 +300,10 @@ async fn under_overload_who_must_wait_goes_to_the_room() {
     let channel = channel(&running).await;
     let mut first = Talk::open(&channel).await;
     first.goes_on(get("/", &[])).await;
-    let second = Talk::open(&channel).await.answered(get("/fair", &[])).await;
+    let second = Talk::open(&channel).await.answered(get("/shop", &[])).await;
     assert_eq!(second.details, "velvetrope_queue");
-    assert_eq!(Talk::open(&channel).await.goes_on(get("/", &[])).await[0].1, "pass");
-    let metrics = wire::get(running.admin_address, "/metrics", &[]).await.body;
+    assert_eq!(one(&Talk::open(&channel).await.goes_on(get("/", &[])).await, VERDICT), "pass");
+    let metrics = get_plain(running.admin_address, "/metrics", &[]).await.body;
     assert!(metrics.contains("velvetrope_overloaded_total 2\n"), "{metrics}");
     running.stop().await;
 }

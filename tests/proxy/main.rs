@@ -1,6 +1,7 @@
 //! The reverse proxy end to end, over real sockets.
 
 mod delivery;
+mod endurance;
 mod hardness;
 mod passing;
 mod support;

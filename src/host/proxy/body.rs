@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -125,8 +125,8 @@ pub(super) enum Stage {
 }
 
 impl Progress {
-    pub(super) fn new() -> Progress {
-        Progress(Arc::new(Mutex::new((Instant::now(), Stage::UnderWay))))
+    pub(super) fn new(stage: Stage) -> Progress {
+        Progress(Arc::new(Mutex::new((Instant::now(), stage))))
     }
 
     pub(super) fn last(&self) -> Instant {
@@ -142,24 +142,78 @@ impl Progress {
     }
 }
 
-/// A body that notes its progress, so that a long upload is no time-out of the origin.
-pub(super) struct Tracked {
-    pub body: AnyBody,
+/// How long an upload may stand still whose answer is complete.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A visitor's body on its way to the origin, and how far it has come: a long upload is no time-out of the origin.
+#[derive(Clone)]
+pub(super) struct Upload {
+    body: Arc<Mutex<Option<AnyBody>>>,
     pub progress: Progress,
 }
 
-impl Body for Tracked {
+impl Upload {
+    pub(super) fn new(body: AnyBody) -> Upload {
+        let stage = if body.is_end_stream() { Stage::Through } else { Stage::UnderWay };
+        Upload { body: Arc::new(Mutex::new(Some(body))), progress: Progress::new(stage) }
+    }
+
+    fn body(&self) -> MutexGuard<'_, Option<AnyBody>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it when nobody sends any more of it, or nobody takes it.
+    async fn end_when_it_stands_still(self) {
+        while self.progress.stage() == Stage::UnderWay {
+            let end = self.progress.last() + GRACE;
+            if end <= Instant::now() {
+                // The visitor's connection waits for it.
+                self.body().take();
+                return;
+            }
+            sleep_until(end).await;
+        }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut body = self.body();
+        let Some(body) = &mut *body else { return Poll::Ready(Some(Err("the answer was complete before it".into()))) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        self.progress.moved(match &frame {
+            Some(Err(_)) => Stage::Broken,
+            Some(Ok(_)) if !body.is_end_stream() => Stage::UnderWay,
+            _ => Stage::Through,
+        });
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body().as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+/// The body of an answer, after whose end its upload must come to an end, too: an origin may answer before it has read
+/// everything, and then read no more.
+pub(super) struct Answered {
+    pub body: Incoming,
+    pub upload: Upload,
+}
+
+impl Body for Answered {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.progress.moved(match &frame {
-            Some(Err(_)) => Stage::Broken,
-            Some(Ok(_)) if !self.body.is_end_stream() => Stage::UnderWay,
-            _ => Stage::Through,
-        });
-        Poll::Ready(frame)
+        Pin::new(&mut self.body).poll_frame(cx).map_err(BoxError::from)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -168,6 +222,14 @@ impl Body for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if self.upload.progress.stage() == Stage::UnderWay {
+            tokio::spawn(self.upload.clone().end_when_it_stands_still());
+        }
     }
 }
 

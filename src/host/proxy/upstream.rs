@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
@@ -19,7 +19,7 @@ use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::body::{AnyBody, BoxError, Progress, Stage, Tracked, is_too_long};
+use super::body::{Answered, AnyBody, BoxError, Progress, Stage, Upload, is_too_long};
 use super::headers;
 use super::visitor::Visitor;
 use crate::host::serving::guarded::Talk;
@@ -35,7 +35,7 @@ const HINTS: usize = 8;
 
 /// The site behind the proxy, and the connections to it.
 pub(super) struct Upstream {
-    client: Client<HttpConnector, Tracked>,
+    client: Client<HttpConnector, Upload>,
     origin: Authority,
     response_timeout: Duration,
 }
@@ -142,12 +142,14 @@ impl Upstream {
         }
         parts.uri = self.uri(&parts.uri);
         parts.version = Version::HTTP_11;
-        if !hyper::body::Body::is_end_stream(&body) && !parts.headers.contains_key(CONTENT_LENGTH) {
+        if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
             // Else hyper takes it that a GET has no body.
             parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let talk = parts.extensions.remove::<Arc<Talk>>();
-        let mut response = self.exchange(parts, body, talk.as_deref()).await?;
+        let upload = Upload::new(body);
+        let request = Request::from_parts(parts, upload.clone());
+        let mut response = self.exchange(request, &upload.progress, talk.as_deref()).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(visitors_side) = visitors_side else {
                 return Err(UpstreamError::Exchange("it changed the protocol unasked".into()));
@@ -156,19 +158,15 @@ impl Upstream {
             let (idle, end) = (tunnels.idle, tunnels.end.clone());
             tunnels.tracker.spawn(tunnel(visitors_side, origins_side, idle, end, counted()));
         }
-        Ok(for_visitor(response))
+        Ok(for_visitor(response, upload))
     }
 
     async fn exchange(
         &self,
-        parts: Parts,
-        body: AnyBody,
+        mut request: Request<Upload>,
+        progress: &Progress,
         talk: Option<&Talk>,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let progress = Progress::new();
-        let tracked = Tracked { body, progress: progress.clone() };
-        let has_body = !hyper::body::Body::is_end_stream(&tracked);
-        let mut request = Request::from_parts(parts, tracked);
         let mut hints = hints(&mut request);
         let mut answer = std::pin::pin!(self.client.request(request));
         loop {
@@ -180,7 +178,7 @@ impl Upstream {
                 () = sleep_until(deadline) => {}
             }
             if progress.last() + self.response_timeout <= Instant::now() {
-                let waits_for_visitor = has_body && progress.stage() == Stage::UnderWay;
+                let waits_for_visitor = progress.stage() == Stage::UnderWay;
                 return Err(if waits_for_visitor {
                     UpstreamError::SlowVisitor
                 } else {
@@ -225,7 +223,7 @@ fn hints<B>(request: &mut Request<B>) -> mpsc::Receiver<HeaderMap> {
     told
 }
 
-fn for_visitor(response: Response<Incoming>) -> Response<AnyBody> {
+fn for_visitor(response: Response<Incoming>, upload: Upload) -> Response<AnyBody> {
     let (mut parts, body) = response.into_parts();
     let upgrade = headers::upgrade_of(&parts.headers).filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS);
     headers::remove_hop_by_hop(&mut parts.headers);
@@ -233,7 +231,7 @@ fn for_visitor(response: Response<Incoming>) -> Response<AnyBody> {
         headers::set_upgrade(&mut parts.headers, protocol);
     }
     parts.version = Version::default();
-    Response::from_parts(parts, body.map_err(BoxError::from).boxed_unsync())
+    Response::from_parts(parts, Answered { body, upload }.boxed_unsync())
 }
 
 /// Carries bytes both ways until both sides have said all, or neither has said anything for too long, or the proxy ends.
@@ -244,7 +242,7 @@ async fn tunnel(
     end: CancellationToken,
     _counted: Counted,
 ) {
-    let progress = Progress::new();
+    let progress = Progress::new(Stage::UnderWay);
     let noted = |side| {
         let progress = progress.clone();
         InspectReader::new(TokioIo::new(side), move |_: &[u8]| progress.moved(Stage::UnderWay))
