@@ -29,7 +29,7 @@ lint: worker
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \
-		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2|rusqlite) '
+		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|rusqlite) '
 	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
 		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
 			--no-default-features --features compiler && \

@@ -182,6 +182,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::manage::failure::{Code, Failure};
     use crate::manage::store::tokens::Scope;
 
     fn names(store: &StoreFile) -> Vec<String> {
@@ -242,6 +243,25 @@ mod tests {
             let file = file.expect("a file");
             assert_eq!(file.metadata().expect("metadata").permissions().mode() & 0o777, 0o600, "{file:?}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_named_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = StoreFile::open(&folder.path().join("store.db")).expect("a store");
+        store.change("test", |store| add(store, "kept")).expect("it is kept");
+        let pages: i64 = store.connection().pragma_query_value(None, "page_count", |row| row.get(0)).expect("a count");
+        // As if the disk had no more room.
+        store.connection().pragma_update(None, "max_page_count", pages).expect("a limit");
+        let long = "x".repeat(100_000);
+        let error = store.change("test", |store| add(store, &long)).expect_err("there is no room");
+        assert!(error.is_full(), "{error}");
+        let failure = Failure::from(error);
+        assert_eq!((failure.status, failure.errors[0].code), (507, Code::Storage));
+        assert!(failure.errors[0].message.contains("the disk that the store is on is full"), "{failure:?}");
+        store.connection().pragma_update(None, "max_page_count", pages + 1_000).expect("a limit");
+        store.change("test", |store| add(store, "kept, too")).expect("there is room again");
+        assert_eq!(names(&store), ["kept", "kept, too"]);
     }
 
     #[test]
