@@ -57,6 +57,8 @@ impl StoreFile {
         let (result, is_kept) = work(&Statements(&transaction));
         match is_kept {
             true => transaction.commit().map_err(failed)?,
+            // Some errors, such as a full disk, have ended it already.
+            false if transaction.is_autocommit() => {}
             false => transaction.rollback().map_err(failed)?,
         }
         Ok(result)

@@ -25,11 +25,9 @@ struct Odd {
 }
 
 impl Odd {
-    async fn start<F: Future<Output = ()> + Send>(
-        answer: impl Fn(String, TcpStream) -> F + Send + Sync + 'static,
-    ) -> Odd
+    async fn start<F>(answer: impl Fn(String, TcpStream) -> F + Send + Sync + 'static) -> Odd
     where
-        F: 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -374,20 +374,21 @@ impl Keeper {
         match self.stored.as_ref().map(|stored| stored.texts()) {
             None => {}
             Some(Ok(texts)) => sources.extend(texts),
-            // It holds nothing that would count.
-            Some(Err(error))
-                if settings_of(&sources, None).is_some_and(|settings| settings.managed == Managed::Files) =>
-            {
-                if self.complaint.is_new(&error) {
-                    tracing::error!(policy = self.name(), error, "the store cannot be read; the files are in force");
-                }
-            }
-            Some(Err(error)) => {
-                let why = format!("the store cannot be read: {error}");
-                return Err(LoadError { class: FailureClass::StoreUnreachable, why, findings: Vec::new() });
-            }
+            Some(Err(error)) => self.without_store(&sources, error)?,
         }
         Ok(sources)
+    }
+
+    /// The store cannot be read, which is no matter where it holds nothing that would count.
+    fn without_store(&self, files: &Sources, error: String) -> Result<(), LoadError> {
+        if settings_of(files, None).is_none_or(|settings| settings.managed == Managed::Store) {
+            let why = format!("the store cannot be read: {error}");
+            return Err(LoadError { class: FailureClass::StoreUnreachable, why, findings: Vec::new() });
+        }
+        if self.complaint.is_new(&error) {
+            tracing::error!(policy = self.name(), error, "the store cannot be read; the files are in force");
+        }
+        Ok(())
     }
 
     fn read_files(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {

@@ -188,7 +188,10 @@ impl Management {
             }
             Ok(bytes)
         };
-        timeout(PATIENCE, whole).await.unwrap_or_else(|_| Err(plain(StatusCode::REQUEST_TIMEOUT)))
+        match timeout(PATIENCE, whole).await {
+            Ok(read) => read,
+            Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT)),
+        }
     }
 
     /// Whether whoever asks may do anything here.
