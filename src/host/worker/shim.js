@@ -354,7 +354,7 @@ async function push(request, env, ctx) {
   try {
     const limit = Engine.pushLimit() + 1;
     if (Number(request.headers.get("content-length") ?? 0) >= limit) {
-      return new Response("Fail!", { status: 413, headers: { "x-queueit-connector": "cloudflare" } });
+      return new Response("Fail!", { status: 400, headers: { "x-queueit-connector": "cloudflare" } });
     }
     const body = request.body === null ? new Uint8Array() : await upTo(limit, request.body.getReader());
     return await accept(body, env, ctx);
