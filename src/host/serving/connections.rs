@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use prometheus_client::metrics::gauge::Gauge;
@@ -133,8 +133,14 @@ pub(in crate::host) async fn converse<F, B>(
         if request.version() == Version::HTTP_11 {
             request.extensions_mut().insert(Arc::clone(&talk));
         }
-        let answering = answer(request);
-        async move { Ok::<_, Infallible>(answering.await.map(Handed)) }
+        let (answering, talk) = (answer(request), Arc::clone(&talk));
+        async move {
+            let response = answering.await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                talk.becomes_tunnel();
+            }
+            Ok::<_, Infallible>(response.map(Handed))
+        }
     });
     let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
     let served = tokio::select! {

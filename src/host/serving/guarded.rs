@@ -46,6 +46,8 @@ pub(in crate::host) struct Guarded<S> {
 pub(in crate::host) struct Talk {
     /// Whether somebody has begun to send what may not be read to its end.
     sends: AtomicBool,
+    /// Whether it speaks another protocol by now, in which one side may say all that it has to say before the other one.
+    is_tunnel: AtomicBool,
     interim: Mutex<Vec<u8>>,
 }
 
@@ -108,6 +110,15 @@ impl Talk {
     /// A request is there, whole if `is_whole`.
     pub(in crate::host) fn takes(&self, is_whole: bool) {
         self.sends.store(!is_whole, Ordering::Relaxed);
+    }
+
+    /// From now on it is carried through.
+    pub(in crate::host) fn becomes_tunnel(&self) {
+        self.is_tunnel.store(true, Ordering::Relaxed);
+    }
+
+    fn may_lose_an_answer(&self) -> bool {
+        self.sends.load(Ordering::Relaxed) && !self.is_tunnel.load(Ordering::Relaxed)
     }
 
     /// Sends 103 with these headers before the answer (RFC 8297).
@@ -179,7 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         if self.closing.is_none() {
             let sent = Pin::new(&mut self.stream).poll_shutdown(cx);
             ready!(self.unless_stalled(cx, sent))?;
-            if !self.talk.sends.load(Ordering::Relaxed) {
+            if !self.talk.may_lose_an_answer() {
                 return Poll::Ready(Ok(()));
             }
             let [end, quiet] = [LINGER, LINGER_QUIET.min(self.patience)].map(|time| Box::pin(sleep(time)));
