@@ -143,7 +143,7 @@ impl Progress {
 }
 
 /// How long an upload may stand still whose answer is complete.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A visitor's body on its way to the origin, and how far it has come: a long upload is no time-out of the origin.
 #[derive(Clone)]
@@ -162,14 +162,17 @@ impl Upload {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// No more of it is read, so that the visitor's connection need not wait for it.
+    fn end(&self) {
+        self.body().take();
+    }
+
     /// Ends it when nobody sends any more of it, or nobody takes it.
     async fn end_when_it_stands_still(self) {
         while self.progress.stage() == Stage::UnderWay {
             let end = self.progress.last() + GRACE;
             if end <= Instant::now() {
-                // The visitor's connection waits for it.
-                self.body().take();
-                return;
+                return self.end();
             }
             sleep_until(end).await;
         }
@@ -206,6 +209,8 @@ impl Body for Upload {
 pub(super) struct Answered {
     pub body: Incoming,
     pub upload: Upload,
+    /// Whether the origin has said that it takes no more.
+    pub is_last: bool,
 }
 
 impl Body for Answered {
@@ -228,7 +233,11 @@ impl Body for Answered {
 impl Drop for Answered {
     fn drop(&mut self) {
         if self.upload.progress.stage() == Stage::UnderWay {
-            tokio::spawn(self.upload.clone().end_when_it_stands_still());
+            let upload = self.upload.clone();
+            match self.is_last {
+                true => upload.end(),
+                false => _ = tokio::spawn(upload.end_when_it_stands_still()),
+            }
         }
     }
 }

@@ -226,12 +226,13 @@ fn hints<B>(request: &mut Request<B>) -> mpsc::Receiver<HeaderMap> {
 fn for_visitor(response: Response<Incoming>, upload: Upload) -> Response<AnyBody> {
     let (mut parts, body) = response.into_parts();
     let upgrade = headers::upgrade_of(&parts.headers).filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS);
+    let is_last = headers::is_last(&parts.headers);
     headers::remove_hop_by_hop(&mut parts.headers);
     if let Some(protocol) = upgrade {
         headers::set_upgrade(&mut parts.headers, protocol);
     }
     parts.version = Version::default();
-    Response::from_parts(parts, Answered { body, upload }.boxed_unsync())
+    Response::from_parts(parts, Answered { body, upload, is_last }.boxed_unsync())
 }
 
 /// Carries bytes both ways until both sides have said all, or neither has said anything for too long, or the proxy ends.
