@@ -22,14 +22,15 @@ worker:
 	tools/wasm deploy/cloudflare/build
 	tools/wasm deploy/cloudflare/build manage
 
-# With clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
+# With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
 # but not mio, its half that speaks to the operating system), and none of its modules has warnings.
 lint: worker
 	cargo fmt --check
+	tools/deny
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \
-		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2|rusqlite) '
+		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|rusqlite) '
 	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
 		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
 			--no-default-features --features compiler && \

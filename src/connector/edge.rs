@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::outside::{NoOutside, Outside, resolve};
 use super::visit::{ClientIp, Configuration, Visit};
 use super::{Decision, Failure, Kind, Reason};
-use crate::policy::{FailurePolicy, OnFailure, Policy, ScriptRequests};
+use crate::policy::{FailurePolicy, OnFailure, OnOverload, Policy, ScriptRequests};
 use crate::program::{Scratch, Verdict};
 use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
 pub use crate::session::Secrets;
@@ -326,6 +326,8 @@ pub enum FailureClass {
     InvalidConfiguration,
     /// The store that holds it cannot be reached.
     StoreUnreachable,
+    /// There is more to do at once than the host is set up for, and no decision can be had.
+    Overload,
     /// Anything else.
     Internal,
 }
@@ -337,6 +339,11 @@ impl FailureClass {
             FailureClass::NoConfiguration => policy.no_configuration,
             FailureClass::InvalidConfiguration => policy.invalid_configuration,
             FailureClass::StoreUnreachable => policy.store_unreachable,
+            FailureClass::Overload => match policy.overload {
+                OnOverload::Open => OnFailure::Open,
+                // Nobody knows who would have to wait, so that nobody gets past.
+                OnOverload::Queue | OnOverload::Closed => OnFailure::Closed,
+            },
             FailureClass::Internal => policy.internal,
         }
     }

@@ -47,7 +47,7 @@ pub use schemas::schemas;
 #[cfg(feature = "manage")]
 pub(crate) use settings::is_list_name;
 pub use settings::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, Preflight, ProxySettings,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, OnOverload, Preflight, ProxySettings,
     ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
 };
 

@@ -167,6 +167,20 @@ pub enum OnFailure {
     Closed,
 }
 
+/// What becomes of a request when there is too much to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnOverload {
+    /// It is decided about as ever, so that whoever has no session goes to the room, not past it. Where not even that can
+    /// be done it gets 503.
+    #[default]
+    Queue,
+    /// The request passes.
+    Open,
+    /// 503 with Retry-After.
+    Closed,
+}
+
 /// What becomes of a request, by the class of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
@@ -180,6 +194,8 @@ pub struct FailurePolicy {
     pub store_unreachable: OnFailure,
     /// Anything else, such as an exception of the decision itself. Default `open`.
     pub internal: OnFailure,
+    /// There is more to do at once than the host is set up for. Default `queue`.
+    pub overload: OnOverload,
     /// Seconds in `Retry-After`. Default 30.
     #[schemars(range(min = 1, max = 86_400))]
     pub retry_after: u32,
@@ -226,6 +242,9 @@ pub struct ProxySettings {
     /// Address and port of `/livez`, `/readyz` and `/metrics`. Default `127.0.0.1:9080`.
     #[schemars(with = "String")]
     pub admin: SocketAddr,
+    /// Names by which that address may be asked, beside IP addresses and `localhost`; with a port, by that port alone. By
+    /// any other name it answers 421, except at `/livez` and `/readyz`.
+    pub admin_hosts: Vec<String>,
     /// Scheme and authority of the site behind it, such as `http://127.0.0.1:3000`. `serve` needs it.
     pub origin: Option<String>,
     /// How many proxies of your own stand in front. 0, the default: the visitor's address is the peer's. 1: the last
@@ -239,9 +258,13 @@ pub struct ProxySettings {
     /// Seconds until the origin must have begun to answer. Default 60.
     #[schemars(range(min = 1, max = 3_600))]
     pub response_timeout: u32,
-    /// Seconds a visitor may take to send the head of a request, and a connection may idle. Default 30.
+    /// Seconds a visitor may take to send the head of a request, or not read what it is sent, and a connection may idle.
+    /// Default 30.
     #[schemars(range(min = 1, max = 3_600))]
     pub idle_timeout: u32,
+    /// Seconds a tunnel (a WebSocket) may be open without a byte in either direction. Default 600.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub tunnel_timeout: u32,
     /// Seconds that requests under way may still take after SIGTERM. Default 30.
     #[schemars(range(min = 0, max = 3_600))]
     pub drain_timeout: u32,
@@ -331,6 +354,7 @@ impl Default for FailurePolicy {
             invalid_configuration: OnFailure::Open,
             store_unreachable: OnFailure::Open,
             internal: OnFailure::Open,
+            overload: OnOverload::Queue,
             retry_after: 30,
         }
     }
@@ -347,11 +371,13 @@ impl Default for ProxySettings {
         ProxySettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9080)),
+            admin_hosts: Vec::new(),
             origin: None,
             trusted_hops: 0,
             connect_timeout: 5,
             response_timeout: 60,
             idle_timeout: 30,
+            tunnel_timeout: 600,
             drain_timeout: 30,
         }
     }

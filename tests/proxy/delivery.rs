@@ -30,7 +30,7 @@ async fn version(proxy: &Running) -> String {
     location.split('&').find_map(|pair| pair.strip_prefix("cver=")).expect("a version").to_owned()
 }
 
-async fn becomes(proxy: &Running, expected: &str) {
+pub async fn becomes(proxy: &Running, expected: &str) {
     in_time("the new policy", async {
         while version(proxy).await != expected {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -120,13 +120,13 @@ async fn without_a_policy_the_failure_policy_applies() {
     }
 }
 
-fn push_body(integration: &str, secret: &str) -> Vec<u8> {
+pub fn push_body(integration: &str, secret: &str) -> Vec<u8> {
     let hex: String = integration.bytes().map(|byte| format!("{byte:02x}")).collect();
     let hash = Secret::new(secret).sign(&[&hex]);
     format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, hash.as_str()).into_bytes()
 }
 
-const PUSH: &str = "/?__push_queueit_config";
+pub const PUSH: &str = "/?__push_queueit_config";
 
 #[tokio::test]
 async fn a_signed_push_comes_into_force_and_outlives_the_process() {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod delivery;
+mod endurance;
 mod hardness;
 mod passing;
 mod support;

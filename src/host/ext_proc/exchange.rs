@@ -76,9 +76,17 @@ impl Exchange {
     }
 
     /// Applies the failure policy to the request.
-    pub(super) fn fail(&mut self, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
-        let reply = failed(context, FailureClass::Internal, why, scratch);
+    pub(super) fn fail(&mut self, class: FailureClass, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
+        let reply = failed(context, class, why, scratch);
         self.carry_out(context, &reply, None)
+    }
+
+    /// Answers a request that is longer than can be read, which is its visitor's doing, and no failure.
+    pub(super) fn refuse_long(&mut self, context: Context<'_>) -> Step {
+        let headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")];
+        let (status, body) = (431, "the headers are longer than allowed\n");
+        let outcome = Outcome::Answer { status, headers: &headers, body };
+        self.carry_out(context, &Reply { outcome, verdict: None, failed: None, label: "refused" }, None)
     }
 
     /// Decides about the request.

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bumpalo::Bump;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming as IncomingBody};
 use hyper::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::time::timeout;
 
 use super::Limits;
 use super::body::{self, AnyBody, Unread};
@@ -27,6 +25,7 @@ use crate::host::geo::GeoFacts;
 use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::{Counted, Metrics};
+use crate::host::serving::pushes::{self, Pushes, retry_after};
 use crate::host::serving::{Event, Observer, aside, guarded, now_ms, seconds};
 use crate::policy::{FailurePolicy, ProxySettings};
 use crate::program::{Scratch, Verdict};
@@ -42,6 +41,7 @@ pub(super) struct Service {
     pub metrics: Arc<Metrics>,
     pub counters: Counters,
     pub tunnels: Tunnels,
+    pub pushes: Pushes,
     pub observer: Option<Observer>,
     pub arrivals: Arrivals,
 }
@@ -51,11 +51,20 @@ struct Refused {
     status: StatusCode,
     kind: &'static str,
     text: String,
+    /// Seconds after which it may be asked again.
+    retry_after: Option<u32>,
 }
 
 impl Refused {
     fn new(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Refused {
-        Refused { status, kind, text: text.into() }
+        Refused { status, kind, text: text.into(), retry_after: None }
+    }
+}
+
+impl From<pushes::Unread> for Refused {
+    fn from(unread: pushes::Unread) -> Self {
+        let (status, kind, text, retry_after) = unread.answer();
+        Refused { retry_after, ..Refused::new(status, kind, text) }
     }
 }
 
@@ -78,7 +87,9 @@ impl Service {
             Err(refused) => {
                 self.counters.refused(refused.kind);
                 tracing::info!(kind = refused.kind, peer = %ends.peer.ip(), "refused: {}", refused.text);
-                plain(refused.status, refused.text)
+                let mut response = plain(refused.status, refused.text);
+                response.headers_mut().extend(refused.retry_after.map(retry_after));
+                response
             }
         };
         self.counters.answered(started.elapsed());
@@ -209,6 +220,11 @@ impl Service {
         let counted = || Counted::new(&self.counters.tunnels);
         let mut response = match self.upstream.pass(passing, &self.tunnels, counted).await {
             Ok(response) => response,
+            Err(error) if error.is_visitors() => {
+                self.counters.refused(error.kind());
+                tracing::info!(kind = error.kind(), %peer, "{error}");
+                plain(error.status(), error.to_string())
+            }
             Err(error) => {
                 self.counters.origin_failed(error.kind());
                 tracing::warn!(kind = error.kind(), "{error}");
@@ -229,15 +245,13 @@ impl Service {
     }
 
     async fn take_push(self: &Arc<Self>, body: IncomingBody) -> Result<Task, Refused> {
-        let body = Limited::new(body, push::MAX_BODY).collect();
-        let body = match timeout(seconds(self.settings.idle_timeout), body).await {
-            Err(_) => return Err(Unread::Slow.into()),
-            Ok(Err(error)) => return Err(Unread::Broken(error).into()),
-            Ok(Ok(body)) => body.to_bytes(),
-        };
-        let service = Arc::clone(self);
-        let taken = aside(move || service.keeper.take_push(&body, &service.identity, Task::of));
         let failed = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "push-failed", "no secret to check it with");
+        if !self.keeper.can_take_pushes() {
+            return Err(failed());
+        }
+        let pushed = self.pushes.read(body, seconds(self.settings.idle_timeout)).await?;
+        let service = Arc::clone(self);
+        let taken = aside(move || service.keeper.take_push(&pushed.bytes, &service.identity, Task::of));
         taken.await.ok().flatten().ok_or_else(failed)
     }
 }

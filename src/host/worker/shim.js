@@ -381,6 +381,9 @@ async function push(request, env, ctx) {
   pushes += 1;
   try {
     const limit = Engine.pushLimit() + 1;
+    if (Number(request.headers.get("content-length") ?? 0) >= limit) {
+      return new Response("Fail!", { status: 400, headers: { "x-queueit-connector": "cloudflare" } });
+    }
     const body = request.body === null ? new Uint8Array() : await upTo(limit, request.body.getReader());
     return await accept(body, env, ctx);
   } catch (error) {
