@@ -26,11 +26,13 @@ use crate::session::token::Token;
 pub mod pull;
 pub mod push;
 mod response;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod url_token;
 
 pub use response::VERDICT_HEADER;
+pub use spelling::{is_forwarding_header, is_taken_for, is_verdict_header};
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.

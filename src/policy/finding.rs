@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     Surprise = 18,
     /// Problems beyond those that are told one by one.
     More = 19,
+    /// What makes redirects lead back to where visitors did not come from.
+    PublicAddress = 24,
 }
 
 /// A problem on its way into the report.

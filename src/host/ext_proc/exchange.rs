@@ -1,11 +1,13 @@
 //! One HTTP request's way through its stream: what the proxy in front tells → what it shall do. No I/O, no clock.
 
+use std::borrow::Cow;
+
 use super::facts::CalloutFacts;
 use super::messages::{self, Message};
 use super::proto::envoy::config::core::v3::HeaderValueOption;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use super::request::{Asked, Unclear};
-use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER};
+use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site};
 use crate::host::serving::Event;
 use crate::host::serving::keeper::State;
 use crate::program::Scratch;
@@ -60,8 +62,8 @@ impl Exchange {
 
     /// Decides about the request.
     pub(super) fn decide(&mut self, message: &ProcessingRequest, context: Context<'_>, scratch: &mut Scratch) -> Step {
-        let asked = match Asked::of(message, context.state.settings().map_or(0, |settings| settings.proxy.trusted_hops))
-        {
+        let proxy = context.state.settings().map_or_else(Cow::default, |settings| Cow::Borrowed(&settings.proxy));
+        let asked = match Asked::of(message, &proxy) {
             Ok(asked) => asked,
             Err(Unclear(why)) => return self.fail(why, context, scratch),
         };
@@ -93,7 +95,6 @@ impl Exchange {
 
     fn carry_out(&mut self, context: Context<'_>, reply: &Reply<'_>, asked: Option<&Asked<'_>>) -> Step {
         self.is_decided = true;
-        let is_told = asked.is_some_and(|asked| asked.headers.iter().any(|(name, _)| *name == VERDICT_HEADER));
         let (response, status) = match reply.outcome {
             Outcome::Answer { status, headers, body } => {
                 (messages::immediate(status, set(headers), body, reply.label), status)
@@ -104,7 +105,8 @@ impl Exchange {
                 if !is_untouched {
                     self.pending = set(response_headers);
                 }
-                (messages::go_on(set(request_headers), is_told.then_some(VERDICT_HEADER), is_untouched), 200)
+                let forged = asked.map(Asked::forged).unwrap_or_default();
+                (messages::go_on(set(request_headers), forged, is_untouched), 200)
             }
         };
         let mut event = match asked {

@@ -51,7 +51,7 @@ impl Message {
 }
 
 /// Lets a request go on with these headers. `is_last` asks not to be told of the response, where the proxy allows that.
-pub(super) fn go_on(set: Vec<HeaderValueOption>, remove: Option<&str>, is_last: bool) -> ProcessingResponse {
+pub(super) fn go_on(set: Vec<HeaderValueOption>, remove: Vec<String>, is_last: bool) -> ProcessingResponse {
     let mode = ProcessingMode { response_header_mode: HeaderSendMode::Skip.into() };
     ProcessingResponse {
         mode_override: is_last.then_some(mode),
@@ -61,7 +61,7 @@ pub(super) fn go_on(set: Vec<HeaderValueOption>, remove: Option<&str>, is_last: 
 
 /// Lets a response go on with these headers.
 pub(super) fn response_headers(set: Vec<HeaderValueOption>) -> ProcessingResponse {
-    response(Response::ResponseHeaders(changed(set, None)))
+    response(Response::ResponseHeaders(changed(set, Vec::new())))
 }
 
 /// Answers instead of the origin; the proxy's access log gets to know why.
@@ -91,9 +91,9 @@ pub(super) fn set_header(name: &str, value: &str) -> Option<HeaderValueOption> {
     is_fit.then(|| HeaderValueOption { header: Some(header), append, append_action: append_action.into() })
 }
 
-fn changed(set: Vec<HeaderValueOption>, remove: Option<&str>) -> HeadersResponse {
-    let is_unchanged = set.is_empty() && remove.is_none();
-    let mutation = HeaderMutation { set_headers: set, remove_headers: remove.into_iter().map(str::to_owned).collect() };
+fn changed(set: Vec<HeaderValueOption>, remove: Vec<String>) -> HeadersResponse {
+    let is_unchanged = set.is_empty() && remove.is_empty();
+    let mutation = HeaderMutation { set_headers: set, remove_headers: remove };
     HeadersResponse { response: (!is_unchanged).then_some(CommonResponse { header_mutation: Some(mutation) }) }
 }
 

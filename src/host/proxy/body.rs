@@ -11,6 +11,8 @@ use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
+use super::headers;
+
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -134,7 +136,8 @@ impl Progress {
     }
 }
 
-/// A body that notes its progress, so that a long upload is no time-out of the origin.
+/// A visitor's body on its way to the origin. It notes its progress, so that a long upload is no time-out of the origin,
+/// and has no trailers that no visitor may send.
 pub(super) struct Tracked {
     pub body: AnyBody,
     pub progress: Progress,
@@ -145,7 +148,10 @@ impl Body for Tracked {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
+            headers::remove_forged_trailers(trailers);
+        }
         self.progress.moved(frame.is_none() || self.body.is_end_stream());
         Poll::Ready(frame)
     }

@@ -2,15 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bumpalo::Bump;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming as IncomingBody};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use super::body::{self, AnyBody, Unread};
@@ -22,8 +24,9 @@ use crate::host::geo::GeoFacts;
 use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::{Counted, Metrics};
+use crate::host::serving::tls::Tls;
 use crate::host::serving::{Event, Observer, aside, guarded, now_ms, seconds};
-use crate::policy::{FailurePolicy, ProxySettings};
+use crate::policy::{FailurePolicy, ProxySettings, Scheme};
 use crate::program::{Scratch, Verdict};
 use crate::request::{Facts, Field, Value};
 
@@ -34,6 +37,12 @@ pub(super) struct Service {
     pub settings: ProxySettings,
     pub limits: Limits,
     pub identity: Identity,
+    /// With visitors.
+    pub tls: Option<Arc<Tls>>,
+    /// Whether the host says that it soon will not serve.
+    pub leaving: CancellationToken,
+    /// Whether somebody who is not trusted has said that visitors use TLS.
+    pub is_disbelieved: AtomicBool,
     pub metrics: Arc<Metrics>,
     pub counters: Counters,
     pub tunnels: Tunnels,
@@ -66,6 +75,11 @@ impl From<Unread> for Refused {
 impl Service {
     /// Answers one request, whatever happens.
     pub(super) async fn answer(self: &Arc<Self>, request: Request<IncomingBody>, ends: Ends) -> Response<AnyBody> {
+        if let Some(path) = &self.settings.health_path
+            && request.uri().path_and_query().is_some_and(|asked| asked.as_str() == path)
+        {
+            return self.health(request.method());
+        }
         let started = Instant::now();
         let answered = match self.try_answer(request, ends, started).await {
             Ok(response) => response,
@@ -87,8 +101,9 @@ impl Service {
     ) -> Result<Response<AnyBody>, Refused> {
         let (parts, body) = request.into_parts();
         self.refuse_unservable(&parts)?;
-        let visitor = Visitor::of(&parts.uri, &parts.headers, ends.peer, self.settings.trusted_hops)
+        let visitor = Visitor::of(&parts.uri, &parts.headers, ends, &self.settings)
             .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string()))?;
+        self.warn_of_disbelief(&visitor, &parts.headers, ends.peer.ip());
         let url = visitor.url(&parts.uri);
         let mut event = Event::new(parts.method.as_str(), &visitor.host, parts.uri.path(), visitor.address);
         event.traced(parts.headers.get("traceparent").map(HeaderValue::as_bytes));
@@ -115,6 +130,34 @@ impl Service {
             observer(&event);
         }
         Ok(response)
+    }
+
+    /// Tells a load balancer whether visitors can be sent here, and nothing else.
+    fn health(&self, method: &Method) -> Response<AnyBody> {
+        let is_ready = matches!(&*self.keeper.state(), State::InForce(_)) && !self.leaving.is_cancelled();
+        let mut response = match (method, is_ready) {
+            (&Method::GET | &Method::HEAD, true) => plain(StatusCode::OK, "ready"),
+            (&Method::GET | &Method::HEAD, false) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+            _ => plain(StatusCode::METHOD_NOT_ALLOWED, "only GET"),
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// Says once that visitors seem to use TLS with a proxy that nobody has told this one to believe: they are all sent
+    /// back to `http://`.
+    fn warn_of_disbelief(&self, visitor: &Visitor, headers: &HeaderMap, peer: IpAddr) {
+        let says_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        if says_https && !visitor.is_told && visitor.scheme == Scheme::Http {
+            let is_news = !self.is_disbelieved.swap(true, Ordering::Relaxed);
+            if is_news {
+                tracing::warn!(
+                    %peer,
+                    "a request says X-Forwarded-Proto: https and is not believed, so redirects lead to http://; if your \
+                     proxy sent it, name it in proxy.trusted_proxies"
+                );
+            }
+        }
     }
 
     fn refuse_unservable(&self, parts: &Parts) -> Result<(), Refused> {
@@ -201,8 +244,7 @@ impl Service {
             Act::Forward { request_headers, response_headers } => (request_headers, response_headers),
             Act::Answer(response) => return response,
         };
-        let trusts_hops = self.settings.trusted_hops > 0;
-        let passing = Passing { parts, body, visitor, peer, trusts_hops, extra_headers: request_headers };
+        let passing = Passing { parts, body, visitor, peer, extra_headers: request_headers };
         let counted = || Counted::new(&self.counters.tunnels);
         let mut response = match self.upstream.pass(passing, &self.tunnels, counted).await {
             Ok(response) => response,

@@ -23,6 +23,7 @@ mod aside;
 pub(in crate::host) mod connections;
 mod event;
 mod fetch;
+mod forwarded;
 pub(in crate::host) mod hits;
 pub(in crate::host) mod keeper;
 mod logs;
@@ -30,6 +31,7 @@ mod logs;
 pub(in crate::host) mod management;
 pub(in crate::host) mod metrics;
 pub(in crate::host) mod tenants;
+pub(in crate::host) mod tls;
 mod waiting;
 mod watch;
 
@@ -40,6 +42,7 @@ pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
 use tenants::Tenants;
 pub use tenants::policies_at;
+pub use tls::TlsFiles;
 pub use waiting::OwnRooms;
 
 pub(in crate::host) use super::clock::now_ms;

@@ -12,6 +12,7 @@ use super::super::proto::envoy::service::ext_proc::v3::{
     CommonResponse, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse,
 };
 use super::*;
+use crate::connector::edge::VERDICT_HEADER;
 use crate::host::geo::GeoDatabases;
 use crate::host::serving::hits::Hits;
 use crate::host::serving::keeper::Deployment;
@@ -371,6 +372,31 @@ fn what_cannot_be_decided_about_follows_the_failure_policy() {
 }
 
 #[test]
+fn no_spelling_of_what_is_ours_gets_through() {
+    const ENVOY: &str = "envoy.filters.http.ext_proc";
+    let forged = [
+        ("x_velvetrope_verdict", &b"session"[..]),
+        ("x-velvetrope_verdict", b"session"),
+        ("x_forwarded_for", b"1.1.1.1"),
+        ("forwarded", b"for=1.1.1.1;host=a"),
+        ("x-forwarded-host", b"a"),
+        ("x-forwarded-for", b"1.1.1.1"),
+        ("x-forwarded-proto", b"https"),
+    ];
+    let removed = |state: &State| {
+        let message = request("/shop/vip", &forged);
+        let attributes = attributes(&[(ENVOY, "source.address", "10.0.0.1:4711")]);
+        let answer = Talk::new(state).say(ProcessingRequest { attributes, ..message }).expect("an answer");
+        let Some(Response::RequestHeaders(answer)) = answer.response else { panic!("no answer to go on") };
+        answer.response.and_then(|common| common.header_mutation).expect("changes").remove_headers
+    };
+    let expected = ["x_velvetrope_verdict", "x-velvetrope_verdict", "x_forwarded_for", "forwarded", "x-forwarded-host"];
+    assert_eq!(removed(&state("")), expected);
+    assert_eq!(removed(&state("[proxy]\ntrusted_proxies = ['192.0.2.0/24']")), expected);
+    assert_eq!(removed(&state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']")), expected[..3]);
+}
+
+#[test]
 fn the_client_is_whom_the_one_in_front_names() {
     let bypassed = |state: &State, attributes: BTreeMap<String, Struct>, forwarded: &str| {
         let mut talk = Talk::new(state);
@@ -386,6 +412,10 @@ fn the_client_is_whom_the_one_in_front_names() {
     assert!(!bypassed(&direct, attributes(&[]), "192.0.2.10"), "anybody can say that");
     assert!(bypassed(&behind, attributes(&[(ENVOY, "source.ip", "10.0.0.1")]), "6.6.6.6, 192.0.2.10, 10.0.0.2"));
     assert!(!bypassed(&behind, attributes(&[]), "192.0.2.10, 6.6.6.6, 10.0.0.2"));
+    let named = state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']");
+    assert!(bypassed(&named, attributes(&[(ENVOY, "source.ip", "10.0.0.1")]), "6.6.6.6, 192.0.2.10, 10.0.0.2"));
+    assert!(!bypassed(&named, attributes(&[(ENVOY, "source.ip", "6.6.6.6")]), "192.0.2.10"));
+    assert!(!bypassed(&named, attributes(&[]), "192.0.2.10"), "nobody knows who says that");
 }
 
 #[test]

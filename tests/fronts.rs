@@ -1,0 +1,1 @@
+//! The proxy behind real ones.
