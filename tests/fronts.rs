@@ -1,1 +1,0 @@
-//! The proxy behind real ones.
