@@ -205,14 +205,14 @@ async fn every_message_is_answered_in_its_kind_and_in_order() {
     let running = callout(&folder).await;
     let channel = channel(&running).await;
     let mut talk = Talk::open(&channel).await;
-    assert!(matches!(talk.say(Asked::RequestTrailers(HttpTrailers {})).await, Told::RequestTrailers(_)));
+    assert!(matches!(talk.say(Asked::RequestTrailers(HttpTrailers::default())).await, Told::RequestTrailers(_)));
     assert!(matches!(talk.say(response()).await, Told::ResponseHeaders(_)));
     assert!(matches!(talk.say(get("/", &[])).await, Told::RequestHeaders(_)));
     assert!(matches!(talk.say(Asked::RequestBody(HttpBody {})).await, Told::RequestBody(_)));
     assert!(matches!(talk.say(get("/shop", &[])).await, Told::RequestHeaders(_)), "one request in a stream");
     assert!(matches!(talk.say(response()).await, Told::ResponseHeaders(_)));
     assert!(matches!(talk.say(Asked::ResponseBody(HttpBody {})).await, Told::ResponseBody(_)));
-    assert!(matches!(talk.say(Asked::ResponseTrailers(HttpTrailers {})).await, Told::ResponseTrailers(_)));
+    assert!(matches!(talk.say(Asked::ResponseTrailers(HttpTrailers::default())).await, Told::ResponseTrailers(_)));
 
     // One that nobody knows gets no answer, and the next one does.
     talk.questions.send(ProcessingRequest::default()).await.expect("an open stream");

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::facts::CalloutFacts;
 use super::messages::{self, Message};
 use super::proto::envoy::config::core::v3::HeaderValueOption;
+use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use super::request::{Asked, Unclear};
+use super::request::{Asked, Unclear, forged_trailers};
 use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site};
 use crate::host::serving::Event;
 use crate::host::serving::keeper::State;
@@ -46,11 +47,12 @@ impl Exchange {
 
     /// Answers a message that asks for no decision, in its kind and at once; empty where there is nothing to do. `None`
     /// for the one that does: the request's headers, the first time.
-    pub(super) fn follow(&mut self, kind: Message) -> Option<ProcessingResponse> {
-        match kind {
-            Message::RequestHeaders if !self.is_decided => None,
-            Message::ResponseHeaders => Some(messages::response_headers(std::mem::take(&mut self.pending))),
-            _ => Some(kind.empty()),
+    pub(super) fn follow(&mut self, message: &Request) -> Option<ProcessingResponse> {
+        match message {
+            Request::RequestHeaders(_) if !self.is_decided => None,
+            Request::RequestTrailers(trailers) => Some(messages::request_trailers(forged_trailers(trailers))),
+            Request::ResponseHeaders(_) => Some(messages::response_headers(std::mem::take(&mut self.pending))),
+            other => Some(Message::of(other).empty()),
         }
     }
 

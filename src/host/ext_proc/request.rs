@@ -9,8 +9,8 @@ use prost_types::Struct;
 use prost_types::value::Kind;
 
 use super::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use super::proto::envoy::service::ext_proc::v3::ProcessingRequest;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
+use super::proto::envoy::service::ext_proc::v3::{HttpTrailers, ProcessingRequest};
 use crate::connector::edge::{is_forwarding_header, is_taken_for, is_verdict_header};
 use crate::host::serving::{Event, address};
 use crate::policy::{ProxySettings, Scheme};
@@ -104,6 +104,12 @@ impl<'m> Asked<'m> {
         let path = self.url.get(self.path_at..).unwrap_or_default();
         path.split(['?', '#']).next().unwrap_or_default()
     }
+}
+
+/// The trailers that an origin could take for such headers, which no visitor may send.
+pub(super) fn forged_trailers(trailers: &HttpTrailers) -> Vec<String> {
+    let names = trailers.trailers.iter().flat_map(|map| &map.headers).map(|trailer| &trailer.key);
+    names.filter(|name| is_verdict_header(name) || is_forwarding_header(name)).cloned().collect()
 }
 
 /// Whom the request is for: the policy that whoever configured the proxy in front has named for it, or its host.

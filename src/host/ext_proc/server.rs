@@ -22,7 +22,6 @@ use tonic_health::server::health_reporter;
 
 use super::Limits;
 use super::exchange::{Context, Exchange, Step};
-use super::messages::Message;
 use super::proto::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer, SERVICE_NAME,
 };
@@ -205,8 +204,7 @@ impl Stream for Answers {
 
 impl Answers {
     fn step(&mut self, message: ProcessingRequest) -> Option<ProcessingResponse> {
-        let kind = Message::of(message.request.as_ref()?);
-        self.exchange.follow(kind).or_else(|| Some(self.decide(&message)))
+        self.exchange.follow(message.request.as_ref()?).or_else(|| Some(self.decide(&message)))
     }
 
     fn decide(&mut self, message: &ProcessingRequest) -> ProcessingResponse {

@@ -132,8 +132,7 @@ impl<'s> Talk<'s> {
             true
         };
         let context = Context { state: self.state, policy: None, identity: &self.identity, now_ms: NOW * 1000, random };
-        let kind = Message::of(message.request.as_ref()?);
-        self.exchange.follow(kind).or_else(|| {
+        self.exchange.follow(message.request.as_ref()?).or_else(|| {
             let step = self.exchange.decide(&message, context, &mut Scratch::default());
             self.event = Some(step.event);
             Some(step.response)
@@ -324,8 +323,8 @@ fn messages_that_nobody_waits_for_get_empty_answers() {
     let kinds: [(Request, IsOfKind); 5] = [
         (body(), |answer| matches!(answer, Response::RequestBody(_))),
         (Request::ResponseBody(HttpBody {}), |answer| matches!(answer, Response::ResponseBody(_))),
-        (Request::RequestTrailers(HttpTrailers {}), |answer| matches!(answer, Response::RequestTrailers(_))),
-        (Request::ResponseTrailers(HttpTrailers {}), |answer| matches!(answer, Response::ResponseTrailers(_))),
+        (Request::RequestTrailers(HttpTrailers::default()), |answer| matches!(answer, Response::RequestTrailers(_))),
+        (Request::ResponseTrailers(HttpTrailers::default()), |answer| matches!(answer, Response::ResponseTrailers(_))),
         (Request::ResponseHeaders(HttpHeaders::default()), |answer| matches!(answer, Response::ResponseHeaders(_))),
     ];
     for (request, is_of_kind) in kinds {
@@ -394,6 +393,20 @@ fn no_spelling_of_what_is_ours_gets_through() {
     assert_eq!(removed(&state("")), expected);
     assert_eq!(removed(&state("[proxy]\ntrusted_proxies = ['192.0.2.0/24']")), expected);
     assert_eq!(removed(&state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']")), expected[..3]);
+
+    let line = |(name, value): &(&str, &[u8])| HeaderValue {
+        key: (*name).to_owned(),
+        value: String::new(),
+        raw_value: value.to_vec(),
+    };
+    let headers = [("digest", &b"x"[..])].iter().chain(&forged).map(line).collect();
+    let trailers = Request::RequestTrailers(HttpTrailers { trailers: Some(HeaderMap { headers }) });
+    let state = state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']");
+    let mut talk = Talk::new(&state);
+    talk.say(request("/shop/vip", &[]));
+    let answer = talk.say(ProcessingRequest { request: Some(trailers), ..Default::default() }).expect("an answer");
+    let Some(Response::RequestTrailers(answer)) = answer.response else { panic!("{answer:?}") };
+    assert_eq!(answer.header_mutation.expect("changes").remove_headers, forged.map(|(name, _)| name));
 }
 
 #[test]
