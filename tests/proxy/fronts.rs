@@ -142,17 +142,17 @@ async fn load_balancers_are_answered_without_a_host() {
 }
 
 /// A proxy that speaks TLS with visitors, and its certificate.
-async fn with_tls(origin: SocketAddr, folder: &std::path::Path, more: &str) -> (Running, CertificateDer<'static>) {
+async fn with_tls(origin: SocketAddr, folder: &std::path::Path) -> (Running, CertificateDer<'static>) {
     let own = certify(folder, HOST);
     let tls = TlsFiles { certificate: folder.join("certificate.pem"), key: folder.join("key.pem") };
-    let config = Config { tls: Some(tls), ..config(PolicySource::Fixed(sources(more)), origin) };
+    let config = Config { tls: Some(tls), ..config(PolicySource::Fixed(sources("")), origin) };
     (Proxy::bind(config).await.expect("a proxy"), own)
 }
 
 #[tokio::test]
 async fn visitors_are_spoken_to_in_tls() {
     let (origin, files) = (Origin::start().await, tempfile::tempdir().expect("a folder"));
-    let (proxy, own) = with_tls(origin.address, files.path(), "").await;
+    let (proxy, own) = with_tls(origin.address, files.path()).await;
     let connect = async |protocol| {
         shake_hands(TcpStream::connect(proxy.address).await.expect("a connection"), HOST, &[&own], protocol).await
     };
@@ -200,7 +200,10 @@ async fn visitors_are_spoken_to_in_tls() {
 #[tokio::test]
 async fn a_front_can_announce_visitors_who_speak_tls() {
     let (origin, files) = (Origin::start().await, tempfile::tempdir().expect("a folder"));
-    let (proxy, own) = with_tls(origin.address, files.path(), "[proxy]\nproxy_protocol = true").await;
+    let own = certify(files.path(), HOST);
+    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| files.path().join(name));
+    let more = format!("[proxy]\nproxy_protocol = true\n[proxy.tls]\ncertificate = {certificate:?}\nkey = {key:?}");
+    let proxy = proxy(origin.address, &more).await;
     let mut stream = TcpStream::connect(proxy.address).await.expect("a connection");
     stream.write_all(b"PROXY TCP4 192.0.2.10 10.0.0.1 4711 443\r\n").await.expect("a reader");
     let mut stream = shake_hands(stream, HOST, &[&own], "http/1.1").await;

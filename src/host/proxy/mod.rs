@@ -34,7 +34,7 @@ use crate::host::serving::metrics::Metrics;
 use crate::host::serving::tenants::{Common, Tenants};
 use crate::host::serving::tls::Tls;
 use crate::host::serving::{Starting, seconds};
-use crate::policy::OnFailure;
+use crate::policy::{OnFailure, VisitorTls};
 
 mod announced;
 mod body;
@@ -160,7 +160,9 @@ impl Proxy {
         })?;
         let folder = keeper.folder().unwrap_or_default();
         let upstream = Upstream::new(&origin, &settings, &folder).map_err(StartError::Settings)?;
-        let tls = config.tls.or_else(|| settings.tls.as_ref().map(|tls| TlsFiles::named(tls, &folder)));
+        let in_folder =
+            |tls: &VisitorTls| TlsFiles { certificate: folder.join(&tls.certificate), key: folder.join(&tls.key) };
+        let tls = config.tls.or_else(|| settings.tls.as_ref().map(in_folder));
         let tls = tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("proxy");

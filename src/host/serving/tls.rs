@@ -20,7 +20,6 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::server::TlsStream;
 
 use super::Starting;
-use crate::policy::VisitorTls;
 
 /// How HTTP/2 is called in the handshake.
 const H2: &[u8] = b"h2";
@@ -32,13 +31,6 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
-}
-
-impl TlsFiles {
-    /// Those that the settings name, which stand in this folder if their names are not absolute.
-    pub(in crate::host) fn named(tls: &VisitorTls, folder: &Path) -> TlsFiles {
-        TlsFiles { certificate: folder.join(&tls.certificate), key: folder.join(&tls.key) }
-    }
 }
 
 /// Answers handshakes.
