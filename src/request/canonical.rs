@@ -21,9 +21,11 @@ use super::readings::has_one_reading;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalUrl<'r> {
     url: Cow<'r, str>,
-    /// Where the authority begins, and where the path does.
+    /// Where the authority begins, where its host ends, and where the path begins and ends.
     authority_at: usize,
+    host_end: usize,
     path_at: usize,
+    path_end: usize,
     is_plain: bool,
 }
 
@@ -103,12 +105,15 @@ impl<'r> CanonicalUrl<'r> {
     }
 
     fn checked(url: Cow<'r, str>, authority_at: usize, length: usize) -> Result<CanonicalUrl<'r>, Malformed> {
-        let mut canonical = CanonicalUrl { url, authority_at, path_at: authority_at + length, is_plain: false };
-        canonical.is_plain = has_one_reading(canonical.path().as_bytes());
-        if !canonical.is_plain {
-            refuse_escapes(canonical.path().as_bytes())?;
+        let path_at = authority_at + length;
+        let host_end = authority_at + host_of(&url[authority_at..path_at]).len();
+        let target = &url.as_bytes()[path_at..];
+        let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
+        let (is_plain, path_end) = (has_one_reading(path), path_at + path.len());
+        if !is_plain {
+            refuse_escapes(path)?;
         }
-        Ok(canonical)
+        Ok(CanonicalUrl { url, authority_at, host_end, path_at, path_end, is_plain })
     }
 
     /// All of it.
@@ -126,6 +131,16 @@ impl<'r> CanonicalUrl<'r> {
         &self.url[self.authority_at..self.path_at]
     }
 
+    /// The host alone.
+    pub fn host(&self) -> &str {
+        &self.url[self.authority_at..self.host_end]
+    }
+
+    /// Whether it has a port, which is not the scheme's own.
+    pub fn has_port(&self) -> bool {
+        self.host_end < self.path_at
+    }
+
     /// Path and query, as received; what belongs into a request line.
     pub fn target(&self) -> &str {
         &self.url[self.path_at..]
@@ -133,8 +148,7 @@ impl<'r> CanonicalUrl<'r> {
 
     /// The path, as received.
     pub fn path(&self) -> &str {
-        let target = self.target();
-        &target[..memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len())]
+        &self.url[self.path_at..self.path_end]
     }
 
     /// Whether all origins read its path in one way, as nearly all paths.
