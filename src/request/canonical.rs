@@ -86,15 +86,15 @@ impl<'r> CanonicalUrl<'r> {
             .into_iter()
             .find_map(|scheme| Some((scheme, after(url, scheme)?)))
             .ok_or(Malformed::NotAPath)?;
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let rest = &rest[..memchr::memchr(b'#', rest.as_bytes()).unwrap_or(rest.len())];
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (written, target) = rest.split_at(end);
         let authority = canonical_authority(written, scheme == "https")?;
         let begins = scheme.len() + "://".len();
         let is_canonical = target.starts_with('/')
             && authority == written
             && url.starts_with(scheme)
-            && !target.bytes().any(begins_plane);
+            && (target.is_ascii() || !target.bytes().any(begins_plane));
         if !is_canonical {
             return CanonicalUrl::new(scheme, &authority, target);
         }
@@ -217,8 +217,12 @@ pub fn canonical_authority(text: &str, is_secure: bool) -> Result<Cow<'_, str>, 
 
 /// The host of an authority, without the port.
 pub fn host_of(authority: &str) -> &str {
-    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
-    authority[after_address..].find(':').map_or(authority, |at| &authority[..after_address + at])
+    // Short texts, for which searchers do not pay.
+    let bytes = authority.as_bytes();
+    let begins =
+        if bytes.first() == Some(&b'[') { bytes.iter().rposition(|&byte| byte == b']').unwrap_or(0) } else { 0 };
+    let length = bytes[begins..].iter().position(|&byte| byte == b':');
+    length.map_or(authority, |length| &authority[..begins + length])
 }
 
 /// Host, and port where one is written.
@@ -262,6 +266,9 @@ fn canonical_host(host: &str) -> Result<Cow<'_, str>, Malformed> {
 
 /// What ends in a number is an address, or a spelling of one that not all clients know (WHATWG URL, ends in a number).
 fn is_odd_address(name: &str) -> bool {
+    if !name.bytes().next_back().is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b'X')) {
+        return false;
+    }
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
         || last
