@@ -1,0 +1,251 @@
+//! Whether what is decided about is what real origins serve: requests from a generator go through the proxy and the
+//! callout to nginx, Apache, gunicorn and Node in many settings. None may serve a place that has a room to somebody who
+//! has neither waited nor is let past it there.
+//!
+//! `VELVETROPE_ORIGINS_COUNT` says how many requests, `VELVETROPE_ORIGINS_SEED` which ones. A hundred thousand by hand:
+//!
+//!     VELVETROPE_ORIGINS_COUNT=100000 cargo test --features origin-tests --test origins -- --nocapture
+//!
+//! Needs what `make tools` installs.
+
+mod fan;
+mod front;
+mod generate;
+mod http2;
+mod line;
+mod servers;
+#[path = "../wire/mod.rs"]
+mod wire;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinSet;
+use tonic::transport::Endpoint;
+use velvetrope::connector::edge::Secrets;
+use velvetrope::host::{ext_proc, proxy};
+
+use fan::{Fan, Origins, Passed};
+use front::{Front, Visitor};
+use generate::Request;
+use line::Head;
+use servers::Servers;
+
+const SECRET: &str = "not-a-real-secret";
+
+/// How many visitors ask at the same time.
+const VISITORS: u64 = 8;
+
+/// How many requests are asked on the way to a smaller one that goes wrong, too.
+const PATIENCE: usize = 2_000;
+
+fn policy() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rope/policy")
+}
+
+async fn proxy_before(servers: &Servers) -> (Front, proxy::Running) {
+    let fan = Fan::start(&servers.addresses).await;
+    let config = proxy::Config {
+        secrets: proxy::SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        admin: Some(([127, 0, 0, 1], 0).into()),
+        origin: Some(format!("http://{}", fan.address)),
+        ..proxy::Config::new(proxy::PolicySource::Path(policy()))
+    };
+    let running = proxy::Proxy::bind(config).await.expect("a proxy");
+    (Front::Http { address: running.address, fan }, running)
+}
+
+async fn callout_before(servers: &Servers) -> (Front, ext_proc::Running) {
+    let config = ext_proc::Config {
+        secrets: ext_proc::SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        admin: Some(([127, 0, 0, 1], 0).into()),
+        ..ext_proc::Config::new(ext_proc::PolicySource::Path(policy()))
+    };
+    let running = ext_proc::ExtProc::bind(config).await.expect("a callout");
+    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).expect("an endpoint");
+    let channel = endpoint.connect().await.expect("a connection");
+    (Front::Callout { channel, origins: Arc::clone(&servers.addresses) }, running)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_walks_past_the_proxy() {
+    let servers = Servers::start().await;
+    let (front, running) = proxy_before(&servers).await;
+    walk(front).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_walks_past_the_callout() {
+    let servers = Servers::start().await;
+    let (front, running) = callout_before(&servers).await;
+    walk(front).await;
+    running.stop().await;
+}
+
+/// Without anything before them, so that the tests above can fail.
+#[tokio::test]
+async fn origins_serve_what_they_are_asked_for() {
+    let servers = Servers::start().await;
+    let mut origins = Origins::new(&servers.addresses);
+    let plain = [
+        ("shop.example", "/shop/", "shop"),
+        ("shop.example", "/shop/tickets/1", "shop"),
+        ("shop.example", "/shop/assets/app.js", "assets"),
+        ("shop.example", "/about", "public"),
+        ("other.example", "/shop/", "shop"),
+        ("SHOP.example.:80", "/shop/", "shop"),
+        ("tickets.example", "/presale/x", "presale"),
+        ("tickets.example", "/x/../presale/x", "presale"),
+        ("page.example", "/buy/x", "buy"),
+        ("staff.example", "/shop/", "staff"),
+    ];
+    for (host, path, place) in plain {
+        let head = Head(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes());
+        let passed = origins.ask(&head, b"").await;
+        for (server, _) in servers.addresses.iter() {
+            let ways = passed.served.iter().filter(|served| served.by.starts_with(server.as_str()));
+            assert!(ways.clone().any(|served| served.place == place), "{host}{path}: {:#?}", ways.collect::<Vec<_>>());
+        }
+    }
+}
+
+/// What went wrong.
+struct Difference {
+    number: u64,
+    request: Request,
+    passed: Passed,
+    /// Who served what, or what else is wrong.
+    what: Wrong,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Wrong {
+    by: String,
+    what: String,
+}
+
+/// Asks all that is generated.
+async fn walk(front: Front) {
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let count = number("VELVETROPE_ORIGINS_COUNT").unwrap_or(3_000);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    let seed = number("VELVETROPE_ORIGINS_SEED").unwrap_or(now);
+    println!("VELVETROPE_ORIGINS_SEED={seed} VELVETROPE_ORIGINS_COUNT={count}");
+
+    let front = Arc::new(front);
+    let next = Arc::new(AtomicU64::new(0));
+    let came_through = Arc::new(AtomicUsize::new(0));
+    let mut visitors = JoinSet::new();
+    for _ in 0..VISITORS {
+        let (front, next, came_through) = (Arc::clone(&front), Arc::clone(&next), Arc::clone(&came_through));
+        visitors.spawn(async move {
+            let mut visitor = Visitor::at(&front);
+            let mut differences = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return differences;
+                }
+                let request = Request::generated(seed, number);
+                if let Some(passed) = visitor.ask(&request, &number.to_string()).await {
+                    came_through.fetch_add(1, Ordering::Relaxed);
+                    let wrong = wrong(&passed);
+                    let all = wrong.into_iter();
+                    differences.extend(all.map(|what| Difference { number, request: request.clone(), passed: passed.clone(), what }));
+                }
+            }
+        });
+    }
+    let differences: Vec<_> = visitors.join_all().await.into_iter().flatten().collect();
+    let came_through = came_through.load(Ordering::Relaxed);
+    println!("{came_through} of {count} came through");
+    assert!(came_through as u64 > count / 20, "nearly nothing came through to the origins: {came_through} of {count}");
+    report(&front, differences).await;
+}
+
+/// What is wrong with a request having come through.
+fn wrong(passed: &Passed) -> Vec<Wrong> {
+    let mut all = Vec::new();
+    let mut add = |by: &str, what: String| {
+        let one = Wrong { by: by.to_owned(), what };
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    };
+    let [verdict] = &passed.verdicts[..] else {
+        add("any", format!("sees the verdicts {:?}", passed.verdicts));
+        return all;
+    };
+    for served in &passed.served {
+        if ["shop", "presale", "buy"].contains(&served.place.as_str()) && !is_preflight(passed) {
+            add(&served.by, format!("serves {} by {verdict}", served.place));
+        }
+        if served.saw.as_ref().is_some_and(|saw| saw != verdict) {
+            add(&served.by, format!("sees another verdict than {verdict}: {:?}", served.saw));
+        }
+    }
+    all
+}
+
+/// Whether it is what a browser asks before it lets a page of another origin ask, which passes by design.
+fn is_preflight(passed: &Passed) -> bool {
+    let head = Head(generate::bytes(&passed.request));
+    let has = |name| !head.values(name).is_empty();
+    passed.request.starts_with("OPTIONS ") && has("origin") && has("access-control-request-method")
+}
+
+/// Tells of each kind of difference by its smallest example, and fails if there is any.
+async fn report(front: &Front, differences: Vec<Difference>) {
+    let mut kinds: BTreeMap<Wrong, Vec<&Difference>> = BTreeMap::new();
+    for difference in &differences {
+        kinds.entry(difference.what.clone()).or_default().push(difference);
+    }
+    let examples: usize = std::env::var("VELVETROPE_ORIGINS_EXAMPLES").ok().and_then(|value| value.parse().ok()).unwrap_or(1);
+    let mut visitor = Visitor::at(front);
+    let mut told = BTreeMap::new();
+    let mut tries = 0;
+    for (wrong, of_kind) in &kinds {
+        println!("{} {}: {} requests", wrong.by, wrong.what, of_kind.len());
+        for difference in of_kind.iter().take(examples) {
+            let (request, passed) = smallest(&mut visitor, difference, &mut tries).await;
+            told.entry(request).or_insert((difference.number, passed)).0 = difference.number;
+        }
+    }
+    for (request, (number, passed)) in &told {
+        println!("\n#{number} {request}");
+        println!("  forwarded: {:?}", passed.request);
+        println!("  verdicts: {:?}", passed.verdicts);
+        let served: Vec<_> = passed.served.iter().map(|served| format!("{}: {}", served.by, served.place)).collect();
+        let protected = served.iter().filter(|one| one.ends_with(": shop") || one.ends_with(": presale") || one.ends_with(": buy"));
+        println!("  served: {:?}", protected.collect::<Vec<_>>());
+    }
+    assert!(differences.is_empty(), "{} differences of {} kinds", differences.len(), kinds.len());
+}
+
+/// Leaves out what can be left out.
+async fn smallest(visitor: &mut Visitor<'_>, difference: &Difference, tries: &mut usize) -> (Request, Passed) {
+    let (mut request, mut passed) = (difference.request.clone(), difference.passed.clone());
+    let mut left = PATIENCE;
+    'smaller: loop {
+        for simpler in request.simpler() {
+            if left == 0 {
+                break 'smaller;
+            }
+            left -= 1;
+            *tries += 1;
+            let Some(came) = visitor.ask(&simpler, &format!("{}-{tries}", difference.number)).await else { continue };
+            if wrong(&came).iter().any(|what| what.by == difference.what.by && what.what == difference.what.what) {
+                (request, passed) = (simpler, came);
+                continue 'smaller;
+            }
+        }
+        break;
+    }
+    (request, passed)
+}
