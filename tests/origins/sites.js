@@ -6,7 +6,7 @@ const { parse } = require("node:url");
 
 const SITES = {
   "shop.example": (path) => {
-    if (path.startsWith("/shop/assets/")) return "assets";
+    if (path === "/shop/assets" || path.startsWith("/shop/assets/")) return "assets";
     return path.toLowerCase().includes("/shop") ? "shop" : "public";
   },
   "tickets.example": (path) => (path === "/presale" || path.startsWith("/presale/") ? "presale" : "public"),

@@ -25,7 +25,7 @@ def of_windows(path):
 
 
 def shop(path):
-    if path.startswith("/shop/assets/"):
+    if path == "/shop/assets" or path.startswith("/shop/assets/"):
         return "assets"
     return "shop" if "/shop" in path.lower() else "public"
 
@@ -52,7 +52,7 @@ EXACT = {
 }
 
 PATTERNS = {
-    shop: [(r"^/shop/assets/", "assets"), (r"(?i)/shop", "shop")],
+    shop: [(r"^/shop/assets(/|$)", "assets"), (r"(?i)/shop", "shop")],
     tickets: [(r"^/presale(/.*)?$", "presale")],
     page: [(r"(?i)^/buy", "buy")],
     staff: [(r"^", "staff")],
