@@ -1,19 +1,22 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
 # What tests need more than Rust for, and what is off by default.
-ALL_TESTS = browser-tests,envoy-tests,instruction-counts,count-allocations
+ALL_TESTS = browser-tests,envoy-tests,instruction-counts,count-allocations,origin-tests
 
 .PHONY: test tools worker lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
 
-# Chromium, its driver and valgrind. What the Worker needs beyond Rust and Node.js,
-# `tools/wasm` sees to, and Envoy `tools/envoy`.
+# Chromium, its driver and valgrind, and servers as origins. What the Worker needs beyond Rust and Node.js, `tools/wasm`
+# sees to, and Envoy `tools/envoy`.
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
 	@if ! { command -v chromedriver && command -v chromium && command -v valgrind; } >/dev/null; then \
 		tools/apt chromium chromium-driver valgrind; \
+	fi
+	@if ! { command -v nginx && command -v apache2 && command -v gunicorn; } >/dev/null; then \
+		tools/apt nginx-light apache2-bin gunicorn; \
 	fi
 
 # The Cloudflare Worker, into `build/`, and the one that manages, into `build-manage/`.
@@ -36,8 +39,8 @@ lint: worker
 			--no-default-features --features manage) 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
-# callout behind a real Envoy, the instructions of hot paths, the API with its own clients, and the Worker in the runtime
-# that it is made for.
+# callout behind a real Envoy, what real origins serve of odd requests, the instructions of hot paths, the API with its
+# own clients, and the Worker in the runtime that it is made for.
 tests: worker
 	tools/envoy cargo test --locked --features $(ALL_TESTS)
 	tools/clients

@@ -79,19 +79,21 @@ impl Origins {
 
     async fn answer(&mut self, index: usize, request: &[u8]) -> Result<Head> {
         let to_head = request.starts_with(b"HEAD ");
-        let line = self.lines[index].as_mut().ok_or(Error::from(ErrorKind::NotConnected))?;
-        let mut answer = line.answer(to_head).await;
+        let mut answer = self.read(index, to_head).await;
         if answer.is_err() {
             // The connection was given up before the request came, or because of it.
             self.write_anew(index, request).await?;
-            let line = self.lines[index].as_mut().ok_or(Error::from(ErrorKind::NotConnected))?;
-            answer = line.answer(to_head).await;
+            answer = self.read(index, to_head).await;
         }
-        if answer.as_ref().is_ok_and(|head| !head.is_last()) {
-            return answer;
+        if answer.as_ref().map_or(true, Head::is_last) {
+            self.lines[index] = None;
         }
-        self.lines[index] = None;
         answer
+    }
+
+    async fn read(&mut self, index: usize, to_head: bool) -> Result<Head> {
+        let line = self.lines[index].as_mut().ok_or(Error::from(ErrorKind::NotConnected))?;
+        Ok(line.answer(to_head).await?.0)
     }
 }
 
@@ -119,7 +121,7 @@ fn places(by: &str, answer: Result<Head>) -> Vec<Served> {
 /// Servers and frameworks do not tell `-` from `_` and cases in names.
 fn verdicts(head: &Head) -> Vec<String> {
     let is_one = |name: &str| name.to_ascii_lowercase().replace('_', "-") == "x-velvetrope-verdict";
-    head.headers().filter(|(name, _)| is_one(name)).map(|(_, value)| value).collect()
+    head.headers().into_iter().filter(|(name, _)| is_one(name)).map(|(_, value)| value).collect()
 }
 
 /// Where the proxies forward to.

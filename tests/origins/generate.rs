@@ -1,25 +1,6 @@
 //! Requests as somebody might write who wants to get past: from pieces, by numbers.
 
-use std::fmt;
-
-/// One request. Its texts are bytes, each a character.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Request {
-    pub version: Version,
-    pub method: String,
-    /// What stands in the request line, or in `:path`.
-    pub target: String,
-    /// Host, or `:authority`.
-    pub authority: Option<String>,
-    pub headers: Vec<(String, String)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    Http10,
-    Http11,
-    Http2,
-}
+use crate::request::{Request, Version};
 
 impl Request {
     /// The request of a number; the same for the same seed.
@@ -44,25 +25,6 @@ impl Request {
         let method = if dice.one_in(4) { dice.pick(METHODS) } else { "GET" };
         let headers = headers(&mut dice);
         Request { version, method: method.to_owned(), target, authority, headers }
-    }
-
-    /// As it is written in HTTP/1, with one more header.
-    pub fn bytes(&self, more: (&str, &str)) -> Vec<u8> {
-        let version = if self.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-        let mut text = format!("{} {} {version}\r\n", self.method, self.target);
-        let host = self.authority.iter().map(|host| ("Host", host.as_str()));
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let keep = (self.version == Version::Http10).then_some(("Connection", "keep-alive"));
-        for (name, value) in host.chain(headers).chain(keep).chain([more]) {
-            text += &format!("{name}: {value}\r\n");
-        }
-        bytes(&(text + "\r\n"))
-    }
-
-    /// Whether browsers ask so before they let a page on another origin ask; it has no effect at an origin.
-    pub fn is_preflight(&self) -> bool {
-        let has = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        self.method == "OPTIONS" && has("Origin") && has("Access-Control-Request-Method")
     }
 
     /// Each way of leaving something out, the most first.
@@ -98,18 +60,6 @@ impl Request {
         }
         all
     }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {} {:?} {:?}", self.version, self.method, self.target, self.authority.as_deref().unwrap_or("-"))?;
-        self.headers.iter().try_for_each(|(name, value)| write!(f, " {name}={value:?}"))
-    }
-}
-
-/// The bytes that the characters stand for.
-pub fn bytes(text: &str) -> Vec<u8> {
-    text.chars().map(|char| char as u8).collect()
 }
 
 /// A host and what it has.
@@ -297,7 +247,10 @@ fn headers(dice: &mut Dice) -> Vec<(String, String)> {
             12 => ("Connection", "X-Velvetrope-Verdict"),
             13 => ("Connection", "Host"),
             14 => ("Connection", "X-Forwarded-Host"),
-            15 => ("Cookie", "QueueITAccepted-SDFrts345E-V3_shop=EventId%3Dshop%26QueueId%3Dx%26RedirectType%3Dqueue%26IssueTime%3D1%26Hash%3Dx"),
+            15 => (
+                "Cookie",
+                "QueueITAccepted-SDFrts345E-V3_shop=EventId%3Dshop%26QueueId%3Dx%26RedirectType%3Dqueue%26IssueTime%3D1%26Hash%3Dx",
+            ),
             16 => ("X-Queueittoken", "e_shop~q_x~ts_1~rt_queue~h_x"),
             17 => ("X-Forwarded-Proto", "https"),
             18 => ("X-Forwarded-For", "127.0.0.1"),

@@ -3,8 +3,8 @@
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 
-use crate::generate::{Request, bytes};
 use crate::line::Line;
+use crate::request::{Request, bytes};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;

@@ -8,11 +8,16 @@
 //!
 //! Needs what `make tools` installs.
 
+#[path = "../rope/envoy.rs"]
+mod envoy;
 mod fan;
 mod front;
 mod generate;
 mod http2;
+#[path = "../rope/line.rs"]
 mod line;
+#[path = "../rope/request.rs"]
+mod request;
 mod servers;
 #[path = "../wire/mod.rs"]
 mod wire;
@@ -24,14 +29,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinSet;
-use tonic::transport::Endpoint;
 use velvetrope::connector::edge::Secrets;
 use velvetrope::host::{ext_proc, proxy};
 
 use fan::{Fan, Origins, Passed};
 use front::{Front, Visitor};
-use generate::Request;
 use line::Head;
+use request::{Request, bytes};
 use servers::Servers;
 
 const SECRET: &str = "not-a-real-secret";
@@ -67,8 +71,7 @@ async fn callout_before(servers: &Servers) -> (Front, ext_proc::Running) {
         ..ext_proc::Config::new(ext_proc::PolicySource::Path(policy()))
     };
     let running = ext_proc::ExtProc::bind(config).await.expect("a callout");
-    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).expect("an endpoint");
-    let channel = endpoint.connect().await.expect("a connection");
+    let channel = envoy::channel(&running).await;
     (Front::Callout { channel, origins: Arc::clone(&servers.addresses) }, running)
 }
 
@@ -157,7 +160,12 @@ async fn walk(front: Front) {
                     came_through.fetch_add(1, Ordering::Relaxed);
                     let wrong = wrong(&passed);
                     let all = wrong.into_iter();
-                    differences.extend(all.map(|what| Difference { number, request: request.clone(), passed: passed.clone(), what }));
+                    differences.extend(all.map(|what| Difference {
+                        number,
+                        request: request.clone(),
+                        passed: passed.clone(),
+                        what,
+                    }));
                 }
             }
         });
@@ -195,7 +203,7 @@ fn wrong(passed: &Passed) -> Vec<Wrong> {
 
 /// Whether it is what a browser asks before it lets a page of another origin ask, which passes by design.
 fn is_preflight(passed: &Passed) -> bool {
-    let head = Head(generate::bytes(&passed.request));
+    let head = Head(bytes(&passed.request));
     let has = |name| !head.values(name).is_empty();
     passed.request.starts_with("OPTIONS ") && has("origin") && has("access-control-request-method")
 }
@@ -206,7 +214,8 @@ async fn report(front: &Front, differences: Vec<Difference>) {
     for difference in &differences {
         kinds.entry(difference.what.clone()).or_default().push(difference);
     }
-    let examples: usize = std::env::var("VELVETROPE_ORIGINS_EXAMPLES").ok().and_then(|value| value.parse().ok()).unwrap_or(1);
+    let examples: usize =
+        std::env::var("VELVETROPE_ORIGINS_EXAMPLES").ok().and_then(|value| value.parse().ok()).unwrap_or(1);
     let mut visitor = Visitor::at(front);
     let mut told = BTreeMap::new();
     let mut tries = 0;
@@ -222,7 +231,8 @@ async fn report(front: &Front, differences: Vec<Difference>) {
         println!("  forwarded: {:?}", passed.request);
         println!("  verdicts: {:?}", passed.verdicts);
         let served: Vec<_> = passed.served.iter().map(|served| format!("{}: {}", served.by, served.place)).collect();
-        let protected = served.iter().filter(|one| one.ends_with(": shop") || one.ends_with(": presale") || one.ends_with(": buy"));
+        let protected =
+            served.iter().filter(|one| one.ends_with(": shop") || one.ends_with(": presale") || one.ends_with(": buy"));
         println!("  served: {:?}", protected.collect::<Vec<_>>());
     }
     assert!(differences.is_empty(), "{} differences of {} kinds", differences.len(), kinds.len());

@@ -119,7 +119,16 @@ fn gunicorn(folder: &Path) -> Started {
     fs::write(folder.join("sites.py"), include_str!("sites.py")).expect("a file");
     let address = free_port();
     let mut command = Command::new("gunicorn");
-    command.args(["--bind", &address.to_string(), "--worker-class", "gthread", "--threads", "32", "--keep-alive", "600"]);
+    command.args([
+        "--bind",
+        &address.to_string(),
+        "--worker-class",
+        "gthread",
+        "--threads",
+        "32",
+        "--keep-alive",
+        "600",
+    ]);
     // One worker: a connection that stays open is a thread's.
     command.args(["--worker-connections", "1000", "--log-level", "critical", "sites:app"]).current_dir(folder);
     (spawn(command), vec![("gunicorn".to_owned(), address)])
@@ -139,7 +148,9 @@ fn node(folder: &Path) -> Started {
 
 fn spawn(mut command: Command) -> Process {
     let spawned = command.stdin(Stdio::null()).spawn();
-    Process(spawned.unwrap_or_else(|err| panic!("{}: {err}; `make tools` installs it", command.get_program().display())))
+    Process(
+        spawned.unwrap_or_else(|err| panic!("{}: {err}; `make tools` installs it", command.get_program().display())),
+    )
 }
 
 /// Writes free ports into a configuration, and adds them to the addresses.
@@ -180,5 +191,5 @@ async fn wait_for(name: &str, address: SocketAddr, folder: &Path) {
 async fn public(address: SocketAddr) -> Result<String> {
     let mut line = Line::to(address).await?;
     line.write(b"GET /about HTTP/1.1\r\nHost: shop.example\r\n\r\n").await?;
-    Ok(line.answer(false).await?.values("x-served").join(", "))
+    Ok(line.answer(false).await?.0.values("x-served").join(", "))
 }

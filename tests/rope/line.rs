@@ -1,5 +1,7 @@
 //! HTTP/1.1 as it is on the wire, byte by byte, on connections that stay open.
 
+#![allow(dead_code, reason = "each user needs a part of it")]
+
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 
@@ -37,18 +39,17 @@ impl Line {
         Ok((head, body))
     }
 
-    /// The answer to a request; its body is thrown away. One that is the last of its connection says so.
-    pub async fn answer(&mut self, to_head: bool) -> Result<Head> {
+    /// The answer to a request, with its body.
+    pub async fn answer(&mut self, to_head: bool) -> Result<(Head, Vec<u8>)> {
         let head = loop {
             let head = self.head().await?;
             if head.status() >= 200 || head.status() == 101 {
                 break head;
             }
         };
-        if !(to_head || matches!(head.status(), 101 | 204 | 304)) {
-            self.body(&head).await?;
-        }
-        Ok(head)
+        let has_body = !to_head && !matches!(head.status(), 101 | 204 | 304);
+        let body = if has_body { self.body(&head).await? } else { Vec::new() };
+        Ok((head, body))
     }
 
     async fn head(&mut self) -> Result<Head> {
@@ -119,14 +120,13 @@ impl Head {
     }
 
     /// Names and values, each byte a character.
-    pub fn headers(&self) -> impl Iterator<Item = (String, String)> {
+    pub fn headers(&self) -> Vec<(String, String)> {
         let text = latin1(&self.0);
-        let lines: Vec<_> = text.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).map(owned).collect();
-        lines.into_iter()
+        text.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).map(owned).collect()
     }
 
     pub fn values(&self, name: &str) -> Vec<String> {
-        let wanted = self.headers().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let wanted = self.headers().into_iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         wanted.map(|(_, value)| value).collect()
     }
 
