@@ -63,17 +63,16 @@ impl Visitor<'_> {
 
     async fn ask_http1(&mut self, address: SocketAddr, request: &Request, case: &str) {
         let bytes = request.bytes((CASE, case));
-        let to_head = request.method == "HEAD";
-        // A connection that was kept may have been ended meanwhile, a new one ends only as an answer.
-        for kept in [true, false] {
-            let line = self.line.take();
+        // A connection that was kept may have been ended meanwhile; a new one that ends is an answer, too.
+        let kept = self.line.take();
+        for line in kept.map(Some).into_iter().chain([None]) {
             let asked = async {
-                let mut line = match line.filter(|_| kept) {
+                let mut line = match line {
                     Some(line) => line,
                     None => Line::to(address).await?,
                 };
                 line.write(&bytes).await?;
-                let (answer, _) = line.answer(to_head).await?;
+                let (answer, _) = line.answer(request.method == "HEAD").await?;
                 Result::Ok((!answer.is_last()).then_some(line))
             };
             if let Ok(line) = asked.await {
@@ -84,10 +83,10 @@ impl Visitor<'_> {
     }
 
     async fn ask_http2(&mut self, address: SocketAddr, request: &Request, case: &str) {
-        for kept in [true, false] {
-            let http2 = self.http2.take();
+        let kept = self.http2.take();
+        for http2 in kept.map(Some).into_iter().chain([None]) {
             let asked = async {
-                let mut http2 = match http2.filter(|_| kept) {
+                let mut http2 = match http2 {
                     Some(http2) => http2,
                     None => Http2::to(address).await?,
                 };

@@ -8,6 +8,10 @@
 //!
 //! Needs what `make tools` installs.
 
+#[cfg(feature = "envoy-tests")]
+#[path = "../callout/mod.rs"]
+#[allow(dead_code, reason = "only Envoy's support is used")]
+mod callout;
 #[path = "../rope/envoy.rs"]
 mod envoy;
 mod fan;
@@ -19,6 +23,10 @@ mod line;
 #[path = "../rope/request.rs"]
 mod request;
 mod servers;
+#[cfg(feature = "envoy-tests")]
+#[path = "../envoy/support.rs"]
+#[allow(dead_code, reason = "only Envoy is used")]
+mod support;
 #[path = "../wire/mod.rs"]
 mod wire;
 
@@ -63,16 +71,14 @@ async fn proxy_before(servers: &Servers) -> (Front, proxy::Running) {
     (Front::Http { address: running.address, fan }, running)
 }
 
-async fn callout_before(servers: &Servers) -> (Front, ext_proc::Running) {
+async fn start_callout() -> ext_proc::Running {
     let config = ext_proc::Config {
         secrets: ext_proc::SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
         listen: Some(([127, 0, 0, 1], 0).into()),
         admin: Some(([127, 0, 0, 1], 0).into()),
         ..ext_proc::Config::new(ext_proc::PolicySource::Path(policy()))
     };
-    let running = ext_proc::ExtProc::bind(config).await.expect("a callout");
-    let channel = envoy::channel(&running).await;
-    (Front::Callout { channel, origins: Arc::clone(&servers.addresses) }, running)
+    ext_proc::ExtProc::bind(config).await.expect("a callout")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,8 +92,24 @@ async fn nobody_walks_past_the_proxy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_walks_past_the_callout() {
     let servers = Servers::start().await;
-    let (front, running) = callout_before(&servers).await;
-    walk(front).await;
+    let running = start_callout().await;
+    let channel = envoy::channel(&running).await;
+    walk(Front::Callout { channel, origins: Arc::clone(&servers.addresses) }).await;
+    running.stop().await;
+}
+
+#[cfg(feature = "envoy-tests")]
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_walks_past_the_callout_behind_envoy() {
+    let servers = Servers::start().await;
+    let running = start_callout().await;
+    let fan = Fan::start(&servers.addresses).await;
+    // It would wait for a second before it ends a connection with a broken request.
+    let prefix = "stat_prefix: visitors";
+    let at_once = format!("{prefix}\n          delayed_close_timeout: 0s");
+    let changes = [support::PATIENT, (prefix, &at_once)];
+    let envoy = support::Envoy::before_site(fan.address, [running.address; 2], &changes).await;
+    walk(Front::Http { address: envoy.address, fan }).await;
     running.stop().await;
 }
 
