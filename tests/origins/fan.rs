@@ -26,7 +26,8 @@ pub struct Passed {
 /// What an origin made of it.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// Which, and which way of reading it has.
+    pub server: String,
+    /// The server, and which way of reading it has.
     pub by: String,
     /// The place it found: `shop`, `public`, … or a status without one.
     pub place: String,
@@ -99,7 +100,7 @@ impl Origins {
 
 /// What an answer says was served; one server may read in several ways.
 fn places(by: &str, answer: Result<Head>) -> Vec<Served> {
-    let one = |place: String| vec![Served { by: by.to_owned(), place, saw: None }];
+    let one = |place: String| vec![Served { server: by.to_owned(), by: by.to_owned(), place, saw: None }];
     let answer = match answer {
         Ok(answer) => answer,
         Err(err) => return one(format!("no answer: {err}")),
@@ -111,6 +112,7 @@ fn places(by: &str, answer: Result<Head>) -> Vec<Served> {
     let saw = answer.values("x-saw").pop();
     let ways = served.split(", ").map(|one| one.split_once('=').unwrap_or(("", one)));
     let ways = ways.map(|(way, place)| Served {
+        server: by.to_owned(),
         by: format!("{by} {way}").trim().to_owned(),
         place: place.to_owned(),
         saw: saw.clone(),

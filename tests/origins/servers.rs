@@ -26,13 +26,11 @@ impl Servers {
         // Servers that give up being root must be able to read it.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a folder for all");
         write_files(&folder.path().join("www"));
-        let mut addresses = Vec::new();
-        let mut processes = Vec::new();
-        for start in [nginx, apache, gunicorn, node] {
-            let (process, started) = start(folder.path());
-            processes.push(process);
-            addresses.extend(started);
-        }
+        let applications = [gunicorn(folder.path()), node(folder.path())];
+        let addresses: Addresses = applications.iter().flat_map(|(_, addresses)| addresses.clone()).collect();
+        let servers = [nginx(folder.path(), &addresses), apache(folder.path(), &addresses)];
+        let (processes, addresses): (Vec<_>, Vec<_>) = applications.into_iter().chain(servers).unzip();
+        let addresses = addresses.concat();
         for (name, address) in &addresses {
             wait_for(name, *address, folder.path()).await;
         }
@@ -81,54 +79,82 @@ fn write_files(www: &Path) {
     }
 }
 
-type Started = (Process, Vec<(String, SocketAddr)>);
+type Addresses = Vec<(String, SocketAddr)>;
+type Started = (Process, Addresses);
 
-fn nginx(folder: &Path) -> Started {
-    let mut sites = String::new();
-    let mut addresses = Vec::new();
+fn nginx(folder: &Path, before: &[(String, SocketAddr)]) -> Started {
+    let mut all = Configuration::of(include_str!("nginx.conf"));
     for merged in ["on", "off"] {
-        let places = [("LOCATIONS", "locations"), ("FILES", "files")];
-        let text = include_str!("nginx-sites.conf").replace("MERGED", merged);
-        sites += &at_free_ports(text, places, &format!("nginx, merge_slashes {merged}"), &mut addresses);
+        let mut sites = Configuration::of(&include_str!("nginx-sites.conf").replace("MERGED", merged));
+        sites.listen("LOCATIONS", &format!("nginx, merge_slashes {merged}, locations"));
+        sites.listen("FILES", &format!("nginx, merge_slashes {merged}, files"));
+        all.add("SITES", sites);
     }
-    fs::write(folder.join("nginx.conf"), include_str!("nginx.conf")).expect("a file");
-    fs::write(folder.join("sites.conf"), sites).expect("a file");
+    all.before(before, "nginx");
+    fs::write(folder.join("nginx.conf"), all.text).expect("a file");
     let mut command = Command::new("nginx");
     command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "nginx.log"]);
-    (spawn(command), addresses)
+    (spawn(command), all.addresses)
 }
 
-fn apache(folder: &Path) -> Started {
-    let mut text = include_str!("apache.conf").to_owned();
-    let mut addresses = Vec::new();
+fn apache(folder: &Path, before: &[(String, SocketAddr)]) -> Started {
+    let mut all = Configuration::of(include_str!("apache.conf"));
     for (slashes, merged) in [("Off", "On"), ("On", "On"), ("NoDecode", "On"), ("NoDecode", "Off")] {
-        let places = [("LOCATIONS", "locations"), ("FILES", "files")];
-        let name = format!("Apache, AllowEncodedSlashes {slashes}, MergeSlashes {merged}");
         let sites = include_str!("apache-sites.conf").replace("SLASHES", slashes).replace("MERGED", merged);
-        text += &at_free_ports(sites, places, &name, &mut addresses);
+        let mut sites = Configuration::of(&sites);
+        sites.listen("LOCATIONS", &format!("Apache, AllowEncodedSlashes {slashes}, MergeSlashes {merged}, locations"));
+        sites.listen("FILES", &format!("Apache, AllowEncodedSlashes {slashes}, MergeSlashes {merged}, files"));
+        all.add("SITES", sites);
     }
-    let text = text.replace("FOLDER", folder.to_str().expect("a path"));
+    all.before(before, "Apache");
+    let text = all.text.replace("FOLDER", folder.to_str().expect("a path"));
     fs::write(folder.join("apache.conf"), text).expect("a file");
     let mut command = Command::new("apache2");
     // One process, which ends with this.
     command.arg("-X").arg("-f").arg(folder.join("apache.conf"));
-    (spawn(command), addresses)
+    (spawn(command), all.addresses)
+}
+
+/// A server's configuration with free ports in it.
+struct Configuration {
+    text: String,
+    addresses: Addresses,
+}
+
+impl Configuration {
+    fn of(text: &str) -> Configuration {
+        Configuration { text: text.to_owned(), addresses: Vec::new() }
+    }
+
+    /// Lets it listen at a free port under a name.
+    fn listen(&mut self, placeholder: &str, name: &str) {
+        let address = free_port();
+        self.text = self.text.replace(placeholder, &address.port().to_string());
+        self.addresses.push((name.to_owned(), address));
+    }
+
+    /// Puts another before a place.
+    fn add(&mut self, placeholder: &str, other: Configuration) {
+        self.text = self.text.replacen(placeholder, &format!("{placeholder}\n{}", other.text), 1);
+        self.addresses.extend(other.addresses);
+    }
+
+    /// Lets it pass requests to the applications.
+    fn before(&mut self, applications: &[(String, SocketAddr)], name: &str) {
+        for (application, address) in applications {
+            let placeholder = application.to_uppercase();
+            self.listen(&format!("BEFORE_{placeholder}"), &format!("{name} before {application}"));
+            self.text = self.text.replace(&placeholder, &address.to_string());
+        }
+    }
 }
 
 fn gunicorn(folder: &Path) -> Started {
     fs::write(folder.join("sites.py"), include_str!("sites.py")).expect("a file");
     let address = free_port();
     let mut command = Command::new("gunicorn");
-    command.args([
-        "--bind",
-        &address.to_string(),
-        "--worker-class",
-        "gthread",
-        "--threads",
-        "32",
-        "--keep-alive",
-        "600",
-    ]);
+    let bind = address.to_string();
+    command.args(["--bind", &bind, "--worker-class", "gthread", "--threads", "32", "--keep-alive", "600"]);
     // One worker: a connection that stays open is a thread's.
     command.args(["--worker-connections", "1000", "--log-level", "critical", "sites:app"]).current_dir(folder);
     (spawn(command), vec![("gunicorn".to_owned(), address)])
@@ -151,21 +177,6 @@ fn spawn(mut command: Command) -> Process {
     Process(
         spawned.unwrap_or_else(|err| panic!("{}: {err}; `make tools` installs it", command.get_program().display())),
     )
-}
-
-/// Writes free ports into a configuration, and adds them to the addresses.
-fn at_free_ports(
-    mut text: String,
-    places: [(&str, &str); 2],
-    name: &str,
-    addresses: &mut Vec<(String, SocketAddr)>,
-) -> String {
-    for (placeholder, kind) in places {
-        let address = free_port();
-        text = text.replace(placeholder, &address.port().to_string());
-        addresses.push((format!("{name}, {kind}"), address));
-    }
-    text
 }
 
 fn free_port() -> SocketAddr {
