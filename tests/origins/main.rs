@@ -32,6 +32,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -46,6 +47,9 @@ use request::{Request, bytes};
 use servers::Servers;
 
 const SECRET: &str = "not-a-real-secret";
+
+/// What has a room.
+const PROTECTED: [&str; 3] = ["shop", "presale", "buy"];
 
 /// How many visitors ask at the same time.
 const VISITORS: u64 = 8;
@@ -212,7 +216,7 @@ fn wrong(passed: &Passed) -> Vec<Wrong> {
         return all;
     };
     for served in &passed.served {
-        if ["shop", "presale", "buy"].contains(&served.place.as_str()) && !is_preflight(passed) {
+        if PROTECTED.contains(&served.place.as_str()) && !is_preflight(passed) {
             add(&served.by, format!("serves {} by {verdict}", served.place));
         }
         if served.saw.as_ref().is_some_and(|saw| saw != verdict) {
@@ -251,12 +255,26 @@ async fn report(front: &Front, differences: Vec<Difference>) {
         println!("\n#{number} {request}");
         println!("  forwarded: {:?}", passed.request);
         println!("  verdicts: {:?}", passed.verdicts);
-        let served: Vec<_> = passed.served.iter().map(|served| format!("{}: {}", served.by, served.place)).collect();
-        let protected =
-            served.iter().filter(|one| one.ends_with(": shop") || one.ends_with(": presale") || one.ends_with(": buy"));
-        println!("  served: {:?}", protected.collect::<Vec<_>>());
+        let protected = passed.served.iter().filter(|served| PROTECTED.contains(&served.place.as_str()));
+        println!("  served: {:?}", protected.map(|one| format!("{}: {}", one.by, one.place)).collect::<Vec<_>>());
+        println!("{}", explained(passed));
     }
     assert!(differences.is_empty(), "{} differences of {} kinds", differences.len(), kinds.len());
+}
+
+/// What the desk says of it: the readings and what decides.
+fn explained(passed: &Passed) -> String {
+    let head = Head(bytes(&passed.request));
+    let mut line = passed.request.split(' ');
+    let (method, target) = (line.next().unwrap_or_default(), line.next().unwrap_or_default());
+    let url = format!("http://{}{target}", head.values("host").join(","));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_velvetrope"));
+    command.arg("explain").arg(policy()).arg(url).args(["--method", method]).env("VELVETROPE_SECRET", SECRET);
+    let output = command.output().expect("the program");
+    let text = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
+    let told =
+        text.split("\n\n").filter(|part| ["Readings", "Verdict", "error"].iter().any(|one| part.starts_with(one)));
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// Leaves out what can be left out.
