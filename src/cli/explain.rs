@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, GOOD, STRONG, printable, styled};
+use super::output::{Answer, DOUBTFUL, Exit, FAINT, Failure, Format, GOOD, STRONG, printable, styled};
 use super::plan::PlanReport;
 use super::request::{RequestOptions, RequestReport};
 use super::{policy, trace};
-use crate::connector::edge::{self, Identity, Incoming, Site};
-use crate::connector::explain::{DecisionReport, Explained, TriedIntegration, TriedRule, VerdictReport};
+use crate::connector::edge::{self, Identity, Site};
+use crate::connector::explain::{DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport};
 use crate::host::geo::{GeoDatabases, GeoFacts};
 use crate::policy::Policy;
 use crate::request::{Facts, Field, OwnedRequest, Value};
@@ -32,7 +32,7 @@ Examples:
   velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z
   velvetrope explain policy/ --plan
 
-JSON: request, integrations and rules that were tried (each with its trace: text, result, saw, parts),
+JSON: request, readings (url, verdict, decided), integrations and rules that were tried (each with its trace: text, result, saw, parts),
 integrations_in_all, verdict (kind: nothing, matched or bypassed; integration, room, rule),
 decision (label, reason, status, redirect, cookies, request_headers, response_headers), notes;
 with --plan: integrations, bypasses (each with approach: in order or indexed; conditions: what, filed, under)")]
@@ -117,8 +117,7 @@ impl ExplainReport {
     ) -> Result<ExplainReport, Failure> {
         let identity = Identity::of_host(&policy.settings.target.to_string());
         let site = Site { policy, secrets, identity: &identity };
-        let headers = request.header_pairs();
-        let explained = Explained::of(site, &Incoming::of(request, &headers, facts)).ok_or_else(policy::no_texts)?;
+        let explained = Explained::of(site, request, facts).ok_or_else(policy::no_texts)?;
         Ok(ExplainReport { request: RequestReport::from(request), explained, notes: Vec::new() })
     }
 }
@@ -127,6 +126,14 @@ impl Display for ExplainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ExplainReport { request, explained, notes } = self;
         write!(f, "{request}")?;
+        if explained.readings.len() > 1 {
+            writeln!(
+                f,
+                "\n{}",
+                styled(STRONG, "Readings: origins may take the URL for any of these, and the strictest counts")
+            )?;
+            explained.readings.iter().try_for_each(|reading| write!(f, "{reading}"))?;
+        }
         writeln!(f, "\n{}", styled(STRONG, "Integrations, in the order in which they are tried"))?;
         explained.integrations.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
         match explained.integrations_in_all - explained.integrations.len() {
@@ -140,6 +147,13 @@ impl Display for ExplainReport {
         writeln!(f, "\n{}    {}", styled(STRONG, "Verdict"), explained.verdict)?;
         write!(f, "{}", explained.decision)?;
         notes.iter().try_for_each(|note| writeln!(f, "{}       {note}", styled(DOUBTFUL, "Note")))
+    }
+}
+
+impl Display for ReadingReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.decided { styled(GOOD, "decides") } else { styled(FAINT, "       ") };
+        writeln!(f, "  {mark}  {}  {}", printable(&self.url), styled(FAINT, &self.verdict))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What every host does alike around a decision (protocol, section 4 "Response", section 6).
 //!
-//! A host turns its request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says. Where there is
-//! no policy to decide by, it calls [`handle_failure`]. [`push`] accepts configurations that Queue-it sends, and
+//! A host makes a [`CanonicalUrl`] of what its request asks for, and answers with [`refuse`] where there is none. It turns
+//! the request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says; what goes to the origin is what
+//! the canonical URL says. Where there is no policy to decide by, it calls [`handle_failure`]. [`push`] accepts configurations that Queue-it sends, and
 //! [`pull`] says when to fetch one.
 //!
 //! Official defects that are mended here: a request whose token cannot be decoded does not pass unseen (its token is
@@ -19,12 +20,13 @@ use super::visit::{ClientIp, Configuration, Visit};
 use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, Policy};
 use crate::program::{Scratch, Verdict};
-use crate::request::{Facts, OwnedRequest, RequestParts, RequestView};
+use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
 pub use crate::session::Secrets;
 use crate::session::token::Token;
 
 pub mod pull;
 pub mod push;
+pub(super) mod readings;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -61,11 +63,11 @@ impl Identity {
 pub struct Incoming<'r> {
     /// As received.
     pub method: &'r str,
-    /// Absolute URL as the visitor asked for it.
-    pub url: &'r str,
+    /// What the visitor asks for, token included.
+    pub url: &'r CanonicalUrl<'r>,
     /// `HTTP/1.1`, `HTTP/2`, …
     pub version: &'r str,
-    /// In order, as received.
+    /// In order, as received; but the one Host header, if it is among them, is the authority of `url`.
     pub headers: &'r [(&'r str, &'r [u8])],
     /// The visitor's address, if known.
     pub client_ip: Option<IpAddr>,
@@ -78,11 +80,16 @@ pub struct Incoming<'r> {
 }
 
 impl<'r> Incoming<'r> {
-    /// A request as a host would hand it on that knows these facts; `headers` are its own.
-    pub fn of(request: &'r OwnedRequest, headers: &'r [(&'r str, &'r [u8])], facts: &'r dyn Facts) -> Incoming<'r> {
+    /// A request as a host would hand it on that knows these facts; `url` is what it asks for, and `headers` are its own.
+    pub fn of(
+        request: &'r OwnedRequest,
+        url: &'r CanonicalUrl<'r>,
+        headers: &'r [(&'r str, &'r [u8])],
+        facts: &'r dyn Facts,
+    ) -> Incoming<'r> {
         Incoming {
             method: &request.method,
-            url: &request.url,
+            url,
             version: &request.version,
             headers,
             client_ip: request.client_ip,
@@ -96,7 +103,7 @@ impl<'r> Incoming<'r> {
     pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> RequestView<'r> {
         let parts = RequestParts {
             method: self.method,
-            url: self.url,
+            url: self.url.as_str(),
             pure_url,
             version: self.version,
             headers: self.headers,
@@ -119,7 +126,7 @@ pub struct Reply<'r> {
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
     pub failed: Option<&'r str>,
     /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `direct-pass`, `cancel`,
-    /// `ignore`, `error`, `debug`, `push`, `failed-open`, `failed-closed`.
+    /// `ignore`, `error`, `debug`, `push`, `refused`, `failed-open`, `failed-closed`.
     pub label: &'static str,
 }
 
@@ -177,18 +184,27 @@ pub fn handle_with<'r>(
     response::reply(site, incoming, &examination, arena)
 }
 
+/// The reply to a request that asks for nothing which can be served: 400, whatever the failure policy says, for the
+/// mistake is the visitor's.
+pub fn refuse<'r>(malformed: Malformed, identity: &'r Identity, scratch: &'r mut Scratch) -> Reply<'r> {
+    let arena = scratch.start();
+    response::refused(400, bumpalo::format!(in arena, "{}", malformed).into_bump_str(), identity, arena)
+}
+
 /// What the program and the connector say of one request, before it becomes a response.
 #[derive(Debug)]
 pub struct Examination<'v> {
-    /// What the program says.
-    pub verdict: Verdict,
+    /// What the program says; `None` where it was not asked.
+    pub verdict: Option<Verdict>,
+    /// Which of the request's readings ([`judge`](readings::judge)) it says that of, from 0.
+    pub reading: usize,
     /// The URL without the token, which the triggers saw.
     pub pure_url: &'v str,
     /// What follows from it.
     pub outcome: Examined<'v>,
 }
 
-/// The three ways an examination can end.
+/// The ways in which an examination can end.
 #[derive(Debug)]
 pub enum Examined<'v> {
     /// The request passes untouched.
@@ -197,33 +213,63 @@ pub enum Examined<'v> {
     Decided(Decision<'v>),
     /// The decision itself failed: why, and what cookies to set all the same.
     Failed(Failure<'v>),
+    /// The request is for a host that is not the site's.
+    Misdirected,
+    /// Its path can be read in too many ways.
+    Refused(Malformed),
 }
 
-/// Examines one request. Texts of the result are kept in `arena`.
+impl Examined<'_> {
+    /// Whether the visitor is sent elsewhere.
+    fn keeps_out(&self) -> bool {
+        matches!(self, Examined::Decided(decision) if decision.redirect.is_some())
+    }
+}
+
+/// Examines one request.
+///
+/// A path that origins may read in several ways is judged in each of them, and what is strictest counts: it passes only
+/// if all its readings pass. Texts of the result are kept in `arena`.
 pub fn examine<'v>(
     site: Site<'v>,
     incoming: &Incoming<'v>,
     outside: &'v dyn Outside,
     arena: &'v Bump,
 ) -> Examination<'v> {
-    let pure_url = without_token(incoming.url, arena);
-    let view = incoming.view(pure_url, arena);
-    let verdict = site.policy.program.evaluate(&view, arena);
-    let outcome = match verdict {
-        Verdict::Bypassed { .. } => Examined::Bypassed,
-        _ => {
-            let visit = visit(site, incoming, pure_url, outside, arena);
-            let configuration = Configuration::InForce {
-                version: &site.policy.integrations.version,
-                matched: site.policy.matched(verdict),
-            };
-            match resolve(&visit, configuration, outside) {
-                Ok(decision) => Examined::Decided(decision),
-                Err(failure) => Examined::Failed(failure),
-            }
+    let pure_url = without_token(incoming.url.as_str(), arena);
+    if !site.policy.settings.is_served(incoming.url.authority()) {
+        return Examination { verdict: None, reading: 0, pure_url, outcome: Examined::Misdirected };
+    }
+    match readings::judge(site.policy, incoming, pure_url, arena) {
+        Err(malformed) => Examination { verdict: None, reading: 0, pure_url, outcome: Examined::Refused(malformed) },
+        Ok(judgement) => {
+            let decide = |verdict| outcome(site, incoming, verdict, pure_url, outside, arena);
+            let (reading, outcome) = judgement.strictest(site.policy, decide);
+            let verdict = judgement.all().nth(reading).map(|judged| judged.verdict);
+            Examination { verdict, reading, pure_url, outcome }
         }
-    };
-    Examination { verdict, pure_url, outcome }
+    }
+}
+
+/// What follows from a verdict.
+fn outcome<'v>(
+    site: Site<'v>,
+    incoming: &Incoming<'v>,
+    verdict: Verdict,
+    pure_url: &'v str,
+    outside: &'v dyn Outside,
+    arena: &'v Bump,
+) -> Examined<'v> {
+    if let Verdict::Bypassed { .. } = verdict {
+        return Examined::Bypassed;
+    }
+    let visit = visit(site, incoming, pure_url, outside, arena);
+    let version = &site.policy.integrations.version;
+    let configuration = Configuration::InForce { version, matched: site.policy.matched(verdict) };
+    match resolve(&visit, configuration, outside) {
+        Ok(decision) => Examined::Decided(decision),
+        Err(failure) => Examined::Failed(failure),
+    }
 }
 
 fn visit<'v>(
@@ -237,9 +283,9 @@ fn visit<'v>(
         customer_id: &site.policy.settings.customer_id,
         secrets: site.secrets,
         sdk: &site.identity.sdk,
-        url: incoming.url,
+        url: incoming.url.as_str(),
         pure_url,
-        token: Token::parse(token_of(incoming.url, incoming.headers, arena)),
+        token: Token::parse(token_of(incoming.url.as_str(), incoming.headers, arena)),
         headers: incoming.headers,
         client_ip: incoming.client_ip.map_or(ClientIp::Unknown, ClientIp::Address),
         now_ms: incoming.now_ms,

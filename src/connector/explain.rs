@@ -4,14 +4,18 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::NoOutside;
+use super::edge::readings::{Judged, Judgement, judge};
 use super::edge::{self, Examined, Header, Incoming, Outcome, Reply, Site};
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
-use crate::request::without_secrets;
+use crate::request::{Facts, OwnedRequest, without_secrets};
 
 /// What would happen to a request, and why.
 #[derive(Serialize)]
 pub struct Explained {
+    /// In what ways origins may read the URL, what is said of each, and which one decided: the strictest. One for nearly
+    /// every URL, none for a request that is refused.
+    pub readings: Vec<ReadingReport>,
     /// Those that were tried, in order.
     pub integrations: Vec<TriedIntegration>,
     /// How many there are.
@@ -22,6 +26,17 @@ pub struct Explained {
     pub verdict: VerdictReport,
     /// What the host would do.
     pub decision: DecisionReport,
+}
+
+/// One of the ways to read a URL.
+#[derive(Serialize)]
+pub struct ReadingReport {
+    /// The URL in this reading, without tokens.
+    pub url: String,
+    /// What the program says of it.
+    pub verdict: VerdictReport,
+    /// Whether it is the one that decided.
+    pub decided: bool,
 }
 
 /// An integration that was tried.
@@ -91,20 +106,62 @@ pub struct DecisionReport {
 }
 
 impl Explained {
-    /// Explains what would happen to a request at this site; `None` for a policy that was loaded: it no longer knows
-    /// the texts it was compiled from.
-    pub fn of(site: Site<'_>, incoming: &Incoming<'_>) -> Option<Explained> {
+    /// Explains what would happen to a request at this site whose host knows these facts; `None` for a policy that was
+    /// loaded: it no longer knows the texts it was compiled from.
+    pub fn of(site: Site<'_>, request: &OwnedRequest, facts: &dyn Facts) -> Option<Explained> {
+        let (arena, mut scratch) = (Bump::new(), Scratch::default());
+        let url = match request.canonical_url() {
+            Ok(url) => url,
+            Err(malformed) => {
+                let reply = edge::refuse(malformed, site.identity, &mut scratch);
+                return Some(Explained::refused(site.policy, DecisionReport::new(reply, malformed.to_string())));
+            }
+        };
+        let headers = request.header_pairs_for(url.authority());
+        let incoming = Incoming::of(request, &url, &headers, facts);
+        let decision = DecisionReport::of(site, &incoming);
+        if decision.label == "refused" {
+            return Some(Explained::refused(site.policy, decision));
+        }
+        let judgement = judge(site.policy, &incoming, edge::without_token(url.as_str(), &arena), &arena).ok()?;
+        Explained::judged(site, &incoming, &judgement, decision)
+    }
+
+    /// Explains the reading that decided.
+    fn judged(
+        site: Site<'_>,
+        incoming: &Incoming<'_>,
+        judgement: &Judgement<'_>,
+        decision: DecisionReport,
+    ) -> Option<Explained> {
         let policy = site.policy;
-        let arena = Bump::new();
-        let view = incoming.view(edge::without_token(incoming.url, &arena), &arena);
-        let Explanation { verdict, entries, rules } = policy.program.explain(&view)?;
+        let decided = edge::examine(site, incoming, &NoOutside, Scratch::default().start()).reading;
+        let report = |(index, judged): (usize, &Judged<'_>)| ReadingReport {
+            url: without_secrets(judged.view.parts().pure_url),
+            verdict: VerdictReport::of(policy, judged.verdict),
+            decided: index == decided,
+        };
+        let Explanation { verdict, entries, rules } = policy.program.explain(&judgement.all().nth(decided)?.view)?;
         Some(Explained {
+            readings: judgement.all().enumerate().map(report).collect(),
             integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
             integrations_in_all: policy.integrations.all.len(),
             rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
             verdict: VerdictReport::of(policy, verdict),
-            decision: DecisionReport::of(site, incoming),
+            decision,
         })
+    }
+
+    /// Nothing was tried.
+    fn refused(policy: &Policy, decision: DecisionReport) -> Explained {
+        Explained {
+            readings: Vec::new(),
+            integrations: Vec::new(),
+            integrations_in_all: policy.integrations.all.len(),
+            rules: Vec::new(),
+            verdict: VerdictReport::of(policy, Verdict::Nothing),
+            decision,
+        }
     }
 
     /// The index of the integration that matched.
@@ -165,6 +222,8 @@ impl DecisionReport {
             Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
             Examined::Decided(decision) => decision.reason.to_string(),
             Examined::Failed(failure) => failure.exception.to_string(),
+            Examined::Misdirected => "the request is for a host that is not among `hosts`".to_owned(),
+            Examined::Refused(malformed) => malformed.to_string(),
         };
         DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
     }

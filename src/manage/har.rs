@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::connector::edge::{Incoming, Site};
+use crate::connector::edge::Site;
 use crate::connector::explain::Explained;
 use crate::language::{Scheme, parse};
 use crate::policy::check::fields_of;
@@ -97,8 +97,7 @@ fn judged(site: Site<'_>, request: Recorded, visitor: &OwnedRequest, facts: &dyn
     let asked = OwnedRequest { url: request.url.clone(), method: request.method.clone(), ..visitor.clone() };
     let host = host(&request.url).unwrap_or_default().to_owned();
     let asked = asked.header("host", host);
-    let headers = asked.header_pairs();
-    let explained = Explained::of(site, &Incoming::of(&asked, &headers, facts));
+    let explained = Explained::of(site, &asked, facts);
     let (kind, decision, rule) = match &explained {
         Some(explained) => (explained.verdict.kind, explained.decision.label, explained.verdict.rule.clone()),
         None => ("nothing", "", None),

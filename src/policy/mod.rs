@@ -46,6 +46,7 @@ pub use schemas::schemas;
 pub(crate) use settings::is_list_name;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
+    UnknownHosts,
 };
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so

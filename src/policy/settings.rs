@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::program::ListKind;
-use crate::request::Target;
+use crate::request::{Target, host_of};
 
 mod read;
 
@@ -29,6 +29,9 @@ pub struct Settings {
     /// sends visitors nowhere else, and a callout for several sites knows by them whose a request is.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// What becomes of requests for other hosts, where there are `hosts`. Default `refuse`.
+    #[serde(default)]
+    pub unknown_hosts: UnknownHosts,
     /// Scheme and authority of redirects to the waiting room instead of `https://QueueDomain`; for the embedded room
     /// and for tests.
     pub waiting_room_origin: Option<String>,
@@ -69,6 +72,17 @@ pub struct Settings {
     /// The Google Cloud callout.
     #[serde(default)]
     pub google_cloud: GoogleCloud,
+}
+
+/// What becomes of requests for hosts that are not among [`Settings::hosts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownHosts {
+    /// 421 (RFC 9110, section 15.5.20): the origin may serve a protected page by a name that no trigger knows.
+    #[default]
+    Refuse,
+    /// They are decided about like all others.
+    Pass,
 }
 
 /// A file of list members.
@@ -215,6 +229,7 @@ impl Settings {
             customer_id: customer_id.into(),
             target: Settings::target(),
             hosts: Vec::new(),
+            unknown_hosts: UnknownHosts::default(),
             waiting_room_origin: None,
             normalize_urls: yes(),
             integration: None,
@@ -229,6 +244,13 @@ impl Settings {
             geoip: GeoIp::default(),
             google_cloud: GoogleCloud::default(),
         }
+    }
+
+    /// Whether requests for an authority, written as [`canonical_authority`](crate::request::canonical_authority) does it,
+    /// are for this site. A host without a port stands for all its ports.
+    pub fn is_served(&self, authority: &str) -> bool {
+        let is_ours = |host: &String| host == authority || host == host_of(authority);
+        self.hosts.is_empty() || self.unknown_hosts == UnknownHosts::Pass || self.hosts.iter().any(is_ours)
     }
 
     const fn target() -> Target {

@@ -1,14 +1,17 @@
 //! What a rule may ask of a request.
 //!
-//! A [`RequestView`] borrows everything from the host and parses nothing until it is asked. The module knows the
+//! A host first makes a [`CanonicalUrl`] of what is asked for, by which everything else goes. A [`RequestView`] borrows
+//! everything from the host and parses nothing until it is asked. The module knows the
 //! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
 
 mod ascii;
+mod canonical;
 pub mod cookies;
 mod field;
 mod multimap;
 mod normalize;
 mod owned;
+mod readings;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -17,10 +20,12 @@ mod value;
 mod view;
 
 pub(crate) use ascii::{hex, hex_digit, lower, upper};
+pub use canonical::{CanonicalUrl, Malformed, canonical_authority, host_of};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;
 pub use owned::{OwnedRequest, OwnedValue};
+pub use readings::{authority_in, readings};
 pub(crate) use secret::{is_secret_entry, is_secret_field, without_secrets};
 pub use url::UrlParts;
 pub use value::{Type, Value};

@@ -19,6 +19,7 @@ pub fn normal_path<'a>(path: &'a str, arena: &'a Bump) -> &'a [u8] {
     }
     let mut unescaped = BumpVec::with_capacity_in(path.len() + 16, arena);
     normalize_escapes(path.as_bytes(), &mut unescaped);
+    unescaped.iter_mut().filter(|byte| **byte == b'\\').for_each(|byte| *byte = b'/');
     remove_dot_segments(&unescaped, arena)
 }
 
@@ -28,6 +29,17 @@ fn is_plain(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && ODD.is_absent_from(path)
 }
 
+/// Whether nothing in a path even looks as if somebody normalised it and somebody else did not; parameters included (RFC
+/// 3986, section 3.3).
+pub(super) fn is_plain_to_all(path: &[u8]) -> bool {
+    const ODD: Odd = odd_bytes!(may_be_read_otherwise, Odd::ODD_AFTER_DOT);
+    path.first() == Some(&b'/') && path.last() != Some(&b'.') && ODD.is_absent_from(path)
+}
+
+const fn may_be_read_otherwise(byte: u8) -> bool {
+    may_be_normalized(byte) || byte == b';'
+}
+
 /// What makes a second look necessary: odd bytes, and a `/` or a `.` after a `/`. By byte: in the lower bits what it is,
 /// in the upper bits what must not follow it.
 struct Odd([u8; 256]);
@@ -35,6 +47,7 @@ struct Odd([u8; 256]);
 impl Odd {
     const ODD: u8 = 1;
     const ODD_AFTER_SLASH: u8 = 2;
+    const ODD_AFTER_DOT: u8 = 4;
     const NEXT: u32 = 4;
 
     /// In one pass without branches.
@@ -50,15 +63,18 @@ impl Odd {
 }
 
 /// The table for those bytes of which a `const fn`, which takes a byte, says that they are odd. A macro, because what
-/// is evaluated at compile time cannot be passed a function.
+/// is evaluated at compile time cannot be passed a function. `$slash` says what else a `/` is.
 macro_rules! odd_bytes {
-    ($is_odd:expr) => {{
+    ($is_odd:expr) => {
+        odd_bytes!($is_odd, 0)
+    };
+    ($is_odd:expr, $slash:expr) => {{
         let mut kinds = [0; 256];
         let mut byte = 0;
         while byte < 256 {
             kinds[byte] = match byte as u8 {
-                b'/' => (Odd::ODD | Odd::ODD_AFTER_SLASH) << Odd::NEXT | Odd::ODD_AFTER_SLASH,
-                b'.' => Odd::ODD << Odd::NEXT | Odd::ODD_AFTER_SLASH,
+                b'/' => (Odd::ODD | Odd::ODD_AFTER_SLASH) << Odd::NEXT | Odd::ODD_AFTER_SLASH | $slash,
+                b'.' => (Odd::ODD | Odd::ODD_AFTER_DOT) << Odd::NEXT | Odd::ODD_AFTER_SLASH,
                 other if $is_odd(other) => Odd::ODD << Odd::NEXT | Odd::ODD,
                 _ => Odd::ODD << Odd::NEXT,
             };
@@ -69,7 +85,7 @@ macro_rules! odd_bytes {
 }
 use odd_bytes;
 
-fn is_normal(path: &[u8]) -> bool {
+pub(super) fn is_normal(path: &[u8]) -> bool {
     let mut previous = b'x';
     for (at, &byte) in path.iter().enumerate() {
         let plain = match byte {
@@ -106,7 +122,7 @@ fn escape_at(text: &[u8], at: usize) -> Option<Escape> {
     })
 }
 
-const fn is_unreserved(byte: u8) -> bool {
+pub(super) const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
@@ -118,13 +134,13 @@ const fn is_escaped_by_browsers(byte: u8) -> bool {
     byte < 0x21 || byte > 0x7e || matches!(byte, b'"' | b'#' | b'<' | b'>' | b'?' | b'^' | b'`' | b'{' | b'}')
 }
 
-fn normalize_escapes(path: &[u8], out: &mut impl Extend<u8>) {
+/// Escapes in one form; a `\` stays.
+pub(super) fn normalize_escapes(path: &[u8], out: &mut impl Extend<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut at = 0;
     while let Some(&byte) = path.get(at) {
         at += 1;
         match byte {
-            b'\\' => out.extend([b'/']),
             b'%' => match escape_at(path, at - 1) {
                 Some(Escape::Needless(byte)) => {
                     out.extend([byte]);
@@ -145,7 +161,7 @@ fn normalize_escapes(path: &[u8], out: &mut impl Extend<u8>) {
 }
 
 /// Segments without `.`, `..` and empty ones; a path that ended in one of these ends in `/`.
-fn remove_dot_segments<'a>(path: &[u8], arena: &'a Bump) -> &'a [u8] {
+pub(super) fn remove_dot_segments<'a>(path: &[u8], arena: &'a Bump) -> &'a [u8] {
     let mut out = BumpVec::with_capacity_in(path.len() + 1, arena);
     let mut is_directory = true;
     for segment in path.split(|&byte| byte == b'/') {
@@ -169,7 +185,8 @@ fn remove_dot_segments<'a>(path: &[u8], arena: &'a Bump) -> &'a [u8] {
 }
 
 /// Queue-it's URL normalisation (protocol, section 7). Never fails: a URL with a character outside the Basic
-/// Multilingual Plane comes back untouched, as it does from the official engine.
+/// Multilingual Plane comes back untouched, as it does from the official engine. A
+/// [`CanonicalUrl`](super::CanonicalUrl) has none.
 pub fn queueit_normalize(url: &str) -> Cow<'_, str> {
     if is_queueit_normal(url) || url.chars().any(|character| character > '\u{ffff}') {
         return Cow::Borrowed(url);

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use bumpalo::Bump;
 
+use super::canonical::{CanonicalUrl, Malformed};
+use super::url::UrlParts;
 use super::view::{Facts, RequestParts, RequestView};
 use super::{Field, Value};
 
@@ -143,20 +145,46 @@ impl OwnedRequest {
         self
     }
 
-    /// The headers as hosts hand them on.
+    /// What is asked for, as hosts read it: the Host header names the host, if there is one, else the URL does.
+    pub fn canonical_url(&self) -> Result<CanonicalUrl<'_>, Malformed> {
+        let mut hosts = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+        match (hosts.next(), hosts.next()) {
+            (None, _) => CanonicalUrl::of(&self.url),
+            (Some((_, host)), None) => {
+                let host = std::str::from_utf8(host).map_err(|_| Malformed::NotAHost)?;
+                let url = UrlParts::split(&self.url);
+                CanonicalUrl::new(url.scheme, host, url.path_and_query())
+            }
+            (Some(_), Some(_)) => Err(Malformed::SeveralHosts),
+        }
+    }
+
+    /// The headers as hosts hand them on whose request is for `host`.
+    pub fn header_pairs_for<'r>(&'r self, host: &'r str) -> Vec<(&'r str, &'r [u8])> {
+        let is_host = |name: &str| name.eq_ignore_ascii_case("host");
+        let pair = |(name, value): (&'r str, &'r [u8])| (name, if is_host(name) { host.as_bytes() } else { value });
+        self.header_pairs().into_iter().map(pair).collect()
+    }
+
+    /// The headers as they are.
     pub fn header_pairs(&self) -> Vec<(&str, &[u8])> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
     }
 
-    /// Lends the request as a view.
+    /// Lends the request as a view: of what is asked for, as hosts read it, or as it is written where they would refuse
+    /// it.
     pub fn with_view<R>(&self, look: impl FnOnce(&RequestView<'_>) -> R) -> R {
-        let headers: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let canonical = self.canonical_url().ok();
+        let headers = match &canonical {
+            Some(url) => self.header_pairs_for(url.authority()),
+            None => self.header_pairs(),
+        };
+        let url = canonical.as_ref().map_or(self.url.as_str(), CanonicalUrl::as_str);
         let arena = Bump::new();
         let parts = RequestParts {
             method: &self.method,
-            url: &self.url,
-            pure_url: self.pure_url.as_deref().unwrap_or(&self.url),
+            url,
+            pure_url: self.pure_url.as_deref().unwrap_or(url),
             version: &self.version,
             headers: &headers,
             client_ip: self.client_ip,

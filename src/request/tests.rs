@@ -78,7 +78,7 @@ fn a_url_without_a_path() {
         ("http.request.uri.path", "/"),
         ("http.request.full_uri", "http://shop.example/?q"),
         ("http.request.uri.path.extension", ""),
-        ("trigger.page_path", ""),
+        ("trigger.page_path", "/"),
         ("trigger.normalized.page_path", "/"),
         ("ssl", "false"),
         ("tcp.dstport", "80"),
@@ -110,7 +110,7 @@ fn headers_and_what_is_made_of_them() {
         .header("X-Forwarded-For", "192.0.2.2")
         .header("Accept-Language", "fr-CH, fr;q=0.8, en; q=0.9, xx;q=0, de;q=0.7, *;q=0.5");
     for (field, expected) in [
-        ("http.host", "Given.example"),
+        ("http.host", "given.example"),
         ("http.request.method", "GET"),
         ("http.user_agent", "UA"),
         ("http.referer", ""),

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use bumpalo::Bump;
-use bumpalo::collections::Vec as BumpVec;
+use bumpalo::collections::{String as BumpString, Vec as BumpVec};
 
 use super::ascii::{lower, upper};
 use super::cookies;
@@ -80,6 +80,8 @@ pub struct RequestParts<'r> {
 pub struct RequestView<'r> {
     parts: RequestParts<'r>,
     arena: &'r Bump,
+    /// The URL as received, where this is another reading of it.
+    received: Option<UrlParts<'r>>,
     url: OnceCell<UrlParts<'r>>,
     pure_url: OnceCell<UrlParts<'r>>,
     normalized_url: OnceCell<UrlParts<'r>>,
@@ -95,6 +97,7 @@ impl<'r> RequestView<'r> {
         RequestView {
             parts,
             arena,
+            received: None,
             url: OnceCell::new(),
             pure_url: OnceCell::new(),
             normalized_url: OnceCell::new(),
@@ -102,6 +105,29 @@ impl<'r> RequestView<'r> {
             host: OnceCell::new(),
             user_agent: OnceCell::new(),
             cookie_header: OnceCell::new(),
+        }
+    }
+
+    /// The same request as an origin sees it that takes its authority and path for these: what expressions and triggers
+    /// see of the URL; `raw.*` fields stay as they are.
+    pub fn reading(&self, authority: &'r str, path: &'r str) -> RequestView<'r> {
+        let url = self.url();
+        let written = |query: Option<&str>| -> &'r str {
+            let mut text = BumpString::with_capacity_in(url.whole.len() + path.len(), self.arena);
+            for part in [url.scheme, "://", authority, path] {
+                text.push_str(part);
+            }
+            if let Some(query) = query {
+                text.push('?');
+                text.push_str(query);
+            }
+            text.into_bump_str()
+        };
+        let parts = RequestParts { url: written(url.query), pure_url: written(self.pure_url().query), ..self.parts };
+        RequestView {
+            received: Some(*self.received()),
+            path: path.as_bytes().into(),
+            ..RequestView::new(parts, self.arena)
         }
     }
 
@@ -139,9 +165,14 @@ impl<'r> RequestView<'r> {
         })
     }
 
+    /// The URL as received, taken apart.
+    fn received(&self) -> &UrlParts<'r> {
+        self.received.as_ref().unwrap_or_else(|| self.url())
+    }
+
     /// The path as received; a request for the root of a site may be written without one.
     fn raw_path(&self) -> &'r str {
-        let path = self.url().path;
+        let path = self.received().path;
         if path.is_empty() { "/" } else { path }
     }
 
@@ -169,7 +200,7 @@ impl<'r> RequestView<'r> {
 
     #[inline]
     fn host(&self) -> &'r [u8] {
-        self.host.get_or_init(|| self.header("host").unwrap_or_else(|| self.url().host_and_port().as_bytes()))
+        self.host.get_or_init(|| self.url().host_and_port().as_bytes())
     }
 
     #[inline]
@@ -236,10 +267,10 @@ impl<'r> RequestView<'r> {
             HttpRequestFullUri => {
                 Value::Bytes(self.with_normal_path(self.url().before_path(), self.url().without_fragment()))
             }
-            RawHttpRequestUri => Value::Bytes(joined_to_root(self.url().path_and_query(), self.arena)),
+            RawHttpRequestUri => Value::Bytes(joined_to_root(self.received().path_and_query(), self.arena)),
             RawHttpRequestUriPath => text(self.raw_path()),
             RawHttpRequestUriPathExtension => Value::Bytes(extension(self.raw_path().as_bytes(), self.arena)),
-            RawHttpRequestFullUri => text(self.url().without_fragment()),
+            RawHttpRequestFullUri => text(self.received().without_fragment()),
             HttpCookie => Value::Bytes(self.cookie_header()),
             HttpRequestCookies => by_name(self.cookies(), self.arena),
             HttpUserAgent | TriggerUserAgent => Value::Bytes(self.user_agent()),
@@ -256,7 +287,7 @@ impl<'r> RequestView<'r> {
             HttpRequestTimestampMsec => Value::Int(parts.received_ms.rem_euclid(1000)),
             IpSrc => Value::Ip(parts.client_ip?),
             Ssl => Value::Bool(self.url().is_secure()),
-            CfEdgeServerPort | TcpDstport => Value::Int(self.url().port().into()),
+            CfEdgeServerPort | TcpDstport => Value::Int(self.received().port().into()),
             TriggerPageUrl => text(parts.pure_url),
             TriggerHostName => text(self.pure_url().authority.unwrap_or("")),
             TriggerPagePath => text(self.pure_url().path),

@@ -5,7 +5,7 @@ use std::path::Path;
 use bumpalo::Bump;
 use velvetrope::connector::edge::{Identity, Incoming, Secrets, Site};
 use velvetrope::policy::{Policy, Sources};
-use velvetrope::request::NoFacts;
+use velvetrope::request::{CanonicalUrl, NoFacts};
 use velvetrope::session::cookie::{NAME_PREFIX, NewSession};
 use velvetrope::session::token::{TokenFields, sign};
 
@@ -93,10 +93,15 @@ impl Case {
         headers
     }
 
-    pub fn incoming<'r>(&'r self, headers: &'r [(&'r str, &'r [u8])]) -> Incoming<'r> {
+    /// What is asked for.
+    pub fn url(&self) -> CanonicalUrl<'_> {
+        CanonicalUrl::of(&self.url).expect("a URL")
+    }
+
+    pub fn incoming<'r>(&'r self, url: &'r CanonicalUrl<'r>, headers: &'r [(&'r str, &'r [u8])]) -> Incoming<'r> {
         Incoming {
             method: "GET",
-            url: &self.url,
+            url,
             version: "HTTP/1.1",
             headers,
             client_ip: Some([203, 0, 113, 7].into()),

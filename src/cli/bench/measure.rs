@@ -53,7 +53,7 @@ impl<'m> Measured<'m> {
     /// There is at least one request.
     pub fn new(site: Site<'m>, incoming: Vec<Incoming<'m>>) -> Self {
         let pure_urls =
-            incoming.iter().map(|incoming| edge::without_token(incoming.url, &Bump::new()).into()).collect();
+            incoming.iter().map(|incoming| edge::without_token(incoming.url.as_str(), &Bump::new()).into()).collect();
         let mut measured = Measured { site, incoming, pure_urls, scratch: Scratch::default(), clock: clock() };
         (0..100).for_each(|_| measured.round());
         measured

@@ -110,8 +110,12 @@ impl Bench {
             cases = synthetic::cases(policy)?;
             origin = "made up from what the policy asks for".to_owned();
         }
-        let requests: Result<_, _> = cases.iter().map(|case| Ok((case.name(), case.request(secrets)?))).collect();
-        Ok((origin, requests?))
+        let requests: Result<Vec<_>, Failure> =
+            cases.iter().map(|case| Ok((case.name(), case.request(secrets)?))).collect();
+        // What is refused at once costs nothing that is worth measuring.
+        let mut requests = requests?;
+        requests.retain(|(_, request): &(_, OwnedRequest)| request.canonical_url().is_ok());
+        Ok((origin, requests))
     }
 }
 
@@ -123,9 +127,11 @@ impl BenchReport {
         decisions: usize,
         counter: Option<AllocationCounter>,
     ) -> BenchReport {
-        let headers: Vec<_> = requests.iter().map(|(_, request)| request.header_pairs()).collect();
-        let incoming = requests.iter().zip(&headers);
-        let incoming = incoming.map(|((_, owned), headers)| Incoming::of(owned, headers, &owned.facts));
+        let urls: Vec<_> = requests.iter().filter_map(|(_, request)| request.canonical_url().ok()).collect();
+        let headers: Vec<_> =
+            requests.iter().zip(&urls).map(|((_, request), url)| request.header_pairs_for(url.authority())).collect();
+        let incoming = requests.iter().zip(&urls).zip(&headers);
+        let incoming = incoming.map(|(((_, owned), url), headers)| Incoming::of(owned, url, headers, &owned.facts));
         let mut measured = Measured::new(site, incoming.collect());
         let decisions_per_second = measured.decisions_per_second(decisions);
         let times = measured.times(decisions);

@@ -32,9 +32,15 @@ pub(super) fn reply<'r>(
     examination: &Examination<'r>,
     arena: &'r Bump,
 ) -> Reply<'r> {
-    let (identity, verdict) = (site.identity, Some(examination.verdict));
+    let (identity, verdict) = (site.identity, examination.verdict);
     let decision = match &examination.outcome {
-        Examined::Bypassed => return bypassed(site, examination.verdict, arena),
+        Examined::Bypassed => return bypassed(site, verdict, arena),
+        Examined::Misdirected => {
+            return refused(421, "the request is for a host that is not this site's", identity, arena);
+        }
+        Examined::Refused(malformed) => {
+            return refused(400, bumpalo::format!(in arena, "{}", malformed).into_bump_str(), identity, arena);
+        }
         Examined::Failed(failure) => {
             let why = bumpalo::format!(in arena, "{}", failure.exception).into_bump_str();
             let policy = &site.policy.settings.failure;
@@ -48,7 +54,7 @@ pub(super) fn reply<'r>(
             let location = concat(&[in_header(url, arena), KUPVER, &identity.platform], arena);
             redirect(location, identity, decision.cookies, arena)
         }
-        None if decision.passes_with_session() && examination.pure_url != incoming.url => {
+        None if decision.passes_with_session() && examination.pure_url != incoming.url.as_str() => {
             redirect(in_header(examination.pure_url, arena), identity, decision.cookies, arena)
         }
         None => forward(verdict_text(decision, arena), common(identity, decision.cookies, arena), arena),
@@ -56,11 +62,21 @@ pub(super) fn reply<'r>(
     Reply { outcome, verdict, failed: None, label: decision.reason.label() }
 }
 
-fn bypassed<'r>(site: Site<'r>, verdict: Verdict, arena: &'r Bump) -> Reply<'r> {
-    let rule = site.policy.bypassed_by(verdict).map_or("", |rule| &rule.id);
+fn bypassed<'r>(site: Site<'r>, verdict: Option<Verdict>, arena: &'r Bump) -> Reply<'r> {
+    let rule = verdict.and_then(|verdict| site.policy.bypassed_by(verdict)).map_or("", |rule| &rule.id);
     let verdict_text = labelled("bypass;rule=", rule, arena);
     let outcome = forward(verdict_text, common(site.identity, &[], arena), arena);
-    Reply { outcome, verdict: Some(verdict), failed: None, label: "bypass" }
+    Reply { outcome, verdict, failed: None, label: "bypass" }
+}
+
+/// Answers what the visitor got wrong, and says what it is.
+pub(super) fn refused<'r>(status: u16, why: &'r str, identity: &'r Identity, arena: &'r Bump) -> Reply<'r> {
+    let mut headers = common(identity, &[], arena);
+    headers.push(("content-type", "text/plain; charset=utf-8"));
+    headers.push(("cache-control", "no-store"));
+    let body = concat(&[why, "\n"], arena);
+    let outcome = Outcome::Answer { status, headers: headers.into_bump_slice(), body };
+    Reply { outcome, verdict: None, failed: None, label: "refused" }
 }
 
 /// Applies the failure policy.

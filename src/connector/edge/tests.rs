@@ -64,9 +64,10 @@ impl Told {
 fn ask(policy: &Policy, url: &str, headers: &[(&str, &[u8])]) -> Told {
     let secrets = Secrets::new("new", Some("old".into()));
     let identity = Identity::of_host("test");
+    let url = CanonicalUrl::of(url).expect("a URL");
     let incoming = Incoming {
         method: "GET",
-        url,
+        url: &url,
         version: "HTTP/1.1",
         headers,
         client_ip: None,

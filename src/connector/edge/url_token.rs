@@ -1,4 +1,4 @@
-//! The token in a request's URL.
+//! The token in a request's URL: a parameter of its query, wherever else its name may stand.
 
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
@@ -18,8 +18,9 @@ pub fn token_of<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], arena: &'r
 }
 
 fn in_url(url: &str) -> Option<&str> {
-    separators(url).find_map(|at| {
-        let rest = url[at + 1..].strip_prefix(NAME)?;
+    let query = split_query(url).1;
+    separators(query).find_map(|at| {
+        let rest = query[at + 1..].strip_prefix(NAME)?;
         match rest.as_bytes().first() {
             Some(b'=') => Some(&rest[1..value_end(rest)]),
             None | Some(b'&' | b'#') => Some(""),
@@ -40,13 +41,14 @@ fn spaced<'r>(token: &str, arena: &'r Bump) -> &'r str {
 /// The URL without its tokens (the name in any case). What is left means the same as before: `?` stays where other
 /// parameters follow, and so does a fragment.
 pub fn without_token<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
-    let mut token = next_token(url);
+    let (page, mut rest) = split_query(url);
+    let mut token = next_token(rest);
     if token.is_none() {
         return url;
     }
     let mut kept = ArenaString::with_capacity_in(url.len(), arena);
+    kept.push_str(page);
     let mut owes_question_mark = false;
-    let mut rest = url;
     loop {
         let before = &rest[..token.map_or(rest.len(), |(start, _)| start)];
         match before.strip_prefix('&').filter(|_| owes_question_mark) {
@@ -65,17 +67,22 @@ pub fn without_token<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
 }
 
 /// Where the next token parameter begins, separator included, and where it ends.
-fn next_token(url: &str) -> Option<(usize, usize)> {
-    separators(url).find_map(|at| {
-        let name = url.as_bytes().get(at + 1..at + 1 + NAME.len())?;
+fn next_token(query: &str) -> Option<(usize, usize)> {
+    separators(query).find_map(|at| {
+        let name = query.as_bytes().get(at + 1..at + 1 + NAME.len())?;
         let is_token =
-            name.eq_ignore_ascii_case(NAME.as_bytes()) && url.as_bytes().get(at + 1 + NAME.len()) == Some(&b'=');
-        is_token.then(|| (at, at + 1 + value_end(&url[at + 1..])))
+            name.eq_ignore_ascii_case(NAME.as_bytes()) && query.as_bytes().get(at + 1 + NAME.len()) == Some(&b'=');
+        is_token.then(|| (at, at + 1 + value_end(&query[at + 1..])))
     })
 }
 
-fn separators(url: &str) -> impl Iterator<Item = usize> {
-    memchr::memchr2_iter(b'?', b'&', url.as_bytes())
+/// What is before the query, and the query with its `?`.
+fn split_query(url: &str) -> (&str, &str) {
+    url.split_at(memchr::memchr(b'?', url.as_bytes()).unwrap_or(url.len()))
+}
+
+fn separators(query: &str) -> impl Iterator<Item = usize> {
+    memchr::memchr2_iter(b'?', b'&', query.as_bytes())
 }
 
 fn value_end(text: &str) -> usize {
@@ -95,10 +102,11 @@ mod tests {
         assert_eq!(token("https://h/?xqueueittoken=a&queueittokens=b"), "header");
         assert_eq!(token("https://h/?QueueITToken=a"), "header");
         assert_eq!(token("https://h/?queueittoken"), "header");
+        assert_eq!(token("https://h/&queueittoken=a/?b"), "header");
         assert_eq!(token("https://h/?queueittoken=&queueittoken=b"), "header");
         assert_eq!(token("https://h/?queueittoken=%E0%A4%A"), "%E0%A4%A");
         assert_eq!(token("https://h/?queueittoken=a+%"), "a+%");
-        assert_eq!(token_of("https://h/é&queueittokené", &[], &arena), "");
+        assert_eq!(token_of("https://h/?é&queueittokené", &[], &arena), "");
     }
 
     #[test]
@@ -113,6 +121,8 @@ mod tests {
             ("https://h/p?queueittoken=x&queueittoken=y", "https://h/p"),
             ("https://h/p?queueittoken=x#f", "https://h/p#f"),
             ("https://h/p?queueittoken&a=1", "https://h/p?queueittoken&a=1"),
+            ("https://h/p&queueittoken=/../x", "https://h/p&queueittoken=/../x"),
+            ("https://h/p&queueittoken=x?queueittoken=y", "https://h/p&queueittoken=x"),
             ("https://h/p?xqueueittoken=x", "https://h/p?xqueueittoken=x"),
             ("https://h/p?queueittoke\u{e9}=x", "https://h/p?queueittoke\u{e9}=x"),
             ("", ""),

@@ -200,6 +200,7 @@ fn write_policy(folder: &Path, proxy: SocketAddr, room: SocketAddr) -> io::Resul
         let file: PathBuf = folder.join(name);
         fs::create_dir_all(file.parent().unwrap_or(folder))?;
         let text = text.replace("127.0.0.1:8080", &proxy.to_string()).replace("127.0.0.1:8082", &room.to_string());
+        let text = text.replace("localhost:8080", &format!("localhost:{}", proxy.port()));
         fs::write(file, text)?;
     }
     Ok(())

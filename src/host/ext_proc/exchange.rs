@@ -4,7 +4,7 @@ use super::facts::CalloutFacts;
 use super::messages::{self, Message};
 use super::proto::envoy::config::core::v3::HeaderValueOption;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use super::request::{Asked, Unclear};
+use super::request::Asked;
 use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER};
 use crate::host::serving::Event;
 use crate::host::serving::keeper::State;
@@ -63,7 +63,10 @@ impl Exchange {
         let asked = match Asked::of(message, context.state.settings().map_or(0, |settings| settings.proxy.trusted_hops))
         {
             Ok(asked) => asked,
-            Err(Unclear(why)) => return self.fail(why, context, scratch),
+            Err(malformed) => {
+                let reply = edge::refuse(malformed, context.identity, scratch);
+                return self.carry_out(context, &reply, None);
+            }
         };
         let deployment = match context.state {
             State::InForce(deployment) => deployment,
@@ -77,11 +80,13 @@ impl Exchange {
             headers: &asked.headers,
             random: context.random,
         };
+        let mut headers = asked.headers.clone();
+        headers.push(("host", asked.url.authority().as_bytes()));
         let incoming = Incoming {
             method: asked.method,
             url: &asked.url,
             version: asked.version,
-            headers: &asked.headers,
+            headers: &headers,
             client_ip: asked.client_ip,
             body: "",
             now_ms: context.now_ms,

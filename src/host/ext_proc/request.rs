@@ -8,10 +8,11 @@ use percent_encoding::{AsciiSet, percent_encode};
 use prost_types::Struct;
 use prost_types::value::Kind;
 
-use super::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use super::proto::envoy::config::core::v3::HeaderValue;
 use super::proto::envoy::service::ext_proc::v3::ProcessingRequest;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use crate::host::serving::{Event, address};
+use crate::request::{CanonicalUrl, Malformed, canonical_authority};
 
 /// Nothing that is ASCII: only bytes that no text of a URL has are encoded.
 const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
@@ -19,37 +20,29 @@ const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 /// The metadata's key under which a policy is named.
 const POLICY: &str = "velvetrope";
 
-/// A request that nothing can be decided about, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unclear(pub &'static str);
-
 /// A request.
 pub(super) struct Asked<'m> {
     pub method: &'m str,
-    pub host: &'m str,
-    /// Absolute.
-    pub url: String,
+    pub url: CanonicalUrl<'static>,
     pub version: &'m str,
-    /// Without those that begin with a colon.
+    /// Without those that begin with a colon, and without Host.
     pub headers: Vec<(&'m str, &'m [u8])>,
     pub client_ip: Option<IpAddr>,
-    /// Where the path begins in `url`.
-    path_at: usize,
 }
 
 impl<'m> Asked<'m> {
     /// Reads a message with the request's headers. Whom `trusted_hops` proxies in front name is the client; else whom
     /// the one that calls names.
-    pub(super) fn of(message: &'m ProcessingRequest, trusted_hops: u32) -> Result<Asked<'m>, Unclear> {
-        let Some(Request::RequestHeaders(headers)) = &message.request else { return Err(Unclear("no request")) };
+    pub(super) fn of(message: &'m ProcessingRequest, trusted_hops: u32) -> Result<Asked<'m>, Malformed> {
+        let Some(Request::RequestHeaders(headers)) = &message.request else { return Err(Malformed::NotAPath) };
         let all = headers.headers.as_ref().map_or(&[][..], |map| &map.headers);
         let pseudo = |name: &str| all.iter().find(|header| header.key == name).map(value);
-        let host = pseudo(":authority").or_else(|| pseudo("host")).ok_or(Unclear("the request names no host"))?;
-        let host = std::str::from_utf8(host).ok().filter(|host| address::is_authority(host));
-        let host = host.ok_or(Unclear("what the request names as host is none"))?;
-        let path = pseudo(":path").ok_or(Unclear("the request has no path"))?;
+        let host = host(all)?;
+        // It goes on as it is, so that nothing may be added to it here.
+        let path = pseudo(":path").filter(|path| path.starts_with(b"/")).ok_or(Malformed::NotAPath)?;
         let method = pseudo(":method").and_then(|method| std::str::from_utf8(method).ok());
-        let headers: Vec<_> = all.iter().filter(|header| !header.key.starts_with(':')).collect();
+        let headers: Vec<_> =
+            all.iter().filter(|header| !header.key.starts_with(':') && header.key != "host").collect();
         let headers: Vec<_> = headers.iter().map(|header| (header.key.as_str(), value(header))).collect();
         let lines = |wanted: &'static str| {
             let lines = headers.iter().filter(move |(name, _)| *name == wanted);
@@ -60,29 +53,20 @@ impl<'m> Asked<'m> {
         let scheme = if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) { "http" } else { "https" };
         let client = address::from_the_right(lines("x-forwarded-for"), trusted_hops);
         let client = client.or_else(|| attribute(&message.attributes, &["source.ip", "source.address"]));
-        let (url, path_at) = url(scheme, host, path);
         Ok(Asked {
             method: method.unwrap_or("GET"),
-            host,
-            url,
+            url: CanonicalUrl::new(scheme, host, &target(path))?,
             version: attribute(&message.attributes, &["request.protocol"]).unwrap_or("HTTP/1.1"),
             client_ip: client.and_then(address::parse),
             headers,
-            path_at,
         })
     }
 
     /// What is to be told of it.
     pub(super) fn event(&self) -> Event {
-        let mut event = Event::new(self.method, self.host, self.path(), self.client_ip);
+        let mut event = Event::new(self.method, self.url.authority(), self.url.path(), self.client_ip);
         event.traced(self.headers.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| *value));
         event
-    }
-
-    /// The path without the query.
-    fn path(&self) -> &str {
-        let path = self.url.get(self.path_at..).unwrap_or_default();
-        path.split(['?', '#']).next().unwrap_or_default()
     }
 }
 
@@ -94,15 +78,27 @@ pub(super) fn addressee(message: &ProcessingRequest) -> (Option<&str>, Option<&s
         _ => None,
     });
     let host = match &message.request {
-        Some(Request::RequestHeaders(headers)) => headers.headers.as_ref().and_then(host),
+        Some(Request::RequestHeaders(headers)) => headers.headers.as_ref().and_then(|map| host(&map.headers).ok()),
         _ => None,
     };
     (name, host)
 }
 
-fn host(headers: &HeaderMap) -> Option<&str> {
-    let header = |name: &str| headers.headers.iter().find(|header| header.key == name);
-    std::str::from_utf8(value(header(":authority").or_else(|| header("host"))?)).ok()
+/// The host asked for. HTTP/2 may name it twice, which must not differ (RFC 9113, section 8.3.1); what a proxy in front
+/// makes of HTTP/1 names it once.
+fn host(headers: &[HeaderValue]) -> Result<&str, Malformed> {
+    let mut named = headers.iter().filter(|header| matches!(header.key.as_str(), ":authority" | "host")).map(value);
+    let first = named.next().ok_or(Malformed::NoHost)?;
+    let text = |host| std::str::from_utf8(host).map_err(|_| Malformed::NotAHost);
+    let is_same = |other| -> Result<bool, Malformed> {
+        Ok(first == other || canonical_authority(text(first)?, true)? == canonical_authority(text(other)?, true)?)
+    };
+    for other in named {
+        if !is_same(other)? {
+            return Err(Malformed::SeveralHosts);
+        }
+    }
+    text(first)
 }
 
 /// Envoy writes `raw_value`, others may not.
@@ -110,14 +106,11 @@ fn value(header: &HeaderValue) -> &[u8] {
     if header.raw_value.is_empty() { header.value.as_bytes() } else { &header.raw_value }
 }
 
-fn url(scheme: &str, host: &str, path: &[u8]) -> (String, usize) {
-    let path = match std::str::from_utf8(path) {
+fn target(path: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(path) {
         Ok(path) => Cow::Borrowed(path),
         Err(_) => percent_encode(path, NOT_ASCII).into(),
-    };
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let path_at = scheme.len() + "://".len() + host.len();
-    (format!("{scheme}://{host}{slash}{path}"), path_at)
+    }
 }
 
 /// The first of these attributes that is there. Envoy has them in one struct for the filter; Google's documentation

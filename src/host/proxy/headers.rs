@@ -57,8 +57,8 @@ pub(super) fn for_origin(headers: &mut HeaderMap, visitor: &Visitor, peer: IpAdd
         }
     }
     append_to_list(headers, X_FORWARDED_FOR, &peer.to_canonical().to_string());
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(visitor.scheme));
-    if let Ok(host) = HeaderValue::from_str(&visitor.host) {
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(visitor.url.scheme()));
+    if let Ok(host) = HeaderValue::from_str(visitor.url.authority()) {
         headers.entry(X_FORWARDED_HOST).or_insert(host.clone());
         headers.insert(HOST, host);
     }
@@ -97,6 +97,7 @@ fn append_to_list(headers: &mut HeaderMap, name: HeaderName, entry: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::CanonicalUrl;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -115,7 +116,7 @@ mod tests {
 
     fn forwarded(lines: &[(&'static str, &'static str)], trusts_hops: bool) -> Vec<String> {
         let mut headers = headers(lines);
-        let visitor = Visitor { address: None, scheme: "http", host: "shop.example".into() };
+        let visitor = Visitor { address: None, url: CanonicalUrl::new("http", "shop.example", "/").expect("a URL") };
         for_origin(&mut headers, &visitor, IpAddr::from([10, 0, 0, 9]), trusts_hops);
         all(&headers)
     }

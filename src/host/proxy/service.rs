@@ -7,7 +7,7 @@ use std::time::Instant;
 use bumpalo::Bump;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming as IncomingBody};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
@@ -85,14 +85,17 @@ impl Service {
         ends: Ends,
         started: Instant,
     ) -> Result<Response<AnyBody>, Refused> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         self.refuse_unservable(&parts)?;
-        let visitor = Visitor::of(&parts.uri, &parts.headers, ends.peer, self.settings.trusted_hops)
-            .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string()))?;
-        let url = visitor.url(&parts.uri);
-        let mut event = Event::new(parts.method.as_str(), &visitor.host, parts.uri.path(), visitor.address);
+        let visitor = Visitor::of(&parts.uri, parts.version, &parts.headers, ends.peer, self.settings.trusted_hops)
+            .map_err(|malformed| Refused::new(StatusCode::BAD_REQUEST, "bad-request", malformed.to_string()))?;
+        if let Ok(host) = HeaderValue::from_str(visitor.url.authority()) {
+            parts.headers.insert(HOST, host);
+        }
+        let url = &visitor.url;
+        let mut event = Event::new(parts.method.as_str(), url.authority(), url.path(), visitor.address);
         event.traced(parts.headers.get("traceparent").map(HeaderValue::as_bytes));
-        let response = if push::is_push(&url) && self.takes_pushes() {
+        let response = if push::is_push(url.as_str()) && self.takes_pushes() {
             let task = self.take_push(body).await?;
             task.tell(&mut event);
             self.metrics.decided(task.label, started.elapsed());
@@ -101,7 +104,7 @@ impl Service {
             let state = self.keeper.state();
             let (seen, body) = self.look_at_body(&state, body).await?;
             let deciding = Instant::now();
-            let task = self.decide(&state, &parts, &visitor, &url, &seen, ends.local);
+            let task = self.decide(&state, &parts, &visitor, &seen, ends.local);
             self.metrics.decided(task.label, deciding.elapsed());
             task.tell(&mut event);
             event.judged(task.verdict, &state);
@@ -150,15 +153,7 @@ impl Service {
         Ok(body::peek(body, seconds(self.settings.idle_timeout)).await?)
     }
 
-    fn decide(
-        &self,
-        state: &State,
-        parts: &Parts,
-        visitor: &Visitor,
-        url: &str,
-        seen: &str,
-        local: SocketAddr,
-    ) -> Task {
+    fn decide(&self, state: &State, parts: &Parts, visitor: &Visitor, seen: &str, local: SocketAddr) -> Task {
         let deployment = match state {
             State::InForce(deployment) => deployment,
             State::Absent { class, why, settings } => {
@@ -171,7 +166,7 @@ impl Service {
         let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local };
         let incoming = Incoming {
             method: parts.method.as_str(),
-            url,
+            url: &visitor.url,
             version: version_text(parts.version),
             headers: &headers,
             client_ip: visitor.address,

@@ -118,7 +118,7 @@ impl Upstream {
         if let Some(protocol) = upgrade {
             headers::set_upgrade(&mut parts.headers, protocol);
         }
-        parts.uri = self.uri(&parts.uri);
+        parts.uri = self.uri(&parts.uri, visitor.url.target());
         parts.version = Version::HTTP_11;
         let mut response = self.exchange(parts, body).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -153,12 +153,15 @@ impl Upstream {
         }
     }
 
-    fn uri(&self, asked: &Uri) -> Uri {
+    /// The target that was decided about, at the origin.
+    fn uri(&self, asked: &Uri, target: &str) -> Uri {
         let mut parts = hyper::http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
         parts.authority = Some(self.origin.clone());
-        let path = asked.path_and_query().cloned();
-        parts.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
+        // Nearly always it is the one that was sent, which need not be read again.
+        let sent = asked.path_and_query().filter(|sent| sent.as_str() == target).cloned();
+        let decided = sent.or_else(|| PathAndQuery::try_from(target).ok());
+        parts.path_and_query = decided.or_else(|| Some(PathAndQuery::from_static("/")));
         Uri::from_parts(parts).expect("scheme, authority and path make a URI")
     }
 }

@@ -3,9 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{HOST, HeaderMap, HeaderName};
+use hyper::http::uri::Authority;
 use hyper::{Uri, Version};
 
 use crate::host::serving::address;
+use crate::request::{CanonicalUrl, Malformed, canonical_authority};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -16,40 +18,33 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 pub(super) struct Visitor {
     /// The address; `None` where the trusted proxies name something that is none.
     pub address: Option<IpAddr>,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// Host and port as asked for.
-    pub host: String,
+    /// What is asked for.
+    pub url: CanonicalUrl<'static>,
 }
-
-/// Why a request has no answer but 400.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct BadRequest(&'static str);
 
 impl Visitor {
     /// Reads what `trusted_hops` proxies in front say. Nobody believes what stands before that: a visitor may have sent
     /// it. For the same reason the host is the one in the request, never X-Forwarded-Host, which proxies tend to pass on.
     pub(super) fn of(
         uri: &Uri,
+        version: Version,
         headers: &HeaderMap,
         peer: SocketAddr,
         trusted_hops: u32,
-    ) -> Result<Visitor, BadRequest> {
+    ) -> Result<Visitor, Malformed> {
         let address = match of_trusted_hop(headers, &X_FORWARDED_FOR, trusted_hops) {
             None => Some(peer.ip().to_canonical()),
             Some(entry) => address::parse(entry),
         };
         let is_https = of_trusted_hop(headers, &X_FORWARDED_PROTO, trusted_hops.min(1))
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
-        Ok(Visitor { address, scheme: if is_https { "https" } else { "http" }, host: host(uri, headers)? })
-    }
-
-    /// The absolute URL asked for.
-    pub(super) fn url(&self, uri: &Uri) -> String {
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        format!("{}://{}{slash}{path}", self.scheme, self.host)
+        let scheme = if is_https { "https" } else { "http" };
+        if uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+            return Err(Malformed::NotAPath);
+        }
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let url = CanonicalUrl::new(scheme, host(uri, version, headers)?, target)?;
+        Ok(Visitor { address, url })
     }
 }
 
@@ -59,19 +54,25 @@ fn of_trusted_hop<'h>(headers: &'h HeaderMap, name: &HeaderName, trusted_hops: u
     address::from_the_right(lines, trusted_hops)
 }
 
-/// The host asked for: of the request line where it names one (RFC 9112, section 3.2.2), else of the one Host header.
-fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, BadRequest> {
+/// The host asked for: of the one Host header, or of the request line where it names one, which then counts instead (RFC
+/// 9112, section 3.2.2). In HTTP/2 the two must not differ (RFC 9113, section 8.3.1).
+fn host<'h>(uri: &'h Uri, version: Version, headers: &'h HeaderMap) -> Result<&'h str, Malformed> {
     let mut hosts = headers.get_all(HOST).iter();
-    let host = match (uri.authority(), hosts.next(), hosts.next()) {
-        (_, _, Some(_)) => return Err(BadRequest("more than one Host header")),
-        (Some(authority), _, _) => authority.as_str(),
-        (None, Some(host), None) => host.to_str().map_err(|_| BadRequest("the Host header is not ASCII"))?,
-        (None, None, None) => return Err(BadRequest("no Host header")),
-    };
-    if !address::is_authority(host) {
-        return Err(BadRequest("the Host header names no host"));
+    let (host, another) = (hosts.next(), hosts.next());
+    let host = host.map(|host| host.to_str().map_err(|_| Malformed::NotAHost)).transpose()?;
+    match (uri.authority().map(Authority::as_str), host) {
+        _ if another.is_some() => Err(Malformed::SeveralHosts),
+        (Some(authority), Some(host)) if version == Version::HTTP_2 && !is_same_host(authority, host) => {
+            Err(Malformed::SeveralHosts)
+        }
+        (Some(authority), _) => Ok(authority),
+        (None, host) => host.ok_or(Malformed::NoHost),
     }
-    Ok(host.to_owned())
+}
+
+/// Whether two texts name one host, whatever its scheme.
+fn is_same_host(one: &str, other: &str) -> bool {
+    one == other || canonical_authority(one, true).is_ok_and(|one| Ok(one) == canonical_authority(other, true))
 }
 
 /// The version as rules see it.
@@ -92,12 +93,12 @@ mod tests {
 
     const PEER: &str = "[::ffff:10.0.0.9]:4711";
 
-    fn visitor(hops: u32, lines: &[(&'static str, &'static str)]) -> Result<Visitor, BadRequest> {
+    fn visitor(hops: u32, lines: &[(&'static str, &'static str)]) -> Result<Visitor, Malformed> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().expect("a value"));
         }
-        Visitor::of(&Uri::from_static("/a?b"), &headers, PEER.parse().expect("an address"), hops)
+        Visitor::of(&Uri::from_static("/a?b"), Version::HTTP_11, &headers, PEER.parse().expect("an address"), hops)
     }
 
     fn address(hops: u32, lines: &[&'static str]) -> String {
@@ -124,10 +125,8 @@ mod tests {
     fn only_a_trusted_hop_speaks_of_the_scheme() {
         let headers =
             [("host", "shop.example:81"), ("x-forwarded-proto", "HTTPS"), ("x-forwarded-host", "evil.example")];
-        assert_eq!(visitor(0, &headers).expect("a visitor").scheme, "http");
-        let trusted = visitor(1, &headers).expect("a visitor");
-        assert_eq!(trusted.url(&Uri::from_static("/a?b")), "https://shop.example:81/a?b");
-        assert_eq!(trusted.url(&Uri::from_static("http://x.example")), "https://shop.example:81/");
+        assert_eq!(visitor(0, &headers).expect("a visitor").url.as_str(), "http://shop.example:81/a?b");
+        assert_eq!(visitor(1, &headers).expect("a visitor").url.as_str(), "https://shop.example:81/a?b");
     }
 
     #[test]
@@ -136,6 +135,12 @@ mod tests {
             assert!(visitor(0, bad).is_err(), "{bad:?}");
         }
         let uri = Uri::from_static("http://line.example/x");
-        assert_eq!(host(&uri, &HeaderMap::new()).as_deref(), Ok("line.example"));
+        let mut headers = HeaderMap::new();
+        assert_eq!(host(&uri, Version::HTTP_11, &headers), Ok("line.example"));
+        headers.insert(HOST, "other.example".parse().expect("a value"));
+        assert_eq!(host(&uri, Version::HTTP_11, &headers), Ok("line.example"));
+        assert_eq!(host(&uri, Version::HTTP_2, &headers), Err(Malformed::SeveralHosts));
+        headers.insert(HOST, "LINE.example.".parse().expect("a value"));
+        assert_eq!(host(&uri, Version::HTTP_2, &headers), Ok("line.example"));
     }
 }

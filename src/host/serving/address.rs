@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hyper::http::uri::Authority;
-
 /// The entry that the outermost of `trusted_hops` wrote, counted from the right over all lines of a header; the first
 /// one where there are fewer. `None` where nobody is trusted, or there is no such header.
 pub(in crate::host) fn from_the_right<'h>(lines: impl Iterator<Item = &'h str>, trusted_hops: u32) -> Option<&'h str> {
@@ -21,9 +19,4 @@ pub(in crate::host) fn parse(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
     bare.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
-}
-
-/// Whether a text is a host, possibly with a port, and nothing else.
-pub(in crate::host) fn is_authority(text: &str) -> bool {
-    !text.contains('@') && text.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty())
 }

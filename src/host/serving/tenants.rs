@@ -15,6 +15,7 @@ use super::waiting::OwnRooms;
 use crate::connector::edge::FailureClass;
 use crate::host::files::policy_name;
 use crate::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
+use crate::request::{canonical_authority, host_of};
 
 /// Who is responsible for a request.
 pub(in crate::host) struct Tenants {
@@ -176,9 +177,8 @@ impl Hosts {
 
     fn owner(&self, host: &str) -> Option<usize> {
         let owners = self.owners.load();
-        let host = host.to_ascii_lowercase();
-        let without_port = || host.rsplit_once(':').and_then(|(host, _)| owners.get(host));
-        owners.get(&host).or_else(without_port).copied()
+        let authority = canonical_authority(host, true).ok()?;
+        owners.get(&*authority).or_else(|| owners.get(host_of(&authority))).copied()
     }
 }
 
@@ -239,6 +239,8 @@ mod tests {
         for (host, owner) in [
             ("a.example", Some(0)),
             ("A.example:8080", Some(0)),
+            ("a.example.:80", Some(0)),
+            ("a@a.example", None),
             ("b.example", Some(1)),
             ("shared.example", Some(1)),
             ("www.b.example:8443", Some(1)),

@@ -170,14 +170,20 @@ impl Core {
         let (policy, secrets) = match state {
             State::InForce { policy, secrets } => (&*policy, &*secrets),
             State::Absent { class, why, failure, .. } => {
-                return wire::write(&edge::handle_failure(*class, failure, identity, why, scratch), None);
+                return wire::write(&edge::handle_failure(*class, failure, identity, why, scratch), None, None);
             }
         };
         let Some(packed) = Packed::read(packed) else { return self.fail("a request was packed wrongly") };
+        let url = match packed.url() {
+            Ok(url) => url,
+            Err(malformed) => return wire::write(&edge::refuse(malformed, identity, scratch), None, None),
+        };
+        let packed = packed.with_host(url.authority());
         let facts = packed.facts();
         let site = Site { policy, secrets, identity };
-        let reply = edge::handle(site, &packed.incoming(&facts), scratch);
-        wire::write(&reply, reply.verdict.and_then(|verdict| policy.bypassed_by(verdict)))
+        let reply = edge::handle(site, &packed.incoming(&url, &facts), scratch);
+        let rule = reply.verdict.and_then(|verdict| policy.bypassed_by(verdict));
+        wire::write(&reply, rule, Some(url.as_str()).filter(|url| *url != packed.asked()))
     }
 
     /// The reply to a request that could not be decided about.
@@ -187,7 +193,7 @@ impl Core {
             State::Absent { failure, .. } => failure,
         };
         let class = FailureClass::Internal;
-        wire::write(&edge::handle_failure(class, failure, &self.identity, why, &mut self.scratch), None)
+        wire::write(&edge::handle_failure(class, failure, &self.identity, why, &mut self.scratch), None, None)
     }
 
     /// The configuration in a push that is signed, to be compiled.
@@ -213,7 +219,7 @@ impl Core {
         let arena = Bump::new();
         let push::Push { reply, accepted } =
             push::accept(body, &self.variables.secrets(), &self.identity, &arena, compiles);
-        let reply = wire::write(&reply, None);
+        let reply = wire::write(&reply, None, None);
         if let (Some(text), Some(good)) = (&accepted, good) {
             self.put_compiled_in_force(good, Texts { info: Some(text), ..others });
         }

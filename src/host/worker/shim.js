@@ -176,10 +176,11 @@ function carryOut(reply, request, env, ctx, now) {
 
 /** To the origin and back; bodies and WebSockets are not touched. */
 async function pass(request, lines) {
-  const forVisitor = 5 + 2 * Number(lines[4]);
+  const forVisitor = 6 + 2 * Number(lines[5]);
   const headers = new Headers(request.headers);
-  for (let at = 5; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
-  const response = await fetch(request, { headers, redirect: "manual" });
+  for (let at = 6; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
+  const asked = lines[4] === "" ? request : new Request(lines[4], request);
+  const response = await fetch(asked, { headers, redirect: "manual" });
   const passed = new Response(response.body, response);
   for (let at = forVisitor; at < lines.length; at += 2) {
     if (lines[at] === "set-cookie") passed.headers.append("set-cookie", lines[at + 1]);
@@ -192,7 +193,7 @@ async function pass(request, lines) {
 function answer(lines) {
   const headers = {};
   const cookies = [];
-  let at = 5;
+  let at = 6;
   for (; at < lines.length && lines[at] !== ""; at += 2) {
     if (lines[at] === "set-cookie") cookies.push(lines[at + 1]);
     else headers[lines[at]] = lines[at + 1];

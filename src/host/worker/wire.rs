@@ -3,8 +3,8 @@
 //!
 //! A request is lines, each with a line end: time, method, URL, client address; then `@property:JSON` for properties of
 //! `request.cf`; then `name:value` for headers; then an empty line and the start of the body. A reply is lines, too:
-//! status (0: to the origin), label, failure, the bypass rule that let it pass, how many headers are for the origin; then
-//! a name and a value for each header; then, for an answer, an empty line and the body.
+//! status (0: to the origin), label, failure, the bypass rule that let it pass, the URL for the origin where it is not the
+//! one that was asked for, how many headers are for the origin; then a name and a value for each header; then, for an answer, an empty line and the body.
 //!
 //! Nothing is escaped: methods, URLs and headers cannot hold line ends, JSON (as which a rule is named, too) escapes
 //! them, and a body comes last.
@@ -16,6 +16,7 @@ use super::facts::CfFacts;
 use super::hits;
 use crate::connector::edge::{Header, Incoming, Outcome, Reply};
 use crate::policy::BypassRule;
+use crate::request::{CanonicalUrl, Malformed};
 
 /// A request as it comes from `shim.js`. The runtime gives header values as UTF-8, so these are the visitor's bytes but
 /// for those that were none.
@@ -53,11 +54,30 @@ impl<'r> Packed<'r> {
         CfFacts { properties: self.properties, headers: &self.headers }
     }
 
+    /// What is asked for.
+    pub fn url(&self) -> Result<CanonicalUrl<'r>, Malformed> {
+        CanonicalUrl::of(self.url)
+    }
+
+    /// The URL as it was told.
+    pub fn asked(&self) -> &'r str {
+        self.url
+    }
+
+    /// The same with `host` in the Host header, if that was told.
+    pub fn with_host<'h>(self, host: &'h str) -> Packed<'h>
+    where
+        'r: 'h,
+    {
+        let named = |(name, value)| (name, if name == "host" { host.as_bytes() } else { value });
+        Packed { headers: self.headers.into_iter().map(named).collect(), ..self }
+    }
+
     /// The request as the connector takes it.
-    pub fn incoming(&'r self, facts: &'r CfFacts<'r>) -> Incoming<'r> {
+    pub fn incoming(&'r self, url: &'r CanonicalUrl<'r>, facts: &'r CfFacts<'r>) -> Incoming<'r> {
         Incoming {
             method: self.method,
-            url: self.url,
+            url,
             version: facts.version(),
             headers: &self.headers,
             client_ip: self.client_ip,
@@ -84,8 +104,9 @@ fn properties<'r>(rest: &mut &'r str) -> Option<&'r str> {
     all.get(..all.len() - rest.len())
 }
 
-/// A reply for `shim.js`, and the bypass rule behind it. Headers that HTTP cannot carry are left out.
-pub(super) fn write(reply: &Reply<'_>, rule: Option<&BypassRule>) -> String {
+/// A reply for `shim.js`, the bypass rule behind it, and the URL for the origin where it is not the one that was asked for.
+/// Headers that HTTP cannot carry are left out.
+pub(super) fn write(reply: &Reply<'_>, rule: Option<&BypassRule>, url: Option<&str>) -> String {
     let (status, for_origin, headers, body) = match reply.outcome {
         Outcome::Forward { request_headers, response_headers } => (0, request_headers, response_headers, None),
         Outcome::Answer { status, headers, body } => (status, &[][..], headers, Some(body)),
@@ -96,7 +117,7 @@ pub(super) fn write(reply: &Reply<'_>, rule: Option<&BypassRule>) -> String {
     let rule = rule.map_or_else(String::new, |rule| hits::name(&rule.room, &rule.id));
     let count = for_origin.iter().filter(is_fit).count();
     // Writing to a String does not fail.
-    let _ = write!(text, "{status}\n{}\n{failed}\n{rule}\n{count}", reply.label);
+    let _ = write!(text, "{status}\n{}\n{failed}\n{rule}\n{}\n{count}", reply.label, url.unwrap_or_default());
     for (name, value) in for_origin.iter().chain(headers).filter(is_fit) {
         for part in ["\n", name, "\n", value] {
             text.push_str(part);
@@ -119,10 +140,10 @@ mod tests {
     #[test]
     fn a_request_is_read() {
         let packed = Packed::read(REQUEST).expect("a request");
-        let facts = packed.facts();
+        let (url, facts) = (packed.url().expect("a URL"), packed.facts());
         assert_eq!(facts.properties, "@httpProtocol:\"HTTP/2\"\n@country:\"CH\"\n@asn:3303\n");
-        let incoming = packed.incoming(&facts);
-        assert_eq!((incoming.now_ms, incoming.method, incoming.url), (1_700_000_000_000, "GET", "https://h/é?a=1"));
+        let incoming = packed.incoming(&url, &facts);
+        assert_eq!((incoming.now_ms, incoming.method, url.as_str()), (1_700_000_000_000, "GET", "https://h/é?a=1"));
         assert_eq!(incoming.client_ip, Some(IpAddr::from([192, 0, 2, 7])));
         assert_eq!(incoming.headers, [("cookie", "a=b; c=é".as_bytes()), ("x-empty", b"")]);
         assert_eq!((incoming.version, incoming.body), ("HTTP/2", "the body\n\nas it is"));
@@ -156,10 +177,10 @@ mod tests {
     fn replies_are_written() {
         let response_headers = [("a", "1"), ("set-cookie", "x\ny"), ("b", "2")];
         let forward = Outcome::Forward { request_headers: &[("v", "pass")], response_headers: &response_headers };
-        let reply_text = write(&reply(forward, Some("two\nlines")), None);
-        assert_eq!(reply_text, "0\nlabel\ntwo lines\n\n1\nv\npass\na\n1\nb\n2");
+        let reply_text = write(&reply(forward, Some("two\nlines")), None, Some("https://h/"));
+        assert_eq!(reply_text, "0\nlabel\ntwo lines\n\nhttps://h/\n1\nv\npass\na\n1\nb\n2");
         let answer = Outcome::Answer { status: 503, headers: &[("a", "")], body: "busy\n" };
-        assert_eq!(write(&reply(answer, None), None), "503\nlabel\n\n\n0\na\n\n\nbusy\n");
+        assert_eq!(write(&reply(answer, None), None, None), "503\nlabel\n\n\n\n0\na\n\n\nbusy\n");
     }
 
     #[test]
@@ -179,8 +200,8 @@ mod tests {
             ("*", "", r#"["*",""]"#),
             ("shop", "a\nb\r\n\"c\",é\\", r#"["shop","a\nb\r\n\"c\",é\\"]"#),
         ] {
-            let text = write(&reply(forward, None), Some(&rule(room, id)));
-            assert_eq!(text, format!("0\nlabel\n\n{line}\n1\nv\nbypass"));
+            let text = write(&reply(forward, None), Some(&rule(room, id)), None);
+            assert_eq!(text, format!("0\nlabel\n\n{line}\n\n1\nv\nbypass"));
         }
     }
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::Desk;
 use super::form::Form;
-use crate::connector::edge::{Identity, Incoming, Site};
+use crate::connector::edge::{Identity, Site};
 use crate::connector::explain::Explained;
 use crate::language::Severity;
 use crate::manage::failure::{Code, Failure};
@@ -25,8 +25,7 @@ const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 /// Explains the request that the form describes.
 pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
     let request = request(form)?.received_ms(desk.store.now_ms());
-    let headers = request.header_pairs();
-    let explain = |site: Site<'_>| Explained::of(site, &Incoming::of(&request, &headers, &request.facts));
+    let explain = |site: Site<'_>| Explained::of(site, &request, &request.facts);
     let explained = at_site(desk, explain)?;
     let explained = explained.ok_or_else(|| Failure::new(500, Code::Internal, "the policy cannot be explained"))?;
     Ok(report(&explained))

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use super::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
+    UnknownHosts,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
 use crate::policy::finding::{File, Kind, Problem};
 use crate::program::ListKind;
-use crate::request::{Field, Supply, Target, Type};
+use crate::request::{Field, Supply, Target, Type, canonical_authority};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
+const UNKNOWN_HOSTS: &[(&str, UnknownHosts)] = &[("refuse", UnknownHosts::Refuse), ("pass", UnknownHosts::Pass)];
 const LIST_KINDS: &[(&str, ListKind)] =
     &[("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
 const TARGETS: &[(&str, Target)] =
@@ -41,6 +43,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     set(&mut settings.target, target);
     settings.delivery.push = settings.target == Target::Worker;
     settings.hosts = hosts(fields);
+    set(&mut settings.unknown_hosts, fields.choice("unknown_hosts", UNKNOWN_HOSTS));
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
     settings.integration = file_name(fields, fields.get("integration"));
@@ -194,9 +197,11 @@ fn checked(fields: &Fields, key: &'static str, is_good: fn(&str) -> bool, form: 
 fn hosts(fields: &Fields) -> Vec<String> {
     let mut hosts = Vec::new();
     for (host, node) in fields.texts("hosts") {
-        match is_authority(&host) {
-            true => hosts.push(host.to_ascii_lowercase()),
-            false => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme and path"),
+        // The schemes' own ports are not written, as in requests.
+        let without_port = host.strip_suffix(":80").unwrap_or(&host);
+        match canonical_authority(without_port, true).ok().filter(|_| is_authority(&host)) {
+            Some(canonical) => hosts.push(canonical.into_owned()),
+            None => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme and path"),
         }
     }
     hosts

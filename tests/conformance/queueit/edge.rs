@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply};
 use velvetrope::policy::{ConfigError, Policy, Published, Settings};
 use velvetrope::program::Scratch;
-use velvetrope::request::NoFacts;
+use velvetrope::request::{CanonicalUrl, NoFacts};
 use velvetrope::session::Secrets;
 
 use super::{headers, integer, text};
@@ -44,9 +44,13 @@ fn handle(case: &Value, site: edge::Site<'_>) -> Value {
         true => String::from_utf16_lossy(&text(request, "body").encode_utf16().take(2048).collect::<Vec<_>>()),
         false => String::new(),
     };
+    let url = match CanonicalUrl::of(text(request, "url")) {
+        Ok(url) => url,
+        Err(malformed) => return describe(edge::refuse(malformed, site.identity, &mut Scratch::default())),
+    };
     let incoming = Incoming {
         method: text(request, "method"),
-        url: text(request, "url"),
+        url: &url,
         version: "HTTP/1.1",
         headers: &headers(case),
         client_ip: text(&request["headers"], "cf-connecting-ip").parse().ok(),

@@ -1,0 +1,258 @@
+//! The one reading of what a request asks for, made before anything looks at it.
+//!
+//! Host names and targets have spellings that origins take for the same and texts that they take for different things
+//! (RFC 9110, section 4.2.3). What is decided about, written into redirects and sent to the origin is a
+//! [`CanonicalUrl`]; a request that has none is answered with 400. Paths stay as sent, since origins rely on them; of how
+//! else they may be read, see [`readings`](super::readings()).
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::ascii::hex_digit;
+use super::readings::has_one_reading;
+
+/// An absolute http(s) URL whose scheme and authority are written in one way, without fragment.
+///
+/// The authority has neither user info, upper-case letters, a final dot, an empty port nor the scheme's own; an address
+/// is written as RFC 5952 has it, and an IPv4 address as IPv4. Path and query are as received, but for characters outside
+/// the Basic Multilingual Plane, which are escaped: they would switch Queue-it's normalisation off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanonicalUrl<'r> {
+    url: Cow<'r, str>,
+    /// Where the authority begins, and where the path does.
+    authority_at: usize,
+    path_at: usize,
+    is_plain: bool,
+}
+
+/// Why a request asks for nothing that can be served: the visitor's mistake, so that it is answered with 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Neither its target nor its Host header names a host.
+    #[error("the request names no host")]
+    NoHost,
+    /// It has several Host headers, or one that differs from `:authority`.
+    #[error("the request names more than one host")]
+    SeveralHosts,
+    /// What it names as host is none.
+    #[error("what the request names as its host is no host name and no address")]
+    NotAHost,
+    /// Its target is not one of those that visitors ask for.
+    #[error("the target of the request is not a path")]
+    NotAPath,
+    /// Its target has a byte that no URL has.
+    #[error("the target of the request has a character that must be escaped")]
+    Unescaped,
+    /// Its path has a `%` that begins no escape.
+    #[error("the path of the request has a `%` that is not followed by two hexadecimal digits")]
+    BrokenEscape,
+    /// Its path has an escaped control character: NUL, a line end and their kin, which some take for the end of a path.
+    #[error("the path of the request has an escaped control character")]
+    ControlCharacter,
+    /// Origins could read its path in more ways than can be decided about.
+    #[error("the path of the request can be read in too many ways")]
+    Ambiguous,
+}
+
+impl<'r> CanonicalUrl<'r> {
+    /// The URL of a request for `target` (path and query; a root that was left out is written, RFC 9112, section 3.2.1) at
+    /// `authority`. `scheme` is taken for `https` unless it is `http`.
+    pub fn new(scheme: &str, authority: &str, target: &str) -> Result<CanonicalUrl<'static>, Malformed> {
+        let scheme = if scheme.eq_ignore_ascii_case("http") { "http" } else { "https" };
+        let authority = canonical_authority(authority, scheme == "https")?;
+        if target.bytes().any(is_unfit) || target.contains('#') {
+            return Err(Malformed::Unescaped);
+        }
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        if !(target.starts_with(['/', '?']) || target.is_empty()) {
+            return Err(Malformed::NotAPath);
+        }
+        let target = with_escaped_planes(target);
+        let mut url = String::with_capacity(scheme.len() + 4 + authority.len() + target.len());
+        for part in [scheme, "://", &authority, slash, &target] {
+            url.push_str(part);
+        }
+        CanonicalUrl::checked(url.into(), scheme.len() + 3, authority.len())
+    }
+
+    /// The URL of a request, as one that has an absolute URL writes it; a fragment, which clients keep to themselves, is
+    /// left out.
+    pub fn of(url: &'r str) -> Result<CanonicalUrl<'r>, Malformed> {
+        let (scheme, rest) = ["https", "http"]
+            .into_iter()
+            .find_map(|scheme| Some((scheme, after(url, scheme)?)))
+            .ok_or(Malformed::NotAPath)?;
+        let rest = rest.split('#').next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (written, target) = rest.split_at(end);
+        let authority = canonical_authority(written, scheme == "https")?;
+        let begins = scheme.len() + "://".len();
+        let is_canonical = target.starts_with('/')
+            && authority == written
+            && url.starts_with(scheme)
+            && !target.bytes().any(begins_plane);
+        if !is_canonical {
+            return CanonicalUrl::new(scheme, &authority, target);
+        }
+        if target.bytes().any(is_unfit) {
+            return Err(Malformed::Unescaped);
+        }
+        CanonicalUrl::checked(Cow::Borrowed(&url[..begins + rest.len()]), begins, authority.len())
+    }
+
+    fn checked(url: Cow<'r, str>, authority_at: usize, length: usize) -> Result<CanonicalUrl<'r>, Malformed> {
+        let mut canonical = CanonicalUrl { url, authority_at, path_at: authority_at + length, is_plain: false };
+        canonical.is_plain = has_one_reading(canonical.path().as_bytes());
+        if !canonical.is_plain {
+            refuse_escapes(canonical.path().as_bytes())?;
+        }
+        Ok(canonical)
+    }
+
+    /// All of it.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.url.starts_with("https") { "https" } else { "http" }
+    }
+
+    /// Host, and its port where that is not the scheme's own; what belongs into a Host header.
+    pub fn authority(&self) -> &str {
+        &self.url[self.authority_at..self.path_at]
+    }
+
+    /// Path and query, as received; what belongs into a request line.
+    pub fn target(&self) -> &str {
+        &self.url[self.path_at..]
+    }
+
+    /// The path, as received.
+    pub fn path(&self) -> &str {
+        let target = self.target();
+        &target[..memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len())]
+    }
+
+    /// Whether all origins read its path in one way, as nearly all paths.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+}
+
+/// What follows `scheme://`.
+fn after<'u>(url: &'u str, scheme: &str) -> Option<&'u str> {
+    let (written, rest) = url.split_at_checked(scheme.len())?;
+    rest.strip_prefix("://").filter(|_| written.eq_ignore_ascii_case(scheme))
+}
+
+/// Spaces and control characters: they end a target, or a line.
+fn is_unfit(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f
+}
+
+/// Whether a byte begins a character outside the Basic Multilingual Plane (RFC 3629, section 4).
+fn begins_plane(byte: u8) -> bool {
+    byte >= 0xf0
+}
+
+fn with_escaped_planes(target: &str) -> Cow<'_, str> {
+    if !target.bytes().any(begins_plane) {
+        return Cow::Borrowed(target);
+    }
+    let mut escaped = String::with_capacity(target.len() + 16);
+    for character in target.chars() {
+        match character {
+            '\u{10000}'.. => escaped.extend(utf8_percent_encode(character.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC)),
+            character => escaped.push(character),
+        }
+    }
+    escaped.into()
+}
+
+/// Refuses escapes that no origin should see, also those of paths that are decoded once more.
+pub(super) fn refuse_escapes(path: &[u8]) -> Result<(), Malformed> {
+    for at in memchr::memchr_iter(b'%', path) {
+        let digits = path.get(at + 1..at + 3).and_then(|digits| Some((hex_digit(digits[0])?, hex_digit(digits[1])?)));
+        match digits {
+            None => return Err(Malformed::BrokenEscape),
+            Some((0 | 1, _) | (7, 15)) => return Err(Malformed::ControlCharacter),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Host and port, written in one way. User info has no place in a request (RFC 9110, section 4.2.4).
+pub fn canonical_authority(text: &str, is_secure: bool) -> Result<Cow<'_, str>, Malformed> {
+    let (host, port) = split_port(text)?;
+    let own = if is_secure { 443 } else { 80 };
+    let port = port.filter(|&port| port != own);
+    match (canonical_host(host)?, port) {
+        (Cow::Borrowed(host), None) => Ok(Cow::Borrowed(host)),
+        (host, None) => Ok(host),
+        (host, Some(port)) => {
+            let written = format!("{host}:{port}");
+            Ok(if written == text { Cow::Borrowed(text) } else { written.into() })
+        }
+    }
+}
+
+/// The host of an authority, without the port.
+pub fn host_of(authority: &str) -> &str {
+    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
+    authority[after_address..].find(':').map_or(authority, |at| &authority[..after_address + at])
+}
+
+/// Host, and port where one is written.
+fn split_port(text: &str) -> Result<(&str, Option<u16>), Malformed> {
+    let host = host_of(text);
+    match text[host.len()..].strip_prefix(':').unwrap_or_default() {
+        "" => Ok((host, None)),
+        port if !port.bytes().all(|digit| digit.is_ascii_digit()) => Err(Malformed::NotAHost),
+        port => port.parse().map(|port| (host, Some(port))).map_err(|_| Malformed::NotAHost),
+    }
+}
+
+fn canonical_host(host: &str) -> Result<Cow<'_, str>, Malformed> {
+    if let Some(literal) = host.strip_prefix('[') {
+        let address: Ipv6Addr =
+            literal.strip_suffix(']').and_then(|text| text.parse().ok()).ok_or(Malformed::NotAHost)?;
+        return Ok(match address.to_canonical() {
+            IpAddr::V4(address) => address.to_string().into(),
+            IpAddr::V6(address) => {
+                let written = format!("[{address}]");
+                if written == host { Cow::Borrowed(host) } else { written.into() }
+            }
+        });
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    // One pass for nearly every host.
+    let (mut is_good, mut has_upper, mut previous) = (true, false, b'.');
+    for &byte in name.as_bytes() {
+        is_good &= match byte {
+            b'.' => previous != b'.',
+            _ => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+        };
+        has_upper |= byte.is_ascii_uppercase();
+        previous = byte;
+    }
+    if !is_good || previous == b'.' || name.len() > 253 || is_odd_address(name) {
+        return Err(if host.is_empty() { Malformed::NoHost } else { Malformed::NotAHost });
+    }
+    Ok(if has_upper { name.to_ascii_lowercase().into() } else { Cow::Borrowed(name) })
+}
+
+/// What ends in a number is an address, or a spelling of one that not all clients know (WHATWG URL, ends in a number).
+fn is_odd_address(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || last
+            .strip_prefix("0x")
+            .or_else(|| last.strip_prefix("0X"))
+            .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    is_number && name.parse::<Ipv4Addr>().is_err()
+}
