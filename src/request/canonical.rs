@@ -256,3 +256,114 @@ fn is_odd_address(name: &str) -> bool {
             .is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
     is_number && name.parse::<Ipv4Addr>().is_err()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(scheme: &str, authority: &str, target: &str) -> Result<String, Malformed> {
+        CanonicalUrl::new(scheme, authority, target).map(|url| url.as_str().to_owned())
+    }
+
+    #[test]
+    fn one_authority_has_one_spelling() {
+        for (scheme, spelling, canonical) in [
+            ("http", "Shop.Example", "shop.example"),
+            ("http", "shop.example.", "shop.example"),
+            ("http", "shop.example:", "shop.example"),
+            ("http", "SHOP.example.:0080", "shop.example"),
+            ("https", "shop.example:443", "shop.example"),
+            ("https", "shop.example:80", "shop.example:80"),
+            ("http", "shop.example.:08080", "shop.example:8080"),
+            ("http", "[::ffff:192.0.2.1]:80", "192.0.2.1"),
+            ("http", "[0:0::1]", "[::1]"),
+            ("http", "[::1]:8080", "[::1]:8080"),
+            ("HTTP", "my_host-1", "my_host-1"),
+        ] {
+            let secure = !scheme.eq_ignore_ascii_case("http");
+            assert_eq!(canonical_authority(spelling, secure).as_deref(), Ok(canonical), "{spelling}");
+            let expected = format!("{}://{canonical}/a?b", scheme.to_ascii_lowercase());
+            assert_eq!(url(scheme, spelling, "/a?b"), Ok(expected.clone()));
+            let written = format!("{scheme}://{spelling}/a?b#c");
+            let of = CanonicalUrl::of(&written).expect("a URL");
+            assert_eq!((of.as_str(), of.authority(), of.target(), of.path()), (&*expected, canonical, "/a?b", "/a"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_authority_is_refused() {
+        assert_eq!(url("http", "", "/"), Err(Malformed::NoHost));
+        for bad in [
+            "@h",
+            "a@h",
+            "a:b@h",
+            "h%2eexample",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1%25eth0]",
+            "h..",
+            ".h",
+            "a..b",
+            "h:x",
+            "h:+80",
+            "h:65536",
+            "h:80:80",
+            "h h",
+            "h/x",
+            "h?x",
+            "h#x",
+            "h\\x",
+            "a,b",
+            "é",
+            "1.2.3",
+            "0x7f.1",
+            "256.1.1.1",
+            "h:-1",
+            ".",
+        ] {
+            assert_eq!(url("http", bad, "/"), Err(Malformed::NotAHost), "{bad}");
+        }
+        assert_eq!(url("http", &"a.".repeat(200), "/"), Err(Malformed::NotAHost));
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused() {
+        for (bad, why) in [
+            ("*", Malformed::NotAPath),
+            ("shop", Malformed::NotAPath),
+            ("http://h/", Malformed::NotAPath),
+            ("\\shop", Malformed::NotAPath),
+            ("/a b", Malformed::Unescaped),
+            ("/a#b", Malformed::Unescaped),
+            ("/?a\tb", Malformed::Unescaped),
+            ("/%", Malformed::BrokenEscape),
+            ("/%4", Malformed::BrokenEscape),
+            ("/%u002f", Malformed::BrokenEscape),
+            ("/a%00", Malformed::ControlCharacter),
+            ("/a%0a", Malformed::ControlCharacter),
+            ("/a%7F", Malformed::ControlCharacter),
+        ] {
+            assert_eq!(url("http", "h", bad), Err(why), "{bad}");
+        }
+        assert_eq!(url("http", "h", "/?100%&%00"), Ok("http://h/?100%&%00".into()), "queries are nobody's path");
+        assert_eq!(url("http", "h", ""), Ok("http://h/".into()));
+        assert_eq!(url("http", "h", "?a"), Ok("http://h/?a".into()));
+        assert_eq!(CanonicalUrl::of("ftp://h/"), Err(Malformed::NotAPath));
+        assert_eq!(CanonicalUrl::of("/x"), Err(Malformed::NotAPath));
+    }
+
+    #[test]
+    fn only_what_would_switch_normalisation_off_is_escaped() {
+        assert_eq!(url("http", "h", "/é?😀").as_deref(), Ok("http://h/é?%F0%9F%98%80"));
+        assert_eq!(CanonicalUrl::of("http://h/😀").map(|url| url.target().to_owned()).as_deref(), Ok("/%F0%9F%98%80"));
+    }
+
+    #[test]
+    fn what_is_canonical_is_borrowed_and_stays() {
+        for text in ["https://shop.example/", "http://127.0.0.1:8080/a//b;c?d", "https://h/%2f?q"] {
+            let url = CanonicalUrl::of(text).expect("a URL");
+            assert!(matches!(url.url, Cow::Borrowed(borrowed) if borrowed == text));
+        }
+    }
+}

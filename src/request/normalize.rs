@@ -89,7 +89,8 @@ pub(super) fn is_normal(path: &[u8]) -> bool {
     let mut previous = b'x';
     for (at, &byte) in path.iter().enumerate() {
         let plain = match byte {
-            b'/' | b'.' => previous != b'/',
+            b'/' => previous != b'/',
+            b'.' => previous != b'/' || !begins_dot_segment(&path[at..]),
             b'%' => matches!(escape_at(path, at), Some(Escape::Canonical)),
             _ => !may_be_normalized(byte),
         };
@@ -99,6 +100,12 @@ pub(super) fn is_normal(path: &[u8]) -> bool {
         previous = byte;
     }
     path.first() == Some(&b'/')
+}
+
+/// Whether a text goes on with `.` or `..` as a whole segment.
+fn begins_dot_segment(text: &[u8]) -> bool {
+    let rest = text.strip_prefix(b"..").or_else(|| text.strip_prefix(b"."));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
 enum Escape {

@@ -258,3 +258,86 @@ fn unescaped_percent<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     normalize_escapes(&out, &mut escaped);
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(path: &str) -> Result<Vec<String>, Malformed> {
+        let arena = Bump::new();
+        readings(path, &arena).map(|readings| readings.iter().map(|reading| (*reading).to_owned()).collect())
+    }
+
+    #[test]
+    fn ordinary_paths_have_one_reading() {
+        for path in [
+            "/",
+            "/shop",
+            "/shop/",
+            "/a.b/c-d_e~f",
+            "/.well-known/x",
+            "/caf%C3%A9",
+            "/a%20b/c,d=e",
+            "/%E0%A4%95",
+            "/x..y/...z",
+        ] {
+            assert!(has_one_reading(path.as_bytes()), "{path}");
+            assert_eq!(all(path), Ok(vec![path.to_owned()]));
+        }
+    }
+
+    /// Whatever some origin is known to make of a path is among its readings.
+    #[test]
+    fn what_origins_make_of_a_path_is_among_its_readings() {
+        for (path, read) in [
+            ("/%73hop", "/shop"),
+            ("//shop", "/shop"),
+            ("/x/../shop", "/shop"),
+            ("/x/../shop", "/x/../shop"),
+            ("/x//../shop", "/x/shop"),
+            ("/x//../shop", "/shop"),
+            ("/shop%2ftickets", "/shop/tickets"),
+            ("/x%2f..%2fshop", "/shop"),
+            ("/x/..%5cshop", "/shop"),
+            ("/x\\..\\shop", "/shop"),
+            ("/shop/1/\\/\\/\\/../../..", "/shop/1/"),
+            ("/shop;x=1/tickets", "/shop/tickets"),
+            ("/x/..;/shop", "/shop"),
+            ("/shop%3bx", "/shop"),
+            ("/%2573hop", "/shop"),
+            ("/x%252f..%252fshop", "/shop"),
+            ("/%252573hop", "/shop"),
+            ("//x/shop", "/shop"),
+            ("/\\x/shop", "/shop"),
+            ("///x", "/"),
+            ("/shop%3fx", "/shop"),
+            ("/shop%23x", "/shop"),
+            ("/x%c0%ae%c0%ae/shop", "/x../shop"),
+            ("/x/%c0%ae%c0%ae%c0%afshop", "/shop"),
+            ("/x/%e0%80%ae%e0%80%ae/shop", "/shop"),
+            ("/%c5%bfhop", "/shop"),
+            ("/shop.", "/shop"),
+            ("/shop%20/x", "/shop/x"),
+        ] {
+            assert!(!has_one_reading(path.as_bytes()), "{path}");
+            let all = all(path).expect("readings");
+            assert!(all.iter().any(|reading| reading == read), "{path}: {read} is not in {all:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_are_refused() {
+        assert_eq!(all("/%2525252573"), Err(Malformed::Ambiguous));
+        assert_eq!(all("//a;b\\c/../%2f%252f;d%253b/./x%3f.//%255c..;/y."), Err(Malformed::Ambiguous));
+        assert_eq!(all("/%2500"), Err(Malformed::ControlCharacter));
+    }
+
+    #[test]
+    fn an_authority_may_stand_in_a_path() {
+        for (path, authority) in
+            [("//h/x", Some("h")), ("/\\h:80", Some("h:80")), ("///h", Some("h")), ("/h/x", None), ("//", None)]
+        {
+            assert_eq!(authority_in(path), authority, "{path}");
+        }
+    }
+}
