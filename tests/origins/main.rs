@@ -267,7 +267,8 @@ fn explained(passed: &Passed) -> String {
     let head = Head(bytes(&passed.request));
     let mut line = passed.request.split(' ');
     let (method, target) = (line.next().unwrap_or_default(), line.next().unwrap_or_default());
-    let url = format!("http://{}{target}", head.values("host").join(","));
+    let url = bytes(&format!("http://{}{target}", head.values("host").join(",")));
+    let url = String::from_utf8_lossy(&url).into_owned();
     let mut command = Command::new(env!("CARGO_BIN_EXE_velvetrope"));
     command.arg("explain").arg(policy()).arg(url).args(["--method", method]).env("VELVETROPE_SECRET", SECRET);
     let output = command.output().expect("the program");

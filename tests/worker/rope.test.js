@@ -45,8 +45,11 @@ function values({ rawHeaders }, wanted) {
 const isQueue = (text) => text?.includes("https://acme.queue-it.net/?c=acme&e=") ?? false;
 const isRefused = ({ status }) => status >= 400 && status < 500;
 
+/** workerd knows no absolute target and no odd authority (kj/compat/url.c++): it answers 500 before the Worker is asked. */
+const isUnknown = ({ class: kind }, { status, body }) => ["two-hosts", "no-authority"].includes(kind) && status === 500 && body === "Internal Server Error";
+
 const MUST = {
-  queue: ({ status, location }, passed) => !passed && ([302, 303].includes(status) ? isQueue(location) : status < 500 && status >= 400),
+  queue: (answer, passed) => !passed && ([302, 303].includes(answer.status) ? isQueue(answer.location) : isRefused(answer)),
   421: (answer, passed) => !passed && isRefused(answer),
   400: (answer, passed) => !passed && isRefused(answer),
   pass: ({ status }, passed) => passed && status === 200,
@@ -61,6 +64,6 @@ for (const one of cases) {
     const before = site.origin.requests.length;
     const answer = await ask(one);
     const passed = site.origin.requests[before];
-    assert.ok(MUST[one.must](answer, passed), JSON.stringify({ request: one, answer, passed }));
+    assert.ok((isUnknown(one, answer) && !passed) || MUST[one.must](answer, passed), JSON.stringify({ request: one, answer, passed }));
   });
 }
