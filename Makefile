@@ -1,22 +1,20 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
 # What tests need more than Rust for, and what is off by default.
-ALL_TESTS = browser-tests,envoy-tests,instruction-counts,count-allocations,origin-tests
+ALL_TESTS = browser-tests,cache-tests,envoy-tests,instruction-counts,count-allocations,origin-tests
 
 .PHONY: test tools worker lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
 
-# Chromium, its driver and valgrind, and servers as origins. What the Worker needs beyond Rust and Node.js, `tools/wasm`
-# sees to, and Envoy `tools/envoy`.
+# Chromium, its driver, valgrind, and servers that tests run as caches and origins. What the Worker needs beyond Rust and
+# Node.js, `tools/wasm` sees to, and Envoy `tools/envoy`.
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
-	@if ! { command -v chromedriver && command -v chromium && command -v valgrind; } >/dev/null; then \
-		tools/apt chromium chromium-driver valgrind; \
-	fi
-	@if ! { command -v nginx && command -v apache2 && command -v gunicorn; } >/dev/null; then \
-		tools/apt nginx-light apache2-bin gunicorn; \
+	@if ! { command -v chromedriver && command -v chromium && command -v valgrind && command -v nginx && \
+		command -v apache2 && command -v gunicorn; } >/dev/null; then \
+		tools/apt chromium chromium-driver valgrind nginx apache2 gunicorn; \
 	fi
 
 # The Cloudflare Worker, into `build/`, and the one that manages, into `build-manage/`.
@@ -24,14 +22,15 @@ worker:
 	tools/wasm deploy/cloudflare/build
 	tools/wasm deploy/cloudflare/build manage
 
-# With clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
+# With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
 # but not mio, its half that speaks to the operating system), and none of its modules has warnings.
 lint: worker
 	cargo fmt --check
+	tools/deny
 	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \
-		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|socket2|rusqlite) '
+		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|rusqlite) '
 	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
 		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
 			--no-default-features --features compiler && \
@@ -39,8 +38,8 @@ lint: worker
 			--no-default-features --features manage) 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
-# callout behind a real Envoy, what real origins serve of odd requests, the instructions of hot paths, the API with its
-# own clients, and the Worker in the runtime that it is made for.
+# proxy behind real caches and before real origins, the callout behind a real Envoy, the instructions of hot paths, the
+# API with its own clients, and the Worker in the runtime that it is made for.
 tests: worker
 	tools/envoy cargo test --locked --features $(ALL_TESTS)
 	tools/clients

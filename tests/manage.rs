@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use velvetrope::connector::edge::Secrets;
@@ -276,21 +276,36 @@ async fn what_files_manage_the_api_does_not_change() {
 }
 
 #[tokio::test]
-async fn who_has_no_token_gets_nothing_and_waits() {
+async fn who_has_no_token_gets_nothing_and_keeps_nobody_out() {
     let place = Place::new("");
     let token = place.token();
     let proxy = place.proxy(site().await).await;
     let good = Client::of(proxy.admin_address, &token);
     let rules = good.rules_path("shop").await;
     let bad = Client::of(proxy.admin_address, "vr_wrong");
-    for _ in 0..6 {
+    for _ in 0..20 {
         let refused = bad.ask("POST", &rules, Some(rule("true")), &[]).await;
         assert_eq!(refused.wire.status, 401, "{}", refused.json);
         assert_eq!(refused.wire.header("www-authenticate"), Some("Bearer"));
     }
-    let waits = bad.ask("POST", &rules, Some(rule("true")), &[]).await;
-    assert_eq!(waits.wire.status, 429, "{}", waits.json);
-    assert!(waits.wire.header("retry-after").is_some());
+    good.done("GET", &rules, None).await;
+    // What is long is not even read.
+    let endless = format!(
+        "POST /client/v4{rules} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer vr_wrong\r\n\
+         Content-Length: 4000000\r\n\r\n"
+    );
+    let mut strangers = Vec::new();
+    for _ in 0..8 {
+        let mut stream = tokio::net::TcpStream::connect(proxy.admin_address).await.expect("a connection");
+        stream.write_all(endless.as_bytes()).await.expect("a reader");
+        let mut start = [0; 12];
+        in_time("an answer", stream.read_exact(&mut start)).await.expect("an answer");
+        assert_eq!(&start, b"HTTP/1.1 401");
+        strangers.push(stream);
+    }
+    let many: Vec<_> = (0..40_000_u32).map(|n| json!({ "ip": std::net::Ipv4Addr::from(0x0a00_0000 + n) })).collect();
+    let list = good.list("admins").await["id"].as_str().expect("an id").to_owned();
+    good.done("POST", &format!("/accounts/site/rules/lists/{list}/items"), Some(many.into())).await;
     let machinery = get(proxy.admin_address, "/readyz", &[]).await;
     assert_eq!(machinery.status, 200, "{machinery:?}");
     proxy.stop().await;
@@ -314,7 +329,7 @@ async fn bodies_that_are_none_change_nothing() {
     let json: Json = serde_json::from_str(&answer.body).expect("the API's envelope");
     assert_eq!((&json["success"], &json["result"]), (&Json::Bool(false), &Json::Null));
     let chunked = [
-        format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nAuthorization: {authorization}\r\n\r\n").into_bytes(),
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nAuthorization: {authorization}\r\n\r\n").into_bytes(),
         format!("{:x}\r\n", large.len()).into_bytes(), large, b"\r\n0\r\n\r\n".to_vec(),
     ];
     assert_eq!(wire::raw(proxy.admin_address, &chunked.concat()).await.status, 413);
@@ -322,7 +337,7 @@ async fn bodies_that_are_none_change_nothing() {
         let answer = send(proxy.admin_address, "POST", &path, &headers, body).await;
         assert_eq!(answer.status, 400, "{body:?}: {answer:?}");
     }
-    let broken_off = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{{");
+    let broken_off = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{");
     let mut stream = tokio::net::TcpStream::connect(proxy.admin_address).await.expect("a connection");
     tokio::io::AsyncWriteExt::write_all(&mut stream, broken_off.as_bytes()).await.expect("a part");
     drop(stream);
@@ -483,6 +498,46 @@ async fn a_killed_process_has_lost_nothing_that_it_acknowledged() {
         let check = store.transaction(|database| (database.query("PRAGMA integrity_check", &[]), false));
         let check = check.expect("a transaction").expect("an answer");
         assert_eq!(check[0].text(0).expect("a text"), "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_a_failure_with_a_policy() {
+    const DAMAGED: &str = "this is no database, and long enough to be looked at: a database has a header of 100 bytes";
+    let origin = site().await;
+    for (more, status) in [("", 204), ("[failure]\nstore_unreachable = 'closed'", 503), ("managed = 'files'", 302)] {
+        let place = Place::new(more);
+        let token = place.token();
+        let good = fs::read(place.store()).expect("a store");
+        fs::write(place.store(), DAMAGED).expect("a file");
+        let proxy = place.proxy(origin).await;
+        for path in ["/shop", "/sale"] {
+            let answer = get(proxy.address, path, &[]).await;
+            assert_eq!(answer.status, status, "{more}: {answer:?}");
+            assert_eq!(answer.header("x-queueit-failed").is_some(), status != 302, "{more}: {answer:?}");
+        }
+        let ready = get(proxy.admin_address, "/readyz", &[]).await;
+        assert_eq!(ready.status == 200, status == 302, "{ready:?}");
+        assert!(status == 302 || ready.body.contains("store.db cannot be opened: file is not a database"), "{ready:?}");
+        let client = Client::of(proxy.admin_address, &token);
+        let refused = client.ask("GET", "/zones/site/waiting_rooms", None, &[]).await;
+        assert_eq!((refused.wire.status, &refused.json["errors"][0]["code"]), (503, &json!(1013)), "{}", refused.json);
+        assert!(refused.wire.header("retry-after").is_some());
+        let page = get(proxy.admin_address, "/dashboard", &[]).await;
+        assert!(page.status == 503 && page.body.contains("cannot be opened"), "{page:?}");
+
+        // It is looked at now and then. Of a damaged one SQLite may have left files beside it.
+        for beside in ["store.db-wal", "store.db-shm"] {
+            _ = fs::remove_file(place.folder.path().join(beside));
+        }
+        // Half of one, or none, might be opened.
+        let mended = place.folder.path().join("mended.db");
+        fs::write(&mended, &good).expect("a file");
+        fs::rename(&mended, place.store()).expect("a file");
+        becomes("the policy", async || get(proxy.address, "/sale", &[]).await.status == 302).await;
+        becomes("the store", async || client.ask("GET", "/zones", None, &[]).await.wire.status == 200).await;
+        assert_eq!(get(proxy.admin_address, "/readyz", &[]).await.status, 200);
+        proxy.stop().await;
     }
 }
 

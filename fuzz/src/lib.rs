@@ -81,9 +81,12 @@ pub fn cookie(bytes: &[u8]) {
     view.entry(Field::TriggerCookies.into(), b"QueueITAccepted-SDFrts345E-V3_shop", &arena);
     let secrets = Secrets::new("secret", None);
     let text = text(bytes);
-    let session = Session::parse(&text);
-    let against = Validation { secrets: &secrets, room: "shop", validity_minutes: Some(20.0), client_ip: "", now: NOW };
-    assert!(session.validate(&against).is_err(), "nobody can guess a signature");
+    let Some(session) = Session::parse(&text) else { return };
+    for shared in [false, true] {
+        let (secrets, room, validity_minutes, client_ip) = (&secrets, "shop", Some(20.0), "");
+        let against = Validation { secrets, shared, room, validity_minutes, client_ip, now: NOW };
+        assert!(session.validate(&against).is_err(), "nobody can guess a signature");
+    }
 }
 
 /// A published configuration is refused, or compiles and decides.

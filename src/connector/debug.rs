@@ -51,10 +51,10 @@ fn is_asked_for(visit: &Visit<'_>) -> Result<bool, &'static str> {
     if visit.check_credentials().is_err() {
         return Err("setup");
     }
-    if !token.is_signed_by(visit.secrets) {
+    if !token.is_signed_by(visit.secrets) || !token.is_canonical {
         return Err("hash");
     }
-    if token.is_expired(visit.now()) {
+    if token.is_expired(visit.token_deadline()) {
         return Err("timestamp");
     }
     Ok(true)

@@ -43,9 +43,9 @@ pub enum Exception {
     /// The integration wants queue ids verified, and the host has nobody to ask.
     #[error("Missing VerifyActionService")]
     NoVerifyService,
-    /// A valid token does not say why the visitor was let go (`rt`), so there is no session to write.
-    #[error("the token has no redirect type")]
-    NoRedirectType,
+    /// The integration is broken, and others of the configuration are not.
+    #[error("the integration is broken: {0}")]
+    Broken(String),
     /// The published configuration cannot be used.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
@@ -58,7 +58,7 @@ impl Exception {
     /// The class of the exception in the official engine.
     pub fn kind(&self) -> &'static str {
         match self {
-            Exception::NoRedirectType | Exception::Configuration(ConfigError::Shape { .. }) => "TypeError",
+            Exception::Configuration(ConfigError::Shape { .. }) => "TypeError",
             Exception::Configuration(ConfigError::Syntax { .. }) => "SyntaxError",
             Exception::Outside(_) => "Error",
             _ => "ConnectorException",

@@ -18,21 +18,25 @@ use serde::{Deserialize, Serialize};
 use super::outside::{NoOutside, Outside, resolve};
 use super::visit::{ClientIp, Configuration, Visit};
 use super::{Decision, Failure, Kind, Reason};
-use crate::policy::{FailurePolicy, OnFailure, Policy};
+use crate::policy::{FailurePolicy, OnFailure, OnOverload, Policy, ScriptRequests};
 use crate::program::{Scratch, Verdict};
 use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
 pub use crate::session::Secrets;
 use crate::session::token::Token;
 
+mod caching;
 pub mod pull;
 pub mod push;
 pub(super) mod readings;
 mod response;
+mod rounds;
 #[cfg(test)]
 mod tests;
 mod url_token;
 
+pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
+pub use rounds::Arrivals;
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.
@@ -126,7 +130,7 @@ pub struct Reply<'r> {
     /// Why the failure policy was applied, if it was; for logs and metrics, without secrets.
     pub failed: Option<&'r str>,
     /// One word for logs and metrics: `pass`, `bypass`, `queue`, `session`, `token`, `direct-pass`, `cancel`,
-    /// `ignore`, `error`, `debug`, `push`, `refused`, `failed-open`, `failed-closed`.
+    /// `ignore`, `error`, `debug`, `preflight`, `no-cookie`, `push`, `refused`, `failed-open`, `failed-closed`.
     pub label: &'static str,
 }
 
@@ -137,12 +141,14 @@ pub type Header<'r> = (&'static str, &'r str);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome<'r> {
     /// Pass the request to the origin, with these headers added to the request (after any of the same name from the
-    /// client is removed) and these added to the response. Set-Cookie comes once for each cookie.
+    /// client is removed) and these added to its response. Set-Cookie comes once for each cookie.
     Forward {
         /// For the origin.
         request_headers: &'r [Header<'r>],
         /// For the visitor.
         response_headers: &'r [Header<'r>],
+        /// What else becomes of the response.
+        way_back: WayBack,
     },
     /// Answer without the origin.
     Answer {
@@ -153,6 +159,19 @@ pub enum Outcome<'r> {
         /// Usually empty.
         body: &'r str,
     },
+}
+
+/// How the origin's response goes on to the visitor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WayBack {
+    /// As it is.
+    #[default]
+    Untouched,
+    /// As one that belongs to the visitor alone, so that no shared cache keeps it: see [`private`].
+    Private,
+    /// Its status and headers alone: the answer to a CORS preflight, which needs no more, while there are sites that
+    /// answer OPTIONS with the page.
+    WithoutBody,
 }
 
 /// Everything that stays the same from request to request.
@@ -236,7 +255,7 @@ pub fn examine<'v>(
     outside: &'v dyn Outside,
     arena: &'v Bump,
 ) -> Examination<'v> {
-    let pure_url = without_token(incoming.url.as_str(), arena);
+    let pure_url = rounds::without_mark(without_token(incoming.url.as_str(), arena));
     if !site.policy.settings.is_served(incoming.url.authority()) {
         return Examination { verdict: None, reading: 0, pure_url, outcome: Examined::Misdirected };
     }
@@ -290,6 +309,9 @@ fn visit<'v>(
         client_ip: incoming.client_ip.map_or(ClientIp::Unknown, ClientIp::Address),
         now_ms: incoming.now_ms,
         waiting_room_origin: site.policy.settings.waiting_room_origin.as_deref(),
+        shared_sessions: site.policy.settings.shared_sessions,
+        token_leeway: site.policy.settings.token.leeway,
+        answers_scripts: site.policy.settings.script_requests == ScriptRequests::Answer,
         services: outside.services(),
         arena,
     }
@@ -304,6 +326,8 @@ pub enum FailureClass {
     InvalidConfiguration,
     /// The store that holds it cannot be reached.
     StoreUnreachable,
+    /// There is more to do at once than the host is set up for, and no decision can be had.
+    Overload,
     /// Anything else.
     Internal,
 }
@@ -315,6 +339,11 @@ impl FailureClass {
             FailureClass::NoConfiguration => policy.no_configuration,
             FailureClass::InvalidConfiguration => policy.invalid_configuration,
             FailureClass::StoreUnreachable => policy.store_unreachable,
+            FailureClass::Overload => match policy.overload {
+                OnOverload::Open => OnFailure::Open,
+                // Nobody knows who would have to wait, so that nobody gets past.
+                OnOverload::Queue | OnOverload::Closed => OnFailure::Closed,
+            },
             FailureClass::Internal => policy.internal,
         }
     }

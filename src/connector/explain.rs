@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::NoOutside;
 use super::edge::readings::{Judged, Judgement, judge};
 use super::edge::{self, Examined, Header, Incoming, Outcome, Reply, Site};
+use super::visit::split_path;
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
 use crate::request::{Facts, OwnedRequest, without_secrets};
@@ -114,7 +115,7 @@ impl Explained {
             Ok(url) => url,
             Err(malformed) => {
                 let reply = edge::refuse(malformed, site.identity, &mut scratch);
-                return Some(Explained::refused(site.policy, DecisionReport::new(reply, malformed.to_string())));
+                return Some(Explained::refused(site.policy, DecisionReport::new(reply, malformed.to_string(), &request.url)));
             }
         };
         let headers = request.header_pairs_for(url.authority());
@@ -225,12 +226,12 @@ impl DecisionReport {
             Examined::Misdirected => "the request is for a host that is not among `hosts`".to_owned(),
             Examined::Refused(malformed) => malformed.to_string(),
         };
-        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason)
+        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason, incoming.url.as_str())
     }
 
-    fn new(reply: Reply<'_>, reason: String) -> DecisionReport {
+    fn new(reply: Reply<'_>, reason: String, asked: &str) -> DecisionReport {
         let (status, request_headers, headers) = match reply.outcome {
-            Outcome::Forward { request_headers, response_headers } => (None, request_headers, response_headers),
+            Outcome::Forward { request_headers, response_headers, .. } => (None, request_headers, response_headers),
             Outcome::Answer { status, headers, .. } => (Some(status), &[][..], headers),
         };
         let shown = |headers: &[Header<'_>]| -> Vec<(String, String)> {
@@ -242,12 +243,18 @@ impl DecisionReport {
             label: reply.label,
             reason,
             status,
-            redirect: redirect.map(|(_, url)| without_secrets(url)),
+            redirect: redirect.map(|(_, url)| without_secrets(&absolute(url, asked))),
             cookies: cookies.into_iter().map(|(_, cookie)| without_hash(cookie)).collect(),
             request_headers: shown(request_headers),
             response_headers: shown(&headers),
         }
     }
+}
+
+/// Where a redirect leads whoever asked for this URL.
+fn absolute(redirect: &str, asked: &str) -> String {
+    let origin = if redirect.starts_with('/') { split_path(asked).0 } else { "" };
+    format!("{origin}{redirect}")
 }
 
 /// A session cookie that cannot be used: whoever has the whole of it may enter.

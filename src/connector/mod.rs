@@ -57,6 +57,9 @@ fn by_configuration<'v>(
     };
     debug.of_match(version, matched);
     let Some(integration) = matched else { return Ok(Decision::nothing()) };
+    if let Some(why) = &integration.broken {
+        return Err(Exception::Broken(why.clone()).into());
+    }
     match integration.action {
         Action::Queue => {
             let config = QueueConfig::of(integration, version);
@@ -75,6 +78,6 @@ fn target<'v>(visit: &Visit<'v>, integration: &'v Integration) -> &'v str {
     match integration.redirect_logic {
         RedirectLogic::ForcedTargetUrl => integration.forced_target_url.as_deref().unwrap_or_default(),
         RedirectLogic::EventTargetUrl => "",
-        RedirectLogic::AllowTParameter => visit.page_url(),
+        RedirectLogic::AllowTParameter => visit.return_url(),
     }
 }

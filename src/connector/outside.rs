@@ -214,6 +214,9 @@ mod tests {
             client_ip: ClientIp::Unknown,
             now_ms: 0,
             waiting_room_origin: None,
+            shared_sessions: false,
+            token_leeway: 0,
+            answers_scripts: false,
             services: Services { verify_queue_id: true, enqueue_token: true, direct_pass: Some(direct_pass) },
             arena: &arena,
         };

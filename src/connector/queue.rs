@@ -154,7 +154,7 @@ impl<'v> Queue<'_, 'v> {
             return Ok(self.pass_with_session(room, session));
         }
         if let (Some(token), Some(Ok(()))) = (token, verdict) {
-            return Ok(self.pass_with_token(token, Reason::TokenValid)?);
+            return Ok(self.pass_with_token(token, Reason::TokenValid));
         }
 
         let cookies = self.config.cookies().delete_present(visit, self.rooms);
@@ -180,7 +180,7 @@ impl<'v> Queue<'_, 'v> {
 
     fn validate(&self, token: &Token<'_>) -> Result<(), TokenError> {
         let client_ip = self.visit.client_ip_for(token.hashed_ip.unwrap_or_default());
-        token.validate(self.visit.secrets, self.rooms.iter().copied(), client_ip, self.visit.now())
+        token.validate(self.visit.secrets, self.rooms.iter().copied(), client_ip, self.visit.token_deadline())
     }
 
     /// Verify action (section 7): asked on every request that would pass.
@@ -228,8 +228,8 @@ impl<'v> Queue<'_, 'v> {
     }
 
     /// The session is for the token's room, which may be one of those involved.
-    fn pass_with_token(&self, token: &Token<'v>, reason: Reason) -> Result<Decision<'v>, Exception> {
-        let redirect_type = token.redirect_type.ok_or(Exception::NoRedirectType)?;
+    fn pass_with_token(&self, token: &Token<'v>, reason: Reason) -> Decision<'v> {
+        let redirect_type = token.redirect_type.unwrap_or_default();
         let cookie = self.session_cookie(NewSession {
             event_id: token.event_id.unwrap_or_default(),
             queue_id: token.queue_id.unwrap_or_default(),
@@ -237,12 +237,12 @@ impl<'v> Queue<'_, 'v> {
             redirect_type,
             hashed_ip: token.hashed_ip.unwrap_or_default(),
         });
-        Ok(Decision {
+        Decision {
             queue_id: token.queue_id,
             redirect_type: Some(redirect_type),
             cookies: cookie,
             ..self.decision(reason)
-        })
+        }
     }
 
     /// Direct pass (section 7): asked only when neither session nor token settled it. `None`: the visitor must queue.
@@ -270,7 +270,7 @@ impl<'v> Queue<'_, 'v> {
                 let text: &'v str = self.visit.arena.alloc_str(reply.token.as_deref().unwrap_or_default());
                 let token = Token::parse(text);
                 match self.validate(&token) {
-                    Ok(()) => Ok(Some(self.pass_with_token(&token, Reason::DirectPass)?)),
+                    Ok(()) => Ok(Some(self.pass_with_token(&token, Reason::DirectPass))),
                     Err(_) => Ok(None),
                 }
             }

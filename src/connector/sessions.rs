@@ -4,6 +4,7 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use super::decision::SessionFault;
 use super::visit::Visit;
+use crate::request::cookies::MalformedEscape;
 use crate::session::cookie::{self, Session, SessionError, SetCookie, Validation};
 
 /// How the cookies of one action are written.
@@ -38,11 +39,17 @@ impl<'v> CookieSettings<'v> {
         }
     }
 
-    /// Deletes the cookies that are there, room by room. One that cannot be read stays.
+    /// Deletes the cookies that are there, room by room: of the domain that is set, and of the host alone, which may
+    /// have one of its own from before. One that cannot be read stays.
     pub fn delete_present(&self, visit: &Visit<'v>, rooms: &[&str]) -> &'v [SetCookie<'v>] {
-        let is_present = |room: &&&str| matches!(read(visit, room), Ok(Some(_)));
-        let deletions = rooms.iter().filter(is_present).map(|room| self.deletion(visit, room));
-        ArenaVec::from_iter_in(deletions, visit.arena).into_bump_slice()
+        let has_domain = self.domain.is_some_and(|domain| !domain.is_empty());
+        let of_host = has_domain.then_some(CookieSettings { domain: None, ..*self });
+        let mut deletions = ArenaVec::new_in(visit.arena);
+        for room in rooms.iter().filter(|room| twins(visit, room).any(|twin| twin.is_ok())) {
+            deletions.push(self.deletion(visit, room));
+            deletions.extend(of_host.map(|settings| settings.deletion(visit, room)));
+        }
+        deletions.into_bump_slice()
     }
 }
 
@@ -95,16 +102,27 @@ pub fn whatever_age<'v>(visit: &Visit<'v>, rooms: &[&'v str]) -> ArenaVec<'v, (&
     sessions
 }
 
-/// The session for one room; `validity_minutes` is `None` to leave time out of it.
+/// The session for one room; `validity_minutes` is `None` to leave time out of it. Of several cookies a valid one
+/// counts, and the last one where none is.
 pub fn look_up<'v>(visit: &Visit<'v>, room: &'v str, validity_minutes: Option<f64>) -> Found<'v> {
-    let session = match read(visit, room) {
-        Ok(None) => return Found::Nothing,
-        Ok(Some(value)) => Session::parse(value),
-        Err(fault) => return Found::Invalid { session: Session::default(), fault },
-    };
+    let mut found = Found::Nothing;
+    for twin in twins(visit, room) {
+        match (judge(visit, room, twin, validity_minutes), &found) {
+            (valid @ Found::Valid { .. }, _) => return valid,
+            (invalid, Found::Nothing) => found = invalid,
+            _ => {}
+        }
+    }
+    found
+}
+
+fn judge<'v>(visit: &Visit<'v>, room: &'v str, twin: Twin<'v>, validity_minutes: Option<f64>) -> Found<'v> {
+    let invalid = |fault| Found::Invalid { session: Session::default(), fault };
+    let Ok(value) = twin else { return invalid(SessionFault::Unreadable) };
+    let Some(session) = Session::parse(value) else { return invalid(SessionFault::Invalid(SessionError::Form)) };
     let client_ip = visit.client_ip_for(session.hashed_ip);
-    let against = Validation { secrets: visit.secrets, room, validity_minutes, client_ip, now: visit.now() };
-    match session.validate(&against) {
+    let (secrets, shared, now) = (visit.secrets, visit.shared_sessions, visit.now());
+    match session.validate(&Validation { secrets, shared, room, validity_minutes, client_ip, now }) {
         Ok(()) => Found::Valid { room, session },
         Err(error) => Found::Invalid { session, fault: SessionFault::Invalid(error) },
     }
@@ -125,8 +143,11 @@ impl Found<'_> {
     }
 }
 
-fn read<'v>(visit: &Visit<'v>, room: &str) -> Result<Option<&'v str>, SessionFault> {
+/// One of perhaps several cookies for a room, decoded if it can be.
+type Twin<'v> = Result<&'v str, MalformedEscape>;
+
+/// The cookies for a room, the last one first. Empty ones are none.
+fn twins<'v>(visit: &Visit<'v>, room: &str) -> impl Iterator<Item = Twin<'v>> {
     let name = cookie::name_of(room, visit.arena);
-    let value = cookie::find(visit.headers, name, visit.arena).map_err(|_| SessionFault::Unreadable)?;
-    Ok(value.filter(|value| !value.is_empty()))
+    cookie::all_of(visit.headers, name, visit.arena).filter(|twin| *twin != Ok(""))
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bumpalo::Bump;
 
+use super::edge::without_token;
 use super::outside::Services;
 use crate::policy::{ConfigError, Integration};
 use crate::session::Secrets;
@@ -33,6 +34,12 @@ pub struct Visit<'v> {
     pub now_ms: i64,
     /// Scheme and authority of redirects instead of `https://QueueDomain`.
     pub waiting_room_origin: Option<&'v str>,
+    /// Whether sessions count that other connectors have written (`shared_sessions`).
+    pub shared_sessions: bool,
+    /// By how many seconds a token may be late (`[token] leeway`).
+    pub token_leeway: u32,
+    /// Whether scripts whose requests must wait are answered for themselves, so that visitors come back to the page.
+    pub answers_scripts: bool,
     /// Whom the host can ask.
     pub services: Services<'v>,
     /// Where the decision's texts are kept.
@@ -54,6 +61,11 @@ impl<'v> Visit<'v> {
     /// Whole Unix seconds.
     pub fn now(&self) -> i64 {
         self.now_ms.div_euclid(1000)
+    }
+
+    /// The Unix second that tokens must not have expired before.
+    pub(super) fn token_deadline(&self) -> i64 {
+        self.now().saturating_sub(i64::from(self.token_leeway))
     }
 
     /// The first header of this name, "" if there is none.
@@ -94,6 +106,20 @@ impl<'v> Visit<'v> {
         }
     }
 
+    /// Where the visitor shall come back to from the waiting room: as [`Visit::page_url`]; or, for any other request of a
+    /// script that is answered for itself, the page it runs on, if that is of the same origin: nobody wants to come back
+    /// to an API, but what another site names is nowhere to come back to.
+    pub(super) fn return_url(&self) -> &'v str {
+        let page = match self.answers_scripts && is_no_navigation(self.headers) && !self.is_ajax() {
+            true => self.header("referer"),
+            false => "",
+        };
+        let (origin, own) = (split_path(page).0, split_path(self.url).0);
+        // Programs differ in what they take for the host before a backslash; no browser sends one.
+        let is_own = !page.is_empty() && !page.contains('\\') && origin.eq_ignore_ascii_case(own);
+        if is_own { without_token(page, self.arena) } else { self.page_url() }
+    }
+
     fn ajax_page(&self) -> &'v str {
         self.header("x-queueit-ajaxpageurl")
     }
@@ -104,6 +130,20 @@ pub(super) fn header<'v>(headers: &'v [(&'v str, &'v [u8])], name: &str, arena: 
     let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     let value = found.map_or(&b""[..], |(_, value)| *value);
     std::str::from_utf8(value).unwrap_or_else(|_| arena.alloc_str(&String::from_utf8_lossy(value)))
+}
+
+/// Whether the browser says that it is not about to show the answer as a page (Fetch metadata, `Sec-Fetch-Mode`). A few
+/// versions have a word of their own for frames.
+pub(super) fn is_no_navigation(headers: &[(&str, &[u8])]) -> bool {
+    let mode = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-fetch-mode"));
+    mode.is_some_and(|(_, mode)| !matches!(*mode, b"" | b"navigate" | b"nested-navigate"))
+}
+
+/// An absolute URL's scheme and authority, and the rest.
+pub(super) fn split_path(url: &str) -> (&str, &str) {
+    let authority = url.find("://").map_or(0, |at| at + "://".len());
+    let end = url[authority..].find(['/', '\\', '?', '#']).map_or(url.len(), |at| authority + at);
+    url.split_at(end)
 }
 
 /// What the published configuration says of a visit.

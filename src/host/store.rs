@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, Transaction, TransactionBehavior};
 
 use super::clock::now_ms;
 use crate::manage::database::{Database, DatabaseError, Row, Value, migrate};
@@ -39,7 +39,7 @@ impl StoreFile {
     pub fn open(path: &Path) -> Result<StoreFile, OpenError> {
         let error = |why: String| OpenError { path: path.display().to_string(), why };
         create(path).map_err(|why| error(why.to_string()))?;
-        let connection = connect(path).map_err(|why| error(why.to_string()))?;
+        let connection = connect(path).map_err(|why| error(failed(why).to_string()))?;
         let store = StoreFile { connection: Mutex::new(connection) };
         let is_migrated = |database: &dyn Database| {
             let migrated = migrate(database);
@@ -57,6 +57,8 @@ impl StoreFile {
         let (result, is_kept) = work(&Statements(&transaction));
         match is_kept {
             true => transaction.commit().map_err(failed)?,
+            // Some errors, such as a full disk, have ended it already.
+            false if transaction.is_autocommit() => {}
             false => transaction.rollback().map_err(failed)?,
         }
         Ok(result)
@@ -170,7 +172,11 @@ fn value(value: ValueRef<'_>) -> Result<Value, DatabaseError> {
 }
 
 fn failed(error: rusqlite::Error) -> DatabaseError {
-    DatabaseError(error.to_string())
+    // Where the file that readers and writers share cannot grow, there is no room either.
+    let is_full = error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    });
+    if is_full { DatabaseError::full() } else { DatabaseError(error.to_string()) }
 }
 
 #[cfg(test)]
@@ -178,6 +184,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::manage::failure::{Code, Failure};
     use crate::manage::store::tokens::Scope;
 
     fn names(store: &StoreFile) -> Vec<String> {
@@ -238,6 +245,25 @@ mod tests {
             let file = file.expect("a file");
             assert_eq!(file.metadata().expect("metadata").permissions().mode() & 0o777, 0o600, "{file:?}");
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_named_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = StoreFile::open(&folder.path().join("store.db")).expect("a store");
+        store.change("test", |store| add(store, "kept")).expect("it is kept");
+        let pages: i64 = store.connection().pragma_query_value(None, "page_count", |row| row.get(0)).expect("a count");
+        // As if the disk had no more room.
+        store.connection().pragma_update(None, "max_page_count", pages).expect("a limit");
+        let long = "x".repeat(100_000);
+        let error = store.change("test", |store| add(store, &long)).expect_err("there is no room");
+        assert!(error.is_full(), "{error}");
+        let failure = Failure::from(error);
+        assert_eq!((failure.status, failure.errors[0].code), (507, Code::Storage));
+        assert!(failure.errors[0].message.contains("the disk that the store is on is full"), "{failure:?}");
+        store.connection().pragma_update(None, "max_page_count", pages + 1_000).expect("a limit");
+        store.change("test", |store| add(store, "kept, too")).expect("there is room again");
+        assert_eq!(names(&store), ["kept", "kept, too"]);
     }
 
     #[test]

@@ -23,6 +23,21 @@ pub enum Value {
 #[error("{0}")]
 pub struct DatabaseError(pub String);
 
+/// What a database says that has no room for more.
+const FULL: &str = "the disk that the store is on is full";
+
+impl DatabaseError {
+    /// There is no room for more.
+    pub fn full() -> DatabaseError {
+        DatabaseError(FULL.to_owned())
+    }
+
+    /// Whether that is it.
+    pub fn is_full(&self) -> bool {
+        self.0 == FULL
+    }
+}
+
 /// What hosts bring.
 pub trait Database {
     /// Runs one statement with these parameters (`?1`, `?2`, …) and returns the rows that it yields.

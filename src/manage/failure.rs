@@ -51,10 +51,10 @@ pub enum Code {
     InUse = 1009,
     /// The path has no such method.
     Method = 1010,
-    /// Too many wrong tokens came from this address.
-    TooManyAttempts = 1011,
     /// The token does not allow it.
     Forbidden = 1012,
+    /// The store cannot be opened, or there is no room for more in it.
+    Storage = 1013,
     /// No valid token.
     Authentication = 10000,
 }
@@ -73,6 +73,14 @@ impl Failure {
         failure
     }
 
+    /// There is no store, and why.
+    pub fn closed(why: impl std::fmt::Display) -> Failure {
+        /// Seconds after which it may be there.
+        const RETRY_AFTER: u32 = 5;
+        let failure = Failure::new(503, Code::Storage, format!("{why}; it is tried again now and then"));
+        Failure { retry_after: Some(RETRY_AFTER), ..failure }
+    }
+
     /// There is no such thing.
     pub fn not_found(what: &str, id: &str) -> Failure {
         Failure::new(404, Code::NotFound, format!("there is no {what} `{id}`"))
@@ -81,7 +89,10 @@ impl Failure {
 
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Failure {
-        let failure = Failure::new(500, Code::Internal, "the store cannot be used; the log of the server says why");
+        let failure = match error.is_full() {
+            true => Failure::new(507, Code::Storage, format!("{error}: nothing was changed; make room, and repeat it")),
+            false => Failure::new(500, Code::Internal, "the store cannot be used; the log of the server says why"),
+        };
         Failure { cause: Some(error), ..failure }
     }
 }

@@ -5,13 +5,11 @@
 //! nothing. The module does no I/O of its own, and knows nothing of how requests of visitors are decided but for what
 //! [`Live`] tells.
 
-use std::net::IpAddr;
-
 use http::header::{AUTHORIZATION, HeaderName, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 
-use access::{Caller, Patience};
-use database::Database;
+use access::Caller;
+use database::{Database, DatabaseError};
 use failure::{Code, Failure};
 use store::Store;
 
@@ -37,8 +35,6 @@ pub struct Circumstances<'a> {
     pub now: i64,
     /// Fills a buffer with random bytes that nobody can guess.
     pub random: store::Random<'a>,
-    /// Where the request comes from.
-    pub peer: IpAddr,
     /// What the data path tells.
     pub live: &'a dyn Live,
 }
@@ -69,7 +65,6 @@ pub struct Answer {
 /// Answers requests to the API and to the dashboard.
 #[derive(Default)]
 pub struct Manager {
-    patience: Patience,
     /// Digest of a token that the host was given, with which everything may be done.
     own_token: Option<String>,
 }
@@ -77,7 +72,23 @@ pub struct Manager {
 impl Manager {
     /// A manager for which this secret of the host's is a token, beside those in the store.
     pub fn with_token(secret: &str) -> Manager {
-        Manager { own_token: Some(access::digest(secret)), ..Manager::default() }
+        Manager { own_token: Some(access::digest(secret)) }
+    }
+
+    /// Whether whoever asks has shown that he may: what is large is read of nobody else.
+    pub fn knows(
+        &self,
+        database: &dyn Database,
+        request: &Request<Vec<u8>>,
+        circumstances: Circumstances<'_>,
+    ) -> Result<bool, DatabaseError> {
+        let Circumstances { now, random, live } = circumstances;
+        let visit = Visit { manager: self, store: Store::new(database, now, random, ""), request, live };
+        let known = match dashboard::is_of_it(request.uri().path()) {
+            true => visit.session().map(|session| session.is_some()),
+            false => visit.bearer().map(|_| true),
+        };
+        known.or_else(|failure| failure.cause.map_or(Ok(false), Err))
     }
 
     /// Answers one request, whose whole body has been read.
@@ -87,8 +98,8 @@ impl Manager {
         request: &Request<Vec<u8>>,
         circumstances: Circumstances<'_>,
     ) -> Answer {
-        let Circumstances { now, random, peer, live } = circumstances;
-        let visit = Visit { manager: self, store: Store::new(database, now, random, ""), request, peer, live };
+        let Circumstances { now, random, live } = circumstances;
+        let visit = Visit { manager: self, store: Store::new(database, now, random, ""), request, live };
         match request.uri().path() {
             path if path.starts_with(API) => visit.api(),
             path if dashboard::is_of_it(path) => visit.dashboard(),
@@ -112,19 +123,25 @@ pub fn too_large(limit: usize) -> Response<Vec<u8>> {
     Answer::refusal(&Failure::new(413, Code::TooLarge, message)).response
 }
 
+/// The answer to a request that cannot even be looked at: a page in the dashboard, and else as the API has it.
+pub fn refusal(path: &str, failure: &Failure) -> Response<Vec<u8>> {
+    match dashboard::is_of_it(path) {
+        true => dashboard::refusal(failure),
+        false => Answer::refusal(failure).response,
+    }
+}
+
 /// One request on its way to an answer.
 struct Visit<'a> {
     manager: &'a Manager,
     store: Store<'a>,
     request: &'a Request<Vec<u8>>,
-    peer: IpAddr,
     live: &'a dyn Live,
 }
 
 impl Visit<'_> {
     /// Who asks, by the token in `Authorization`, or in `X-Auth-Key`.
     fn bearer(&self) -> Result<Caller, Failure> {
-        self.manager.patience.check(self.peer, self.store.now_ms())?;
         let header = |name: HeaderName| self.request.headers().get(name).and_then(|value| value.to_str().ok());
         let bearer = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         // Older clients send it so, beside an address that has no meaning here.
@@ -137,18 +154,8 @@ impl Visit<'_> {
 
     /// Whose token this is.
     fn holder(&self, secret: &str) -> Result<Caller, Failure> {
-        let (patience, now) = (&self.manager.patience, self.store.now_ms());
-        patience.check(self.peer, now)?;
-        match access::caller(&self.store, self.manager.own_token.as_deref(), secret)? {
-            Some(caller) => {
-                patience.succeeded(self.peer);
-                Ok(caller)
-            }
-            None => {
-                patience.failed(self.peer, now);
-                Err(Failure::new(401, Code::Authentication, "the token is wrong, or has been revoked"))
-            }
-        }
+        access::caller(&self.store, self.manager.own_token.as_deref(), secret)?
+            .ok_or_else(|| Failure::new(401, Code::Authentication, "the token is wrong, or has been revoked"))
     }
 }
 

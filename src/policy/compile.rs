@@ -33,7 +33,7 @@ pub fn files_named_by(settings: &str) -> Vec<String> {
 
 /// The settings of a policy, as far as they can be read; for what has to be known of a policy that does not compile.
 pub fn settings_of(sources: &Sources, target: Option<Target>) -> Option<Settings> {
-    Compiler { sources, report: &Report::default(), target }.settings()
+    Compiler { sources, report: &Report::default(), target, is_delivered: false }.settings()
 }
 
 impl Policy {
@@ -41,12 +41,23 @@ impl Policy {
     /// error. Sources without a `velvetrope.toml` are one saved policy (`*.vrp`), which is loaded, or one integration
     /// JSON and defaults for everything else.
     pub fn compile(sources: &Sources, target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
+        Policy::compile_as(sources, target, false)
+    }
+
+    /// The same of a policy whose integration JSON Queue-it has delivered, so that nobody can mend it here: an
+    /// integration that is broken is so for its own visitors only, as long as another one works (see
+    /// [`Policy::broken`]).
+    pub fn compile_delivered(sources: &Sources, target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
+        Policy::compile_as(sources, target, true)
+    }
+
+    fn compile_as(sources: &Sources, target: Option<Target>, is_delivered: bool) -> (Option<Policy>, Vec<Finding>) {
         let report = Report::default();
         let policy = match sources.iter().next() {
             Some((path, bytes)) if path.ends_with(SAVED_SUFFIX) && sources.len() == 1 => {
                 load(path, bytes, target, &report)
             }
-            _ => Compiler { sources, report: &report, target }.policy(),
+            _ => Compiler { sources, report: &report, target, is_delivered }.policy(),
         };
         let policy = policy.filter(|_| !report.has_errors());
         (policy, report.into_findings())
@@ -71,6 +82,8 @@ struct Compiler<'a> {
     report: &'a Report,
     /// Where the policy is to run, if that is not for the policy to say.
     target: Option<Target>,
+    /// Whether the integration JSON has been delivered.
+    is_delivered: bool,
 }
 
 impl<'a> Compiler<'a> {
@@ -148,9 +161,10 @@ impl<'a> Compiler<'a> {
 
     fn parse(&self, file: File, settings: &Settings) -> Result<Published, ConfigError> {
         // Parsed once more than needed, so that the place of a syntax error is worked out in one place only.
-        let published = Published::parse(file.text, settings.normalize_urls)?;
+        let parse = if self.is_delivered { Published::parse_delivered } else { Published::parse };
+        let mut published = parse(file.text, settings.normalize_urls)?;
         if let Ok(root) = parse_json(file.text) {
-            review::review(file, &root, &published);
+            review::review(file, &root, &mut published, &settings.hosts, self.is_delivered);
             review::customer(file, &root, &settings.customer_id);
         }
         Ok(published)

@@ -73,6 +73,10 @@ pub(crate) enum Kind {
     Surprise = 18,
     /// Problems beyond those that are told one by one.
     More = 19,
+    /// A cookie that browsers do not take.
+    CookieDomain = 21,
+    /// A page that visitors are sent to and had better not be.
+    TargetUrl = 22,
 }
 
 /// A problem on its way into the report.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::document::{self, Node, SyntaxError, Value};
 use super::{place, trigger};
 use crate::language::Expression;
+use crate::language::expression::Condition;
 
 /// The published configuration, and what was placed beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,6 +141,9 @@ pub struct Integration {
     pub queue_id_usage_limit: Number,
     /// `IsNormalizationEnabled`.
     pub normalization: bool,
+    /// Why it fails for every visitor, if it does. Only a configuration that was delivered can have such integrations,
+    /// among others that work; the failure policy decides about their visitors.
+    pub broken: Option<String>,
 }
 
 impl Integration {
@@ -147,28 +151,89 @@ impl Integration {
     pub fn title(&self) -> &str {
         self.name.as_deref().unwrap_or("without a name")
     }
+
+    /// One that hardly anything is known of, and so not for whom it is: it never applies.
+    fn unreadable(node: &Node, error: &ConfigError) -> Placed {
+        let integration = Integration {
+            name: node.get("Name").and_then(Node::as_text).map(str::to_owned),
+            action: Action::Ignore,
+            event_id: None,
+            involved_rooms: Vec::new(),
+            cookie_domain: None,
+            cookie_http_only: false,
+            cookie_secure: false,
+            layout: None,
+            culture: None,
+            extend_cookie_validity: false,
+            cookie_validity_minute: Number::Missing,
+            queue_domain: None,
+            queue_path_prefix: None,
+            redirect_logic: RedirectLogic::AllowTParameter,
+            forced_target_url: None,
+            verify_queue_id: false,
+            queue_id_usage_limit: Number::Missing,
+            normalization: false,
+            broken: Some(error.to_string()),
+        };
+        (integration, Arc::new(Expression { root: Condition::Constant(false) }))
+    }
 }
 
 impl Published {
     /// Reads a published configuration; `normalizer` says whether the host offers URL normalisation to integrations
     /// that ask for it.
     pub fn parse(text: &str, normalizer: bool) -> Result<Published, ConfigError> {
-        let root = document::parse_json(text).map_err(|SyntaxError { at, message }| {
-            let (line, column) = place::position(text, at);
-            ConfigError::Syntax { line, column, message }
-        })?;
-        Published::of(&root, normalizer)
+        let root = document::parse_json(text).map_err(|error| syntax(text, error))?;
+        Published::of(&root, normalizer, |_, error| Err(error))
     }
 
-    pub(super) fn of(root: &Node, normalizer: bool) -> Result<Published, ConfigError> {
+    /// The same of a configuration that was delivered: integrations that cannot be read are there, and broken.
+    pub fn parse_delivered(text: &str, normalizer: bool) -> Result<Published, ConfigError> {
+        let root = document::parse_json(text).map_err(|error| syntax(text, error))?;
+        Published::of(&root, normalizer, |node, error| Ok(Integration::unreadable(node, &error)))
+    }
+
+    fn of(
+        root: &Node,
+        normalizer: bool,
+        or_else: impl Fn(&Node, ConfigError) -> Result<Placed, ConfigError>,
+    ) -> Result<Published, ConfigError> {
         let version = root.get("Version").filter(|version| version.is_truthy()).ok_or(ConfigError::Empty)?;
         let version = scalar(version, "Version")?.unwrap_or_default();
-        let mut all = Vec::new();
-        for (index, node) in array(root.get("Integrations"), "Integrations")?.iter().enumerate() {
-            all.push(Reader::new(node, index)?.integration(normalizer)?);
-        }
+        let nodes = array(root.get("Integrations"), "Integrations")?.iter().enumerate();
+        let all = nodes.map(|(index, node)| {
+            let read = Reader::new(node, index).and_then(|reader| reader.integration(normalizer));
+            read.or_else(|error| or_else(node, error))
+        });
+        let all = all.collect::<Result<_, _>>()?;
         Ok(Published { version, all })
     }
+}
+
+/// Whether a configuration's `Version` is lower than that of another one, or no number where the other one is.
+pub fn is_older(version: &str, than: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| !number.is_nan());
+    match (number(version), number(than)) {
+        (Some(version), Some(than)) => version < than,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    }
+}
+
+/// The `Version` of a published configuration, if it is a number or a text.
+pub fn version_of(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "Version")]
+        version: serde_json::Value,
+    }
+    let Head { version } = serde_json::from_str(text).ok()?;
+    version.as_f64().map(number_text).or_else(|| version.as_str().map(str::to_owned))
+}
+
+fn syntax(text: &str, SyntaxError { at, message }: SyntaxError) -> ConfigError {
+    let (line, column) = place::position(text, at);
+    ConfigError::Syntax { line, column, message }
 }
 
 impl ConfigError {
@@ -240,6 +305,7 @@ impl<'n, 't> Reader<'n, 't> {
             verify_queue_id: self.flag("VerifyQueueIdEnabled"),
             queue_id_usage_limit: self.number("QueueIdUsageLimit")?,
             normalization,
+            broken: None,
         };
         let when = trigger::lower(triggers, &place, normalization && normalizer)?;
         Ok((integration, Arc::new(when)))
@@ -326,6 +392,27 @@ fn scalar(node: &Node, place: &str) -> Result<Option<String>, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, than, expected) in [
+            ("9", "10", true),
+            ("10", "9", false),
+            ("10", "10", false),
+            ("1e+21", "2", false),
+            ("abc", "1", true),
+            ("NaN", "1", true),
+            ("1", "abc", false),
+            ("1", "", false),
+        ] {
+            assert_eq!(is_older(version, than), expected, "{version} and {than}");
+        }
+        assert_eq!(version_of(r#"{"Integrations": null, "Version": 7.0}"#).as_deref(), Some("7"));
+        assert_eq!(version_of(r#"{"Version": "8"}"#).as_deref(), Some("8"));
+        for text in ["", "{", "null", "{}", r#"{"Version": null}"#, r#"{"Version": 7} x"#] {
+            assert_eq!(version_of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_print_as_in_javascript() {

@@ -19,6 +19,7 @@ mod compile;
 pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod finding;
+mod hosts;
 mod integration;
 pub(crate) mod lists;
 mod manifest;
@@ -34,7 +35,8 @@ mod trigger;
 pub use compile::{DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
 pub use finding::Finding;
 pub use integration::{
-    Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, number_text,
+    Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, number_text,
+    version_of,
 };
 pub use lists::{ListSummary, list_of};
 pub use manifest::{MANIFEST, Manifest, STORED};
@@ -45,8 +47,8 @@ pub use schemas::schemas;
 #[cfg(feature = "manage")]
 pub(crate) use settings::is_list_name;
 pub use settings::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
-    UnknownHosts,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, OnOverload, Preflight, ProxySettings,
+    ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
 };
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so
@@ -80,6 +82,22 @@ impl Policy {
     /// Whether the integration JSON that `delivery` promises has yet to arrive.
     pub fn awaits_configuration(&self) -> bool {
         self.integrations.version.is_empty()
+    }
+
+    /// Says why this must not take the place of a policy whose configuration has the `Version` that is known, if it is
+    /// older and `[delivery] allow_older` does not let it.
+    pub fn refuse_older(&self, known: &str) -> Result<(), String> {
+        let version = &self.integrations.version;
+        if self.settings.delivery.allow_older || !is_older(version, known) {
+            return Ok(());
+        }
+        Err(format!("its Version {version} is not as high as {known}, which is known; to roll back, set `allow_older`"))
+    }
+
+    /// The integrations that fail for every visitor, by number and title, and why.
+    pub fn broken(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        let all = self.integrations.all.iter().zip(1..);
+        all.filter_map(|(integration, number)| Some((number, integration.title(), integration.broken.as_deref()?)))
     }
 
     /// The integration that a verdict is about.

@@ -1,11 +1,15 @@
 //! Reads an integration JSON for people: what the engine would silently work around, and what would fail for every
 //! visitor.
 
+use std::cell::RefCell;
+
 use super::check::constant;
 use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean, nearest};
+use super::hosts::{can_match, can_set_cookie, is_loopback};
 use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
+use crate::language::expression::Condition;
 
 const INTEGRATION_KEYS: &[&str] = &[
     "Name",
@@ -61,21 +65,27 @@ pub(super) fn refusal(file: File, error: &ConfigError) {
     }
 }
 
-/// Reports what is wrong with each integration of a configuration that is accepted.
-pub(super) fn review(file: File, root: &Node, published: &Published) {
+/// Reports what is wrong with each integration of a configuration that is accepted, for a site with these hosts. Where it
+/// was delivered, what is broken is noted and not refused, unless there is nothing else.
+pub(super) fn review(file: File, root: &Node, published: &mut Published, hosts: &[String], is_delivered: bool) {
     let nodes = root.get("Integrations").and_then(Node::as_array).unwrap_or_default();
     let mut catch_all = None;
-    for ((node, (integration, when)), number) in nodes.iter().zip(&published.all).zip(1..) {
+    for ((node, (integration, when)), number) in nodes.iter().zip(&mut published.all).zip(1..) {
         let subject = format!("integration {number} ({})", integration.title());
-        let reviewer = Reviewer { file, node, integration, subject };
-        reviewer.review();
-        reviewer.triggers(constant(&when.root));
+        let broken = RefCell::new(integration.broken.take());
+        let reviewer = Reviewer { file, node, integration, subject, is_delivered, broken };
+        reviewer.review_whole(hosts, &when.root);
         if let Some(earlier) = catch_all {
             let message = format!("it is never reached: integration {earlier} matches every request");
             reviewer.add(node, Problem::warning(Kind::Constant, message));
         } else if constant(&when.root) == Some(true) {
             catch_all = Some(number);
         }
+        integration.broken = reviewer.broken.into_inner().filter(|_| is_delivered);
+    }
+    if !published.all.is_empty() && published.all.iter().all(|(integration, _)| integration.broken.is_some()) {
+        let message = "no integration of the configuration works";
+        file.add(0..1, Problem::error(Kind::BrokenIntegration, message));
     }
 }
 
@@ -94,9 +104,23 @@ struct Reviewer<'a> {
     node: &'a Node<'a>,
     integration: &'a Integration,
     subject: String,
+    is_delivered: bool,
+    /// What was found to be broken first.
+    broken: RefCell<Option<String>>,
 }
 
 impl Reviewer<'_> {
+    /// `when` is what its triggers come to.
+    fn review_whole(&self, hosts: &[String], when: &Condition) {
+        let unreadable = self.broken.borrow().clone();
+        if let Some(why) = unreadable {
+            return self.add(self.node, Problem::warning(Kind::BrokenIntegration, why));
+        }
+        self.review();
+        self.at_hosts(hosts, when);
+        self.triggers(constant(when));
+    }
+
     fn review(&self) {
         self.keys(self.node, INTEGRATION_KEYS);
         self.word(
@@ -179,6 +203,63 @@ impl Reviewer<'_> {
         }
     }
 
+    /// What visitors meet at the site's hosts.
+    fn at_hosts(&self, hosts: &[String], when: &Condition) {
+        if self.integration.action != Action::Ignore {
+            self.cookie_domain(hosts, when);
+        }
+        let target = self.integration.forced_target_url.as_deref().unwrap_or_default();
+        let is_forced = self.integration.redirect_logic == RedirectLogic::ForcedTargetUrl;
+        if self.integration.action == Action::Queue && is_forced && !target.is_empty() {
+            self.target(target, hosts);
+        }
+    }
+
+    fn cookie_domain(&self, hosts: &[String], when: &Condition) {
+        let written = self.integration.cookie_domain.as_deref().unwrap_or_default();
+        let domain = written.strip_prefix('.').unwrap_or(written);
+        if written.is_empty() {
+            return;
+        }
+        let (message, help) = if !is_host(domain) {
+            let message =
+                format!("{written:?} is no domain, so browsers keep no session: visitors queue again and again");
+            (message, "write it without scheme, port and path, such as `.tickets.example`, or leave it out")
+        } else {
+            let refused = hosts.iter().filter(|host| can_match(when, host) && !can_set_cookie(host, domain));
+            let refused: Vec<&str> = refused.map(String::as_str).collect();
+            if refused.is_empty() {
+                return;
+            }
+            let at = refused.join(", ");
+            let message =
+                format!("browsers keep no session for {written:?} at {at}: visitors queue there again and again");
+            (message, "write a domain that each of these hosts ends in, leave it out, or take them out of `hosts`")
+        };
+        self.add(self.at("CookieDomain"), Problem::warning(Kind::CookieDomain, message).help(help));
+    }
+
+    fn target(&self, target: &str, hosts: &[String]) {
+        let lower = target.to_ascii_lowercase();
+        let is_https = lower.starts_with("https://");
+        let authority = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).unwrap_or_default();
+        let authority = authority.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+        let host = authority.strip_suffix(if is_https { ":443" } else { ":80" }).unwrap_or(authority);
+        let (message, help) = if host.is_empty() {
+            let message = format!("{target:?} is no address that a visitor can be sent to from the waiting room");
+            (message, "write it with scheme and host, such as `https://tickets.example/shop`")
+        } else if !hosts.is_empty() && !hosts.iter().any(|known| known == host) {
+            let message = format!("visitors are sent to {host}, which is not in `hosts`: they get no session there");
+            (message, "write a page of the site, or add the host to `hosts` in velvetrope.toml")
+        } else if !is_https && !is_loopback(host) {
+            let message = "visitors are sent to `http://`, where anybody on the way can read and use their token";
+            (message.to_owned(), "write `https://`")
+        } else {
+            return;
+        };
+        self.add(self.at("ForcedTargetUrl"), Problem::warning(Kind::TargetUrl, message).help(help));
+    }
+
     /// `truth` is what they come to, if that is the same for every request.
     fn triggers(&self, truth: Option<bool>) {
         let Some(node) = self.node.get("Triggers") else { return };
@@ -249,7 +330,9 @@ impl Reviewer<'_> {
     }
 
     fn broken(&self, key: &str, message: &str, help: &str) {
-        self.add(self.at(key), Problem::error(Kind::BrokenIntegration, message).help(help));
+        let problem = if self.is_delivered { Problem::warning } else { Problem::error };
+        self.add(self.at(key), problem(Kind::BrokenIntegration, message.to_owned()).help(help));
+        self.broken.borrow_mut().get_or_insert_with(|| message.to_owned());
     }
 
     fn surprise(&self, key: &str, message: &str, help: &str) {

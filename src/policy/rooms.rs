@@ -327,6 +327,7 @@ impl Placement {
             verify_queue_id: false,
             queue_id_usage_limit: Number::Missing,
             normalization: false,
+            broken: None,
         };
         (integration, Arc::new(when))
     }

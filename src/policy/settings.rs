@@ -35,10 +35,23 @@ pub struct Settings {
     /// Scheme and authority of redirects to the waiting room instead of `https://QueueDomain`; for the embedded room
     /// and for tests.
     pub waiting_room_origin: Option<String>,
+    /// Whether sessions count that another connector has written, or an earlier version of this one: for sites that
+    /// run both, and for a change from one to the other. Default false: a session must have the seal that this connector
+    /// adds, which tells its fields apart.
+    #[serde(default)]
+    pub shared_sessions: bool,
     /// Whether triggers see the URL normalised where their integration asks for it (`IsNormalizationEnabled`).
     /// Default true. Rules always see the normalised path, and the original as `raw.*`.
     #[schemars(default = "yes")]
     pub normalize_urls: bool,
+    /// What becomes of a CORS preflight (OPTIONS with Origin and Access-Control-Request-Method) of a place where visitors
+    /// queue. Default `pass`.
+    #[serde(default)]
+    pub preflight: Preflight,
+    /// What a request that must queue gets when its browser says that it is no navigation (`Sec-Fetch-Mode`). Default
+    /// `answer`.
+    #[serde(default)]
+    pub script_requests: ScriptRequests,
     /// The integration JSON exactly as Queue-it publishes it.
     pub integration: Option<String>,
     /// Rooms in the shape of the waiting-room API, placed by host and path or by an expression.
@@ -60,6 +73,9 @@ pub struct Settings {
     /// What becomes of a request when something fails.
     #[serde(default)]
     pub failure: FailurePolicy,
+    /// Tokens that visitors bring from the waiting room.
+    #[serde(default)]
+    pub token: TokenSettings,
     /// How a newer integration JSON arrives.
     #[serde(default)]
     pub delivery: Delivery,
@@ -105,6 +121,28 @@ pub enum Managed {
     Files,
 }
 
+/// What becomes of a CORS preflight of a place where visitors queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preflight {
+    /// The origin is asked, and the browser gets the status and the headers of its answer.
+    #[default]
+    Pass,
+    /// As any other request. Browsers then make no request from another origin for which they ask first.
+    Queue,
+}
+
+/// What scripts get that must queue and do not ask by Queue-it's protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScriptRequests {
+    /// 429 and JSON that tells where the queue is.
+    #[default]
+    Answer,
+    /// The redirect that pages get; browsers hide it from scripts.
+    Redirect,
+}
+
 /// Names of the environment variables (or of the platform's secrets) that hold the secrets; never the secrets.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
@@ -129,6 +167,20 @@ pub enum OnFailure {
     Closed,
 }
 
+/// What becomes of a request when there is too much to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnOverload {
+    /// It is decided about as ever, so that whoever has no session goes to the room, not past it. Where not even that can
+    /// be done it gets 503.
+    #[default]
+    Queue,
+    /// The request passes.
+    Open,
+    /// 503 with Retry-After.
+    Closed,
+}
+
 /// What becomes of a request, by the class of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[schemars(deny_unknown_fields)]
@@ -142,9 +194,22 @@ pub struct FailurePolicy {
     pub store_unreachable: OnFailure,
     /// Anything else, such as an exception of the decision itself. Default `open`.
     pub internal: OnFailure,
+    /// There is more to do at once than the host is set up for. Default `queue`.
+    pub overload: OnOverload,
     /// Seconds in `Retry-After`. Default 30.
     #[schemars(range(min = 1, max = 86_400))]
     pub retry_after: u32,
+}
+
+/// Tokens that visitors bring from the waiting room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(deny_unknown_fields)]
+#[serde(default)]
+pub struct TokenSettings {
+    /// Seconds by which a token may be late. Default 0. For visitors whose browsers take long to come back, and where
+    /// this machine's clock is ahead of the waiting room's.
+    #[schemars(range(max = 300))]
+    pub leeway: u32,
 }
 
 /// How a newer integration JSON arrives while the connector runs.
@@ -158,6 +223,9 @@ pub struct Delivery {
     pub push: bool,
     /// Whether the configuration is fetched from Queue-it with the API key. Default false.
     pub pull: bool,
+    /// Whether a configuration may be delivered whose `Version` is lower than that of the one in force, such as an old
+    /// one that somebody sends again. Default false; true to roll back.
+    pub allow_older: bool,
     /// Seconds between fetches. Default 300.
     #[schemars(range(min = 10, max = 86_400))]
     pub interval: u32,
@@ -174,6 +242,9 @@ pub struct ProxySettings {
     /// Address and port of `/livez`, `/readyz` and `/metrics`. Default `127.0.0.1:9080`.
     #[schemars(with = "String")]
     pub admin: SocketAddr,
+    /// Names by which that address may be asked, beside IP addresses and `localhost`; with a port, by that port alone. By
+    /// any other name it answers 421, except at `/livez` and `/readyz`.
+    pub admin_hosts: Vec<String>,
     /// Scheme and authority of the site behind it, such as `http://127.0.0.1:3000`. `serve` needs it.
     pub origin: Option<String>,
     /// How many proxies of your own stand in front. 0, the default: the visitor's address is the peer's. 1: the last
@@ -187,9 +258,13 @@ pub struct ProxySettings {
     /// Seconds until the origin must have begun to answer. Default 60.
     #[schemars(range(min = 1, max = 3_600))]
     pub response_timeout: u32,
-    /// Seconds a visitor may take to send the head of a request, and a connection may idle. Default 30.
+    /// Seconds a visitor may take to send the head of a request, or not read what it is sent, and a connection may idle.
+    /// Default 30.
     #[schemars(range(min = 1, max = 3_600))]
     pub idle_timeout: u32,
+    /// Seconds a tunnel (a WebSocket) may be open without a byte in either direction. Default 600.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub tunnel_timeout: u32,
     /// Seconds that requests under way may still take after SIGTERM. Default 30.
     #[schemars(range(min = 0, max = 3_600))]
     pub drain_timeout: u32,
@@ -231,7 +306,10 @@ impl Settings {
             hosts: Vec::new(),
             unknown_hosts: UnknownHosts::default(),
             waiting_room_origin: None,
+            shared_sessions: false,
             normalize_urls: yes(),
+            preflight: Preflight::default(),
+            script_requests: ScriptRequests::default(),
             integration: None,
             rooms: None,
             rules: BTreeMap::new(),
@@ -239,6 +317,7 @@ impl Settings {
             managed: Managed::default(),
             secrets: SecretNames::default(),
             failure: FailurePolicy::default(),
+            token: TokenSettings::default(),
             delivery: Delivery::default(),
             proxy: ProxySettings::default(),
             geoip: GeoIp::default(),
@@ -275,6 +354,7 @@ impl Default for FailurePolicy {
             invalid_configuration: OnFailure::Open,
             store_unreachable: OnFailure::Open,
             internal: OnFailure::Open,
+            overload: OnOverload::Queue,
             retry_after: 30,
         }
     }
@@ -282,7 +362,7 @@ impl Default for FailurePolicy {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Delivery { push: false, pull: false, interval: 300 }
+        Delivery { push: false, pull: false, allow_older: false, interval: 300 }
     }
 }
 
@@ -291,11 +371,13 @@ impl Default for ProxySettings {
         ProxySettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9080)),
+            admin_hosts: Vec::new(),
             origin: None,
             trusted_hops: 0,
             connect_timeout: 5,
             response_timeout: 60,
             idle_timeout: 30,
+            tunnel_timeout: 600,
             drain_timeout: 30,
         }
     }

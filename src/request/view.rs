@@ -38,6 +38,12 @@ pub trait Subject {
 pub trait Facts {
     /// The value of `field`, `None` where the host does not know it. Asked at most once per request and field.
     fn fact<'a>(&'a self, field: super::Field, arena: &'a Bump) -> Option<Value<'a>>;
+
+    /// Notes that somebody came back from a waiting room to a page, at this Unix time in seconds, and says whether that
+    /// happened a short while ago, too. A host that does not remember says no.
+    fn note_arrival(&self, _arrival: &str, _now: i64) -> bool {
+        false
+    }
 }
 
 /// A host that knows nothing beyond the HTTP request.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::cookie::MAX_FIXED_VALIDITY;
 use super::encoding::{lenient_integer, lower_case};
-use super::{Secret, Secrets};
+use super::{Mac, Secret, Secrets};
 
 /// What a token says. Nothing of it is true before [`Token::validate`] has said so.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +27,9 @@ pub struct Token<'t> {
     pub hashed_ip: Option<&'t str>,
     /// `h`: HMAC of everything else.
     pub hash: Option<&'t str>,
+    /// Whether it is in the form in which a waiting room writes one, so that everybody reads the same in it: it has
+    /// an `rt`, each key that means something once, numbers in decimal, and its hash at the end.
+    pub is_canonical: bool,
 }
 
 /// Why a token is refused, in the order in which it is checked.
@@ -39,13 +43,16 @@ pub enum TokenError {
     Timestamp,
     /// It is bound to another address.
     Ip,
+    /// It is signed, and yet not in the form in which a waiting room writes one.
+    Form,
 }
 
 impl TokenError {
     /// The code in error URLs.
     pub fn code(self) -> &'static str {
         match self {
-            TokenError::Hash => "hash",
+            // The protocol knows no code for what no room writes.
+            TokenError::Hash | TokenError::Form => "hash",
             TokenError::EventId => "eventid",
             TokenError::Timestamp => "timestamp",
             TokenError::Ip => "ip",
@@ -66,9 +73,12 @@ impl<'t> Token<'t> {
             redirect_type: None,
             hashed_ip: None,
             hash: None,
+            is_canonical: false,
         };
+        let mut form = Form::default();
         for piece in text.split('~') {
             let Some((key, value)) = piece.split_once('_') else { continue };
+            form.take(key, value);
             if value.contains('_') {
                 continue;
             }
@@ -84,7 +94,12 @@ impl<'t> Token<'t> {
                 _ => {}
             }
         }
+        token.is_canonical = form.is_canonical() && token.ends_with_its_hash();
         token
+    }
+
+    fn ends_with_its_hash(&self) -> bool {
+        self.hash.and_then(|hash| self.text.strip_suffix(hash)).is_some_and(|text| text.ends_with("~h_"))
     }
 
     /// What the hash is over: the text before and after the first `~h_` with this hash. Where there is none, such as
@@ -119,7 +134,8 @@ impl<'t> Token<'t> {
         !hashed_ip.is_empty() && !client_ip.is_empty() && !secrets.verify(&[client_ip], hashed_ip)
     }
 
-    /// Checks the token for a visitor at `client_ip` ("" if unknown) who wants into one of `rooms`.
+    /// Checks the token for a visitor at `client_ip` ("" if unknown) who wants into one of `rooms`. Where tokens may be
+    /// late, `now` is earlier by as much.
     pub fn validate<'r>(
         &self,
         secrets: &Secrets,
@@ -139,8 +155,47 @@ impl<'t> Token<'t> {
         if self.is_of_other_ip(secrets, client_ip) {
             return Err(TokenError::Ip);
         }
+        if !self.is_canonical {
+            return Err(TokenError::Form);
+        }
         Ok(())
     }
+}
+
+/// What has been seen of a token's form. Keys that mean nothing may be anything.
+#[derive(Default)]
+struct Form {
+    /// One bit for each of [`Form::KEYS`].
+    seen: u8,
+    is_broken: bool,
+}
+
+impl Form {
+    const KEYS: [&str; 8] = ["rt", "e", "q", "ts", "ce", "cv", "hip", "h"];
+    /// The first one: what a token without the others lacks is checked elsewhere.
+    const REQUIRED: u8 = 1;
+
+    fn take(&mut self, key: &str, value: &str) {
+        let Some(known) = Form::KEYS.iter().position(|known| *known == key) else { return };
+        let is_good = match key {
+            "ts" => is_decimal(value) && value.len() <= 10,
+            "cv" => is_decimal(value) && value.parse().is_ok_and(|minutes: u32| minutes <= MAX_FIXED_VALIDITY),
+            "hip" => value.is_empty() || Mac::bytes_of(value).is_some(),
+            _ => !value.contains('_'),
+        };
+        self.is_broken |= !is_good || self.seen & 1 << known != 0;
+        self.seen |= 1 << known;
+    }
+
+    fn is_canonical(&self) -> bool {
+        !self.is_broken && self.seen & Form::REQUIRED == Form::REQUIRED
+    }
+}
+
+/// Whether it is a number as rooms write them.
+fn is_decimal(text: &str) -> bool {
+    let is_padded = text.len() > 1 && text.starts_with('0');
+    !text.is_empty() && !is_padded && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn nonzero(number: f64) -> Option<f64> {
@@ -251,6 +306,7 @@ pub fn inspect<'t>(
     if let Some(ip) = client_ip {
         checks.push(check(TokenError::Ip, "not bound to another address", !token.is_of_other_ip(secrets, ip)));
     }
+    checks.push(check(TokenError::Form, "in the form in which a waiting room writes it", token.is_canonical));
     Inspection { token, checks }
 }
 
@@ -291,7 +347,8 @@ mod tests {
         let text = sign(&fields(), &Secret::new("other"));
         let inspection = inspect(&text, &secrets, Some("shop"), Some("192.0.2.1"), 2000);
         let passed: Vec<_> = inspection.checks.iter().map(|check| (check.code, check.passed)).collect();
-        assert_eq!(passed, [("hash", false), ("eventid", true), ("timestamp", false), ("ip", false)]);
+        let expected = [("hash", false), ("eventid", true), ("timestamp", false), ("ip", false), ("hash", true)];
+        assert_eq!(passed, expected);
         assert_eq!(inspection.failure().map(|check| check.code), Some("hash"));
     }
 
@@ -303,6 +360,43 @@ mod tests {
         let secrets = Secrets::new("k", None);
         let text = sign(&fields, secrets.current());
         assert_eq!(Token::parse(&text).validate(&secrets, ["my_shop"], "", 0), Err(TokenError::EventId));
+    }
+
+    #[test]
+    fn what_is_signed_has_one_reading() {
+        let secrets = Secrets::new("k", None);
+        let verdict = |text: &str| {
+            let hash = secrets.current().sign(&[text]);
+            let token = format!("{text}~h_{}", hash.as_str());
+            Token::parse(&token).validate(&secrets, ["shop"], "", 1000)
+        };
+        let good = "e_shop~q_1b2c~ts_1000~ce_True~rt_queue";
+        for text in
+            [good, "rt_queue~ts_1000~e_shop", "e_shop~ts_1000~rt_queue~cv_0~zz_a_b~zz~~", &format!("{good}~cv_5")]
+        {
+            assert_eq!(verdict(text), Ok(()), "{text}");
+        }
+        for field in good.split('~') {
+            let (key, value) = field.split_once('_').expect("a field");
+            for twice in [format!("{good}~{field}"), format!("{key}_x~{good}"), format!("{key}_x_y~{good}")] {
+                assert_eq!(verdict(&twice), Err(TokenError::Form), "{twice}");
+            }
+            let odd = good.replace(field, &format!("{key}_{value}_x"));
+            assert!(verdict(&odd).is_err(), "{odd}");
+        }
+        for number in ["+5", "05", "5.0", "NaN", " 5", "5 ", "1e3", "-5", "0x5", "", "525601", "99999999999999999999"] {
+            assert_eq!(verdict(&format!("{good}~cv_{number}")), Err(TokenError::Form), "{number}");
+        }
+        for time in ["01000", "1000.5", "1000 ", "1e10", "0x3e8", "12345678901"] {
+            assert!(verdict(&good.replace("1000", time)).is_err(), "{time}");
+        }
+        assert_eq!(verdict(&good.replace("~rt_queue", "")), Err(TokenError::Form));
+        for hip in ["x", &"A".repeat(64), &"a".repeat(63)] {
+            assert_eq!(verdict(&format!("{good}~hip_{hip}")), Err(TokenError::Form), "{hip}");
+        }
+        let hash = secrets.current().sign(&[good]);
+        let moved = good.replacen('~', &format!("~h_{}~", hash.as_str()), 1);
+        assert_eq!(Token::parse(&moved).validate(&secrets, ["shop"], "", 1000), Err(TokenError::Form));
     }
 
     #[test]

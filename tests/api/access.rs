@@ -64,20 +64,12 @@ fn no_secret_is_kept() {
 }
 
 #[test]
-fn who_guesses_waits() {
+fn who_guesses_keeps_nobody_out() {
     let site = Site::new();
-    let guess = || with_token(&site, "vr_0000");
-    let statuses: Vec<u16> = (0..8).map(|_| guess()).collect();
-    assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429, 429]);
-    assert_eq!(with_token(&site, &site.token), 429);
-    let request = site.request(&Method::GET, "/zones", "");
-    assert_eq!(site.send(request).retry_after.as_deref(), Some("2"));
-    site.peer.set("198.51.100.7".parse().unwrap());
+    for _ in 0..1_000 {
+        assert_eq!(with_token(&site, "vr_0000"), 401);
+    }
     assert_eq!(with_token(&site, &site.token), 200);
-    site.peer.set("127.0.0.1".parse().unwrap());
-    site.now.set(site.now.get() + 2000);
-    assert_eq!(with_token(&site, &site.token), 200);
-    assert_eq!(guess(), 401);
 }
 
 #[test]

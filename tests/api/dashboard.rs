@@ -118,12 +118,13 @@ fn a_token_opens_the_dashboard_and_nothing_else_does() {
 }
 
 #[test]
-fn who_brings_wrong_tokens_has_to_wait() {
+fn wrong_tokens_do_not_keep_a_right_one_out() {
     let site = Site::new();
-    let attempt = || site.post("/dashboard/login", &[], &[("token", "vr_wrong")]);
-    let statuses: Vec<u16> = (0..7).map(|_| attempt().status().as_u16()).collect();
-    assert_eq!(statuses, [401, 401, 401, 401, 401, 401, 429]);
-    assert_eq!(header(&attempt(), "retry-after"), "2");
+    let attempt = |token| site.post("/dashboard/login", &[], &[("token", token)]).status().as_u16();
+    for _ in 0..100 {
+        assert_eq!(attempt("vr_wrong"), 401);
+    }
+    assert_eq!(attempt(&site.token), 303);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A store with one zone, and somebody who may change it.
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr};
 
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -62,7 +61,6 @@ pub struct Site {
     pub token: String,
     /// Milliseconds since the Unix epoch.
     pub now: Cell<i64>,
-    pub peer: Cell<IpAddr>,
     pub doing: Doing,
 }
 
@@ -89,7 +87,6 @@ impl Live for Doing {
 pub struct Reply {
     pub status: u16,
     pub etag: Option<String>,
-    pub retry_after: Option<String>,
     pub body: Value,
 }
 
@@ -105,8 +102,8 @@ impl Site {
         store.change("files", |store| snapshot::take_files(store, "site", files)).expect("the files do");
         let made: Result<_, Failure> = store.change("test", |store| Ok(store.create_token("tester", Scope::Write)?));
         let (_, token) = made.expect("a token");
-        let (now, peer) = (Cell::new(1_700_000_000_000), Cell::new(Ipv4Addr::LOCALHOST.into()));
-        Site { _folder: folder, store, manager: Manager::default(), token, now, peer, doing: Doing::default() }
+        let now = Cell::new(1_700_000_000_000);
+        Site { _folder: folder, store, manager: Manager::default(), token, now, doing: Doing::default() }
     }
 
     /// A request of its own transaction.
@@ -116,7 +113,6 @@ impl Site {
         Reply {
             status: response.status().as_u16(),
             etag: header("etag"),
-            retry_after: header("retry-after"),
             body: serde_json::from_slice(response.body()).unwrap_or(Value::Null),
         }
     }
@@ -125,8 +121,7 @@ impl Site {
     pub fn respond(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
         let answer = self.store.transaction(|database| {
             let mut random = |bytes: &mut [u8]| getrandom::fill(bytes).expect("randomness");
-            let (now, peer) = (self.now.get(), self.peer.get());
-            let circumstances = Circumstances { now, random: &mut random, peer, live: &self.doing };
+            let circumstances = Circumstances { now: self.now.get(), random: &mut random, live: &self.doing };
             let answer = self.manager.answer(database, request, circumstances);
             let keep = answer.keep;
             (answer, keep)

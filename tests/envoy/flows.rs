@@ -54,6 +54,61 @@ async fn a_visitor_waits_comes_back_stays_and_leaves() {
 }
 
 #[tokio::test]
+async fn what_is_behind_a_rope_is_private() {
+    let (origin, folder) = (Origin::start().await, policy("/shop", ""));
+    let callout = callout(&folder).await;
+    let envoy = Envoy::before(&origin, &callout).await;
+    let session = arrive(&envoy, "q1").await;
+    let inside = get(envoy.address, "/shop", &[("Cookie", &session)]).await;
+    assert_eq!((inside.status, inside.all("cache-control")), (200, vec!["private, max-age=60"]));
+    assert_eq!((inside.header("cdn-cache-control"), inside.header("content-language")), (None, Some("en")));
+    for path in ["/", "/shop/vip", "/shop/assets/a.css"] {
+        let outside = get(envoy.address, path, &[("Cookie", &session)]).await;
+        assert_eq!(outside.all("cache-control").join(","), "public,max-age=60", "{path}");
+        assert_eq!(outside.header("cdn-cache-control"), Some("max-age=60"), "{path}");
+    }
+    drop(envoy);
+    callout.stop().await;
+}
+
+#[tokio::test]
+async fn preflights_reach_the_site_and_bring_back_headers_alone() {
+    let (origin, folder) = (Origin::start().await, policy("/shop", ""));
+    let callout = callout(&folder).await;
+    let envoy = Envoy::before(&origin, &callout).await;
+    let asks = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "PUT")];
+    let asked = send(envoy.address, "OPTIONS", "/shop", &asks, b"").await;
+    assert_eq!(
+        (asked.status, asked.header("content-language"), asked.body.as_str()),
+        (200, Some("en"), ""),
+        "{asked:?}"
+    );
+    let waits = send(envoy.address, "OPTIONS", "/shop", &asks[..1], b"").await;
+    assert_eq!(waits.status, 303);
+    drop(envoy);
+    callout.stop().await;
+}
+
+#[tokio::test]
+async fn forms_arrive_whole_and_scripts_get_answers() {
+    let (origin, folder) = (Origin::start().await, policy("/shop", ""));
+    let callout = callout(&folder).await;
+    let envoy = Envoy::before(&origin, &callout).await;
+    let path = format!("/shop?queueittoken={}", token("shop", "q1", "queue"));
+    let passed = send(envoy.address, "POST", &path, &[], b"tickets=2").await;
+    assert_eq!((passed.status, verdicts(&passed)), (200, vec!["token;room=shop"]));
+    assert!(cookies_of_site_and(&passed)[0].starts_with(SESSION), "{passed:?}");
+    assert_eq!(send(envoy.address, "POST", "/shop", &[], b"tickets=2").await.status, 303);
+    let script = [("Sec-Fetch-Mode", "cors"), ("Origin", "https://a.example")];
+    let told = get(envoy.address, "/shop", &script).await;
+    assert_eq!((told.status, told.header("content-type")), (429, Some("application/json")));
+    assert_eq!(told.header("access-control-allow-origin"), Some("https://a.example"));
+    assert!(told.body.contains("\"queue_url\":\"https://q.example/?c=acme&e=shop"), "{}", told.body);
+    drop(envoy);
+    callout.stop().await;
+}
+
+#[tokio::test]
 async fn scripts_are_told_where_to_go() {
     let (origin, folder) = (Origin::start().await, policy("/shop", ""));
     let callout = callout(&folder).await;

@@ -30,7 +30,7 @@ async fn version(proxy: &Running) -> String {
     location.split('&').find_map(|pair| pair.strip_prefix("cver=")).expect("a version").to_owned()
 }
 
-async fn becomes(proxy: &Running, expected: &str) {
+pub async fn becomes(proxy: &Running, expected: &str) {
     in_time("the new policy", async {
         while version(proxy).await != expected {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -120,13 +120,13 @@ async fn without_a_policy_the_failure_policy_applies() {
     }
 }
 
-fn push_body(integration: &str, secret: &str) -> Vec<u8> {
+pub fn push_body(integration: &str, secret: &str) -> Vec<u8> {
     let hex: String = integration.bytes().map(|byte| format!("{byte:02x}")).collect();
     let hash = Secret::new(secret).sign(&[&hex]);
     format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, hash.as_str()).into_bytes()
 }
 
-const PUSH: &str = "/?__push_queueit_config";
+pub const PUSH: &str = "/?__push_queueit_config";
 
 #[tokio::test]
 async fn a_signed_push_comes_into_force_and_outlives_the_process() {
@@ -155,6 +155,66 @@ async fn a_signed_push_comes_into_force_and_outlives_the_process() {
     std::fs::write(folder.path().join("integration.json"), integration(10)).expect("a file");
     proxy.reload().await.expect("a good policy");
     assert_eq!(version(&proxy).await, "10", "the newer wins");
+    proxy.stop().await;
+}
+
+async fn push(proxy: &Running, integration: &str) -> u16 {
+    send(proxy.address, "PUT", PUSH, &[], &push_body(integration, SECRET)).await.status
+}
+
+#[tokio::test]
+async fn an_older_push_is_refused_unless_the_operator_rolls_back() {
+    let origin = Origin::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), &sources("[delivery]\npush = true"));
+    let proxy = started(folder.path(), &origin).await;
+    for (pushed, status, in_force) in [(2, 400, "3"), (3, 200, "3"), (10, 200, "10"), (9, 400, "10"), (10, 200, "10")] {
+        assert_eq!(push(&proxy, &integration(pushed)).await, status, "{pushed}");
+        assert_eq!(version(&proxy).await, in_force);
+    }
+    // Nor can an old one slip in while none is in force.
+    std::fs::write(folder.path().join("rules.json"), "[").expect("a file");
+    proxy.stop().await;
+    let proxy = started(folder.path(), &origin).await;
+    std::fs::write(folder.path().join("rules.json"), "[]").expect("a file");
+    assert_eq!(push(&proxy, &integration(2)).await, 400);
+    write(folder.path(), &sources("[delivery]\npush = true\nallow_older = true"));
+    proxy.reload().await.expect("a good policy");
+    assert_eq!(push(&proxy, &integration(2)).await, 200);
+    assert_eq!(version(&proxy).await, "2");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn one_broken_integration_of_a_push_is_so_for_its_own_visitors_only() {
+    let origin = Origin::start().await;
+    let proxy = proxy(origin.address, "[delivery]\npush = true").await;
+    let without_domain = r#""Name":"Leave","ActionType":"Queue","EventId":"leave","CookieValidityMinute":20,"Q":""#;
+    let in_part = integration(4).replace(r#""Name":"Assets""#, r#""Name":"Assets","LayoutName":{}"#);
+    let in_part =
+        in_part.replace(r#""Name":"Leave","ActionType":"Cancel","EventId":"shop","QueueDomain":""#, without_domain);
+    let none = integration(5).replace(r#""QueueDomain":"acme.queue-it.net","#, "");
+    let none = none.replace(r#""ActionType":"Ignore""#, r#""ActionType":"Queue""#);
+    assert_eq!(push(&proxy, &in_part).await, 200);
+    assert_eq!(version(&proxy).await, "4");
+    let passed = get(proxy.address, "/leave", &[]).await;
+    assert!(passed.body.contains("x-velvetrope-verdict: failed-open\n"), "{}", passed.body);
+    let ready = get(proxy.admin_address, "/readyz", &[]).await;
+    assert_eq!(ready.status, 200);
+    for said in ["integration 1 (Assets) is broken: Integrations[0]", "integration 2 (Leave) is broken: `QueueDomain`"]
+    {
+        assert!(ready.body.contains(said), "{}", ready.body);
+    }
+    let broken = async || {
+        let metrics = get(proxy.admin_address, "/metrics", &[]).await.body;
+        let line = metrics.lines().find(|line| line.starts_with("velvetrope_broken_integrations ")).expect("a gauge");
+        line.rsplit(' ').next().expect("a number").to_owned()
+    };
+    assert_eq!(broken().await, "2");
+    assert_eq!(push(&proxy, &none).await, 400, "nothing of it works");
+    assert_eq!(push(&proxy, &integration(6)).await, 200);
+    assert_eq!(broken().await, "0");
+    assert_eq!(get(proxy.admin_address, "/readyz", &[]).await.body, "ready\n");
     proxy.stop().await;
 }
 

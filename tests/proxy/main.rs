@@ -1,6 +1,8 @@
 //! The reverse proxy end to end, over real sockets.
 
+mod answers;
 mod delivery;
+mod endurance;
 mod hardness;
 mod passing;
 mod support;

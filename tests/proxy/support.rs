@@ -3,10 +3,12 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
+use hyper::header::HeaderName;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -16,6 +18,8 @@ use tokio::task::JoinHandle;
 use velvetrope::connector::edge::Secrets;
 use velvetrope::host::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource};
 use velvetrope::policy::Sources;
+use velvetrope::session::Secret;
+use velvetrope::session::token::{TokenFields, sign};
 
 pub use crate::wire::*;
 
@@ -57,6 +61,9 @@ impl Drop for Origin {
     }
 }
 
+/// A request header with a line for the head of the answer.
+pub const SAYS: &str = "x-says";
+
 type Answered = Response<BoxBody<Bytes, Infallible>>;
 
 fn text(text: impl Into<Bytes>) -> BoxBody<Bytes, Infallible> {
@@ -97,7 +104,14 @@ async fn answer(request: Request<Incoming>, go_on: Arc<Notify>) -> Answered {
             }
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             told += &format!("\nbody: {} bytes, sum {}\n", body.len(), sum(&body));
-            Response::new(text(told))
+            let mut response = Response::new(text(told));
+            let lines = parts.headers.get_all(SAYS).iter().filter_map(|line| line.to_str().ok()?.split_once(": "));
+            for (name, value) in lines {
+                response
+                    .headers_mut()
+                    .append(name.parse::<HeaderName>().expect("a name"), value.parse().expect("a value"));
+            }
+            response
         }
     }
 }
@@ -165,6 +179,34 @@ pub fn config(source: PolicySource, origin: SocketAddr) -> Config {
 /// A proxy with the test policy before an origin.
 pub async fn proxy(origin: SocketAddr, more: &str) -> Running {
     Proxy::bind(config(PolicySource::Fixed(sources(more)), origin)).await.expect("a proxy")
+}
+
+/// The same, with a setting that stands before all sections.
+pub async fn proxy_with(origin: SocketAddr, setting: &str) -> Running {
+    let mut sources = sources("");
+    let settings = format!("{setting}\n{}", settings(""));
+    sources.insert("velvetrope.toml".into(), settings.into_bytes());
+    Proxy::bind(config(PolicySource::Fixed(sources), origin)).await.expect("a proxy")
+}
+
+/// A token that lets a visitor in now.
+pub fn token() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let fields = TokenFields {
+        event_id: "shop".into(),
+        queue_id: "q1".into(),
+        expires: i64::try_from(now).expect("a time") + 60,
+        redirect_type: "queue".into(),
+        ..TokenFields::default()
+    };
+    sign(&fields, &Secret::new(SECRET))
+}
+
+/// Comes back from the room; the pair of the session's cookie.
+pub async fn arrive(address: SocketAddr) -> String {
+    let arrived = get(address, &format!("/shop?queueittoken={}", token()), &[]).await;
+    assert_eq!((arrived.status, arrived.header("location")), (302, Some("/shop")));
+    cookie_pair(arrived.header("set-cookie").expect("a session"))
 }
 
 pub type Events = Arc<Mutex<Vec<Event>>>;

@@ -39,7 +39,8 @@ pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> W
 }
 
 pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Wire {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: tickets.example\r\nConnection: close\r\n");
+    let host = host(address, path);
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
@@ -48,6 +49,12 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&st
     }
     let request = [head.as_bytes(), b"\r\n", body].concat();
     raw(address, &request).await
+}
+
+/// The site's, or the operator's address itself where it is that which is asked.
+fn host(address: SocketAddr, path: &str) -> String {
+    let is_operators = ["/metrics", "/client/", "/dashboard"].iter().any(|start| path.starts_with(start));
+    if is_operators { address.to_string() } else { "tickets.example".to_owned() }
 }
 
 /// Sends bytes as they are, and reads until the other side ends.

@@ -77,11 +77,56 @@ test("a push that is no good changes nothing", async (t) => {
   }
 });
 
-test("a push with an odd digit at the end is taken without it", async (t) => {
+test("what is signed of a push is read whole, in either case", async (t) => {
   const site = await Site.of(t);
-  const hex = `${Buffer.from(shop(8)).toString("hex").toUpperCase()}a`;
-  await assertPushed(site, JSON.stringify({ integrationInfo: hex, hash: hmac(hex) }), 200);
+  const hex = Buffer.from(shop(8)).toString("hex").toUpperCase();
+  const signed = (hex) => JSON.stringify({ integrationInfo: hex, hash: hmac(hex) });
+  await assertPushed(site, signed(`${hex}A`), 400);
+  await assertPushed(site, signed(hex), 200);
   assert.equal(await (await site.kv()).get("info"), shop(8));
+});
+
+test("an older push is refused, unless the operator rolls back", async (t) => {
+  const site = await Site.of(t);
+  assert.equal(await version(site), "3");
+  await assertPushed(site, push(shop(2)), 400);
+  await assertPushed(site, push(shop(10)), 200);
+  await assertPushed(site, push(shop(9)), 400);
+  assert.match(site.logs, /its Version 9 is not as high as 10/);
+  const kv = await site.kv();
+  await kv.put("policy", JSON.stringify({ "velvetrope.toml": 'customer_id = "acme"\n[delivery]\nallow_older = true\n' }));
+  await assertPushed(site, push(shop(9)), 200);
+  assert.equal(await version(site), "9");
+});
+
+test("another isolate's newer configuration is not replaced by an older one either", async (t) => {
+  const site = await Site.of(t, { variables: { VELVETROPE_REFRESH_SECONDS: "60" } });
+  assert.equal(await version(site), "3");
+  await (await site.kv()).put("info", shop(7));
+  await assertPushed(site, push(shop(5)), 400);
+  assert.equal(await (await site.kv()).get("info"), shop(7));
+});
+
+test("one broken integration of a push is so for itself alone", async (t) => {
+  const site = await Site.of(t);
+  const broken = [integration("/other", { Name: "Other", Triggers: null }), integration("/leave", { Name: "Leave", QueueDomain: null })];
+  await assertPushed(site, push(published([...broken, integration("/shop")], 4)), 200);
+  assert.equal(await version(site), "4");
+  const { response } = await site.passed("/leave");
+  assert.equal(response.headers.get("x-queueit-failed"), "true");
+  assert.match(site.logs, /Integrations\[0\]\.Triggers/);
+  assert.match(site.logs, /`QueueDomain` is missing/);
+});
+
+test("sessions of other connectors count where they are shared", async (t) => {
+  const others = () => ({ headers: { cookie: session({ queue: "3cdf8eee-0458-4c35-afd6-7c2d12098a49", isSealed: false }) } });
+  for (const [shared, status] of [[undefined, 302], ["true", 200]]) {
+    const site = await Site.of(t, { variables: { VELVETROPE_SHARED_SESSIONS: shared } });
+    assert.equal((await site.get("/shop", others())).status, status);
+    assert.equal((await site.get("/shop", { headers: { cookie: session() } })).status, 200);
+    const stale = `${session()}; ${session({}, "forged")}`;
+    assert.equal((await site.get("/shop", { headers: { cookie: stale } })).status, 200, "a stale one of the same name");
+  }
 });
 
 test("a push may be signed with the secret before", async (t) => {
@@ -230,7 +275,7 @@ test("a binding comes before an entry of the store", async (t) => {
   assert.match((await site.get("/shop")).headers.get("location"), /\?c=acme&/);
   assert.equal((await site.get("/shop", { headers: { cookie: session({}, "other") } })).status, 302);
   const response = await site.get(`/shop?queueittoken=${token()}`);
-  assert.equal(response.headers.get("location"), "https://tickets.example/shop");
+  assert.equal(response.headers.get("location"), "/shop");
 });
 
 test("one isolate compiles a version once, and stores what it compiled", async (t) => {

@@ -109,7 +109,7 @@ test("whoever comes back with a token gets a session and a URL without the token
   const before = now();
   const response = await answered(`/shop?a=1&queueittoken=${token()}&b=2`);
   assert.equal(response.status, 302);
-  assert.equal(response.headers.get("location"), `${HOST}/shop?a=1&b=2`);
+  assert.equal(response.headers.get("location"), "/shop?a=1&b=2");
   assertNotCached(response);
   const [cookie, ...none] = response.headers.getSetCookie().map(setCookie);
   assert.deepEqual(none, []);
@@ -182,7 +182,7 @@ test("the secret before is still good, and what is signed is signed with the new
   const [renewed] = response.headers.getSetCookie().map(setCookie);
   assert.equal(renewed.value, sessionValue({ issued: sessionParts(renewed.value).IssueTime }));
   const byToken = await answered(`/shop?queueittoken=${token({}, PREVIOUS)}`);
-  assert.equal(byToken.headers.get("location"), `${HOST}/shop`);
+  assert.equal(byToken.headers.get("location"), "/shop");
 });
 
 test("a token that is no good says why", async () => {
@@ -297,6 +297,58 @@ test("a path cannot be disguised to slip through a rule or past one", async () =
   const { told } = await site.passed("/shop/%76ip");
   assert.equal(told.headers[VERDICT], "bypass;rule=by%20path");
   assert.equal(told.url, "/shop/%76ip");
+});
+
+const OTHER = "https://www.tickets.example";
+
+test("preflights reach the site and bring back headers alone", async () => {
+  const asks = { origin: OTHER, "access-control-request-method": "PUT" };
+  site.origin.on("/shop/preflight", (_, response) => {
+    response.writeHead(200, { "access-control-allow-methods": "PUT", "content-type": "text/plain" }).end("the page");
+  });
+  const asked = site.origin.requests.length;
+  const response = await site.get("/shop/preflight", { method: "OPTIONS", headers: asks });
+  assert.equal(site.origin.requests.length, asked + 1);
+  assert.equal(site.origin.requests.at(-1).headers[VERDICT], "preflight");
+  assert.deepEqual([response.status, await response.text()], [200, ""]);
+  assert.equal(response.headers.get("access-control-allow-methods"), "PUT");
+  for (const name of Object.keys(asks)) {
+    const { [name]: _, ...some } = asks;
+    assert.equal((await answered("/shop/preflight", { method: "OPTIONS", headers: some })).status, 303, name);
+  }
+});
+
+test("what is no navigation gets an answer for scripts", async () => {
+  const headers = { origin: OTHER, "sec-fetch-mode": "cors", referer: `${HOST}/shop/page` };
+  const response = await answered("/shop/api", { headers });
+  assert.deepEqual([response.status, response.headers.get("content-type")], [429, "application/json"]);
+  assert.equal(response.headers.get("access-control-allow-origin"), OTHER);
+  assert.equal(response.headers.get("access-control-allow-credentials"), "true");
+  assertNotCached(response);
+  const told = await response.json();
+  assert.deepEqual([told.error, told.room, told.queue_url], ["must_queue", "shop", room(`${HOST}/shop/page`) + KUPVER]);
+  const page = await answered("/shop/api", { headers: { ...headers, "sec-fetch-mode": "navigate" } });
+  assert.equal(page.status, 302);
+});
+
+test("a form that comes with a token arrives whole", async () => {
+  const { response, told } = await site.passed(`/shop/order?queueittoken=${token()}`, { method: "POST", body: "tickets=2" });
+  assert.deepEqual([told.method, told.body.length, told.headers[VERDICT]], ["POST", 9, "token;room=shop"]);
+  assert.equal(response.headers.getSetCookie().length, 1);
+  assert.equal(response.headers.get("cache-control"), "private, no-cache");
+});
+
+test("who keeps no cookies does not go round and round", async () => {
+  const arrive = async () => (await answered(`/shop/round?a=1&queueittoken=${token({ q: "round" })}`)).headers;
+  assert.equal((await arrive()).get("location"), "/shop/round?a=1");
+  const marked = (await arrive()).get("location");
+  assert.match(marked, /^\/shop\/round\?a=1&velvetrope_arrived=\d+$/);
+  const lost = await answered(marked);
+  assert.equal(lost.status, 403);
+  assertNotCached(lost);
+  assert.match(await lost.text(), /<a href="\/shop\/round\?a=1">/);
+  const kept = await answered(marked, { headers: { cookie: session() } });
+  assert.deepEqual([kept.status, kept.headers.get("location")], [302, "/shop/round?a=1"]);
 });
 
 test("triggers look at headers, cookies, the user agent and the host", async () => {

@@ -40,7 +40,7 @@ async function assertServes() {
 test("a token may be long", async () => {
   const long = "q".repeat(8_000);
   const good = await site.get(`/shop?queueittoken=${token({ q: long })}`);
-  assert.equal(good.headers.get("location"), "https://tickets.example/shop");
+  assert.equal(good.headers.get("location"), "/shop");
   const [cookie] = good.headers.getSetCookie().map(setCookie);
   assert.equal(sessionParts(cookie.value).QueueId, long);
   for (const bad of [long, "~".repeat(8_000), "e_".repeat(4_000), `${token()}${long}`, "%25".repeat(2_700), "%".repeat(8_000)]) {

@@ -8,7 +8,7 @@ import { Miniflare } from "miniflare";
 import { expected } from "./support/deviations.js";
 import { Origin } from "./support/origin.js";
 import { now } from "./support/queueit.js";
-import { ROOT, bundle } from "./support/site.js";
+import { ROOT, bundle, navigating } from "./support/site.js";
 import { answerAt, exchanges, requestNow } from "./support/vectors.js";
 
 const VERSION = /^version = "(.*)"$/m.exec(readFileSync(new URL("Cargo.toml", ROOT), "utf8"))[1];
@@ -62,7 +62,9 @@ function connectors(records, origin) {
     modules: [{ type: "ESModule", path: join(modulesRoot, "entry.js"), contents: entry }, ...copies, ...wasm],
     modulesRoot,
     compatibilityDate,
-    bindings: { variables: records.map(({ customer_id, secret }) => ({ QUEUEIT_CUSTOMERID: customer_id, QUEUEIT_SECRETKEY: secret })) },
+    bindings: { variables: records.map(({ customer_id, secret }) => ({
+      QUEUEIT_CUSTOMERID: customer_id, QUEUEIT_SECRETKEY: secret, VELVETROPE_SHARED_SESSIONS: "true",
+    })) },
     kvNamespaces: Object.fromEntries(records.map((_, number) => [`kv${number}`, `case-${number}`])),
     outboundService: { external: { address: origin.address, http: {} } },
   };
@@ -78,7 +80,7 @@ async function check(miniflare, origin, record, number) {
   const { method, url, headers, body } = requestNow(record, before);
   const asked = origin.requests.length;
   const response = await miniflare.dispatchFetch(url, {
-    method, headers: { ...headers, "x-case": String(number) }, body: body || undefined, redirect: "manual",
+    method, headers: navigating({ ...headers, "x-case": String(number) }), body: body || undefined, redirect: "manual",
   });
   const isForwarded = origin.requests.length > asked;
   const text = await response.text();

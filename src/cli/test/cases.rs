@@ -45,7 +45,8 @@ A case in TOML; all but `url` may be left out. The same keys make an object on o
                                         #   age = \"10m\", cookie_validity, forged
   [case.expect]
   decision = \"token\"                    # pass bypass queue session token cancel ignore error
-                                        #   debug direct-pass failed-open failed-closed
+                                        #   debug direct-pass preflight no-cookie
+                                        #   failed-open failed-closed
   integration = \"Shop\"                  # the one that matched; \"\" for none
   room = \"ticketshop\"                   # the one it is about; \"\" for none
   rule = \"admins\"                       # id or description of the bypass rule; \"\" for none

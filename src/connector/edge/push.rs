@@ -1,7 +1,7 @@
 //! Configurations that Queue-it sends (protocol, section 6).
 //!
 //! The protocol has no protection against an old, validly signed configuration being sent again; operators switch
-//! pushes on deliberately.
+//! pushes on deliberately, and what has a lower `Version` than what is known is refused (`[delivery] allow_older`).
 
 use bumpalo::Bump;
 use serde::Deserialize;
@@ -74,9 +74,10 @@ fn opened(body: &[u8], secrets: &Secrets) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "integrationInfo is not UTF-8".into())
 }
 
-/// Any case; an odd digit at the end is ignored.
+/// Any case, and nothing besides: what is signed is read whole.
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    text.as_bytes().chunks_exact(2).map(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)).collect()
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?)).collect()
 }
 
 #[cfg(test)]
@@ -107,6 +108,28 @@ mod tests {
             assert!(push(body, &secrets).is_err_and(|(status, why)| status == 400 && !why.is_empty()), "{body}");
         }
         assert!(push(&signed("{}", &Secrets::new("other", None)), &secrets).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_has_one_reading() {
+        let secrets = Secrets::new("k", None);
+        let good = signed("{}", &secrets);
+        let hash = |info: &str| secrets.current().sign(&[info]).as_str().to_owned();
+        let body = |info: &str| format!(r#"{{"integrationInfo":"{info}","hash":"{}"}}"#, hash(info));
+        assert_eq!(push(&body("7B7d"), &secrets), Ok("{}".to_owned()));
+        for odd in [
+            good.replacen('{', r#"{"integrationInfo":"7b7d","#, 1),
+            good.replacen('{', &format!(r#"{{"hash":"{}","#, hash("7b7d")), 1),
+            format!("{good}x"),
+            format!("{good}{good}"),
+            body("7b7d7"),
+            body("7b 7d"),
+            body("7b7d "),
+            body("0x7b7d"),
+            good.replace(&hash("7b7d"), &hash("7b7d").to_uppercase()),
+        ] {
+            assert!(push(&odd, &secrets).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -3,12 +3,17 @@
 use super::facts::CalloutFacts;
 use super::messages::{self, Message};
 use super::proto::envoy::config::core::v3::HeaderValueOption;
-use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use super::request::Asked;
-use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER};
+use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
+use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest, ProcessingResponse};
+use super::request::{Asked, lines_of};
+use crate::connector::edge::{
+    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER, WayBack,
+};
 use crate::host::serving::Event;
 use crate::host::serving::keeper::State;
 use crate::program::Scratch;
+
+const CACHE_CONTROL: &str = "cache-control";
 
 /// What all exchanges are answered by.
 #[derive(Clone, Copy)]
@@ -20,6 +25,8 @@ pub(super) struct Context<'c> {
     pub now_ms: i64,
     /// Fills bytes with randomness, and says whether it could.
     pub random: fn(&mut [u8]) -> bool,
+    /// Who came back lately.
+    pub arrivals: &'c Arrivals,
 }
 
 /// One HTTP request, from its headers to those of its response.
@@ -28,6 +35,8 @@ pub(super) struct Exchange {
     is_decided: bool,
     /// What the response's headers are to get.
     pending: Vec<HeaderValueOption>,
+    /// What else becomes of the response.
+    way_back: WayBack,
 }
 
 /// A decision: the answer, and what is to be told of it, with status 200 for a request that goes on.
@@ -44,18 +53,40 @@ impl Exchange {
 
     /// Answers a message that asks for no decision, in its kind and at once; empty where there is nothing to do. `None`
     /// for the one that does: the request's headers, the first time.
-    pub(super) fn follow(&mut self, kind: Message) -> Option<ProcessingResponse> {
-        match kind {
-            Message::RequestHeaders if !self.is_decided => None,
-            Message::ResponseHeaders => Some(messages::response_headers(std::mem::take(&mut self.pending))),
-            _ => Some(kind.empty()),
+    pub(super) fn follow(&mut self, request: &Request) -> Option<ProcessingResponse> {
+        match request {
+            Request::RequestHeaders(_) if !self.is_decided => None,
+            Request::ResponseHeaders(headers) => Some(self.come_back(headers)),
+            _ => Some(Message::of(request).empty()),
+        }
+    }
+
+    /// Says once what is to be done to the response.
+    fn come_back(&mut self, headers: &HttpHeaders) -> ProcessingResponse {
+        let Exchange { pending, way_back, .. } = std::mem::take(self);
+        self.is_decided = true;
+        match way_back {
+            WayBack::Untouched => messages::response_headers(pending, Vec::new()),
+            WayBack::WithoutBody => messages::response_without_body(pending),
+            WayBack::Private => {
+                let (set, remove) = private(headers, pending);
+                messages::response_headers(set, remove)
+            }
         }
     }
 
     /// Applies the failure policy to the request.
-    pub(super) fn fail(&mut self, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
-        let reply = failed(context, FailureClass::Internal, why, scratch);
+    pub(super) fn fail(&mut self, class: FailureClass, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
+        let reply = failed(context, class, why, scratch);
         self.carry_out(context, &reply, None)
+    }
+
+    /// Answers a request that is longer than can be read, which is its visitor's doing, and no failure.
+    pub(super) fn refuse_long(&mut self, context: Context<'_>) -> Step {
+        let headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")];
+        let (status, body) = (431, "the headers are longer than allowed\n");
+        let outcome = Outcome::Answer { status, headers: &headers, body };
+        self.carry_out(context, &Reply { outcome, verdict: None, failed: None, label: "refused" }, None)
     }
 
     /// Decides about the request.
@@ -79,6 +110,7 @@ impl Exchange {
             settings: &deployment.policy.settings.google_cloud,
             headers: &asked.headers,
             random: context.random,
+            arrivals: context.arrivals,
         };
         let mut headers = asked.headers.clone();
         headers.push(("host", asked.url.authority().as_bytes()));
@@ -103,11 +135,11 @@ impl Exchange {
             Outcome::Answer { status, headers, body } => {
                 (messages::immediate(status, set(headers), body, reply.label), status)
             }
-            Outcome::Forward { request_headers, response_headers } => {
+            Outcome::Forward { request_headers, response_headers, way_back } => {
                 // A bypassed request passes untouched, so that its response need not come by here.
                 let is_untouched = reply.label == "bypass";
                 if !is_untouched {
-                    self.pending = set(response_headers);
+                    (self.pending, self.way_back) = (set(response_headers), way_back);
                 }
                 (messages::go_on(set(request_headers), is_told.then_some(VERDICT_HEADER), is_untouched), 200)
             }
@@ -129,6 +161,14 @@ impl Exchange {
 fn failed<'r>(context: Context<'r>, class: FailureClass, why: &'r str, scratch: &'r mut Scratch) -> Reply<'r> {
     let policy = context.state.settings().map(|settings| settings.failure).unwrap_or_default();
     edge::handle_failure(class, &policy, context.identity, why, scratch)
+}
+
+/// What is to be set and removed, with what makes a response with these headers private. Cache-Control goes first, so that
+/// of several lines none is left.
+fn private(headers: &HttpHeaders, mut set: Vec<HeaderValueOption>) -> (Vec<HeaderValueOption>, Vec<String>) {
+    let edge::Private { cache_control, unfit } = edge::private(lines_of(headers));
+    set.extend(messages::set_header(CACHE_CONTROL, &cache_control));
+    (set, unfit.into_iter().chain([CACHE_CONTROL]).map(str::to_owned).collect())
 }
 
 fn set(headers: &[Header<'_>]) -> Vec<HeaderValueOption> {

@@ -2,6 +2,7 @@
 
 use bumpalo::Bump;
 
+use crate::connector::edge::Arrivals;
 use crate::host::geo::GeoFacts;
 use crate::host::serving::address;
 use crate::policy::GoogleCloud;
@@ -15,6 +16,7 @@ pub(super) struct CalloutFacts<'c> {
     pub headers: &'c [(&'c str, &'c [u8])],
     /// See [`super::exchange::Context`].
     pub random: fn(&mut [u8]) -> bool,
+    pub arrivals: &'c Arrivals,
 }
 
 impl CalloutFacts<'_> {
@@ -62,6 +64,10 @@ impl Facts for CalloutFacts<'_> {
             Type::Bool => Some(Value::Bool(said.eq_ignore_ascii_case(b"true"))),
             _ => Some(Value::Bytes(said)),
         }
+    }
+
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.arrivals.note(arrival, now)
     }
 }
 

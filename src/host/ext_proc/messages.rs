@@ -4,10 +4,11 @@ use super::proto::envoy::config::core::v3::header_value_option::HeaderAppendActi
 use super::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use super::proto::envoy::extensions::filters::http::ext_proc::v3::ProcessingMode;
 use super::proto::envoy::extensions::filters::http::ext_proc::v3::processing_mode::HeaderSendMode;
+use super::proto::envoy::service::ext_proc::v3::common_response::ResponseStatus;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::processing_response::Response;
 use super::proto::envoy::service::ext_proc::v3::{
-    BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingResponse,
+    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingResponse,
     TrailersResponse,
 };
 use super::proto::envoy::r#type::v3::HttpStatus;
@@ -55,13 +56,26 @@ pub(super) fn go_on(set: Vec<HeaderValueOption>, remove: Option<&str>, is_last: 
     let mode = ProcessingMode { response_header_mode: HeaderSendMode::Skip.into() };
     ProcessingResponse {
         mode_override: is_last.then_some(mode),
-        ..response(Response::RequestHeaders(changed(set, remove)))
+        ..response(Response::RequestHeaders(changed(set, remove.into_iter().map(str::to_owned).collect())))
     }
 }
 
 /// Lets a response go on with these headers.
-pub(super) fn response_headers(set: Vec<HeaderValueOption>) -> ProcessingResponse {
-    response(Response::ResponseHeaders(changed(set, None)))
+pub(super) fn response_headers(set: Vec<HeaderValueOption>, remove: Vec<String>) -> ProcessingResponse {
+    response(Response::ResponseHeaders(changed(set, remove)))
+}
+
+/// Lets a response go on with these headers, and without its body.
+pub(super) fn response_without_body(set_headers: Vec<HeaderValueOption>) -> ProcessingResponse {
+    // The length is the proxy's to tell; the body that this is the coding of is gone.
+    let mutation = HeaderMutation { set_headers, remove_headers: vec!["content-encoding".to_owned()] };
+    response(Response::ResponseHeaders(HeadersResponse {
+        response: Some(CommonResponse {
+            status: ResponseStatus::ContinueAndReplace.into(),
+            header_mutation: Some(mutation),
+            body_mutation: Some(BodyMutation { clear_body: true }),
+        }),
+    }))
 }
 
 /// Answers instead of the origin; the proxy's access log gets to know why.
@@ -91,10 +105,10 @@ pub(super) fn set_header(name: &str, value: &str) -> Option<HeaderValueOption> {
     is_fit.then(|| HeaderValueOption { header: Some(header), append, append_action: append_action.into() })
 }
 
-fn changed(set: Vec<HeaderValueOption>, remove: Option<&str>) -> HeadersResponse {
-    let is_unchanged = set.is_empty() && remove.is_none();
-    let mutation = HeaderMutation { set_headers: set, remove_headers: remove.into_iter().map(str::to_owned).collect() };
-    HeadersResponse { response: (!is_unchanged).then_some(CommonResponse { header_mutation: Some(mutation) }) }
+fn changed(set_headers: Vec<HeaderValueOption>, remove_headers: Vec<String>) -> HeadersResponse {
+    let is_unchanged = set_headers.is_empty() && remove_headers.is_empty();
+    let header_mutation = Some(HeaderMutation { set_headers, remove_headers });
+    HeadersResponse { response: (!is_unchanged).then(|| CommonResponse { header_mutation, ..Default::default() }) }
 }
 
 fn response(response: Response) -> ProcessingResponse {

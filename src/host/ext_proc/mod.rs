@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, Identity};
 #[cfg(feature = "manage")]
 use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
@@ -113,7 +113,7 @@ pub struct Limits {
     pub connections: usize,
     /// Streams at the same time on one connection.
     pub streams: u32,
-    /// Streams at the same time; what is asked on more is answered by the failure policy instead of a decision.
+    /// Streams at the same time; what becomes of what is asked on more, `overload` of `[failure]` says.
     pub requests: usize,
     /// Bytes of a message.
     pub message_bytes: usize,
@@ -141,7 +141,7 @@ impl ExtProc {
             unknown: if config.refuse_unknown { OnFailure::Closed } else { OnFailure::Open },
             rooms: None,
             #[cfg(feature = "manage")]
-            management: config.store.as_deref().map(Management::open).transpose()?,
+            management: config.store.as_deref().map(Management::open),
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
         let loaded = tenants.keepers().iter().map(|keeper| keeper.load("start")).fold(Ok(()), Result::and);
@@ -153,13 +153,15 @@ impl ExtProc {
         let tls = config.tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("google-cloud");
-        let starting = Starting::new(Arc::clone(&tenants), Arc::clone(&metrics), identity.clone(), listen, admin)?;
+        let (served, told, hosts) = (Arc::clone(&tenants), Arc::clone(&metrics), settings.admin_hosts.clone());
+        let starting = Starting::new(served, told, identity.clone(), listen, admin, hosts)?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         if let Some(tls) = &tls {
             let (watched, loading) = (Arc::clone(tls), Arc::clone(tls));
             starting.watch(move || watched.watched_folders(), move || loading.load_if_changed());
         }
         let callout = Callout {
+            arrivals: Arrivals::default(),
             tenants,
             metrics,
             identity,

@@ -9,8 +9,8 @@ use prost_types::Struct;
 use prost_types::value::Kind;
 
 use super::proto::envoy::config::core::v3::HeaderValue;
-use super::proto::envoy::service::ext_proc::v3::ProcessingRequest;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
+use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest};
 use crate::host::serving::{Event, address};
 use crate::request::{CanonicalUrl, Malformed, canonical_authority};
 
@@ -68,6 +68,11 @@ impl<'m> Asked<'m> {
         event.traced(self.headers.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| *value));
         event
     }
+}
+
+/// Headers as names in lower case and values.
+pub(super) fn lines_of(headers: &HttpHeaders) -> impl Iterator<Item = (&str, &[u8])> {
+    headers.headers.iter().flat_map(|map| &map.headers).map(|header| (header.key.as_str(), value(header)))
 }
 
 /// Whom the request is for: the policy that whoever configured the proxy in front has named for it, or its host.

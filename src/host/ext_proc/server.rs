@@ -7,9 +7,9 @@ use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::Stream;
@@ -22,7 +22,6 @@ use tonic_health::server::health_reporter;
 
 use super::Limits;
 use super::exchange::{Context, Exchange, Step};
-use super::messages::Message;
 use super::proto::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer, SERVICE_NAME,
 };
@@ -31,12 +30,14 @@ use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingRe
 use super::request::addressee;
 use super::tls::Tls;
 use super::workers::Workers;
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, FailureClass, Identity};
 use crate::host::serving::admin::Admin;
+use crate::host::serving::guarded::{Guarded, Streams};
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::Metrics;
 use crate::host::serving::tenants::Tenants;
 use crate::host::serving::{Observer, Stop, connections, guarded, now_ms};
+use crate::policy::OnOverload;
 use crate::program::Scratch;
 
 /// What all streams share.
@@ -46,6 +47,7 @@ pub(super) struct Callout {
     pub identity: Identity,
     /// See [`Context`].
     pub random: fn(&mut [u8]) -> bool,
+    pub arrivals: Arrivals,
     /// Streams that are open.
     pub requests: AtomicUsize,
     pub max_requests: usize,
@@ -101,6 +103,7 @@ impl Server {
                     accepted = tls.accept(stream, idle_timeout) => accepted,
                 };
                 if let Some((stream, is_h2)) = accepted {
+                    let stream = Guarded::new(stream, Bytes::new(), idle_timeout);
                     connections::converse(stream, builder(is_h2), answer, stop).await;
                 }
             });
@@ -112,10 +115,10 @@ impl Server {
 }
 
 /// A proxy in front ends every stream by resetting it: that is no attack, and must not end the connection.
-fn builder(is_h2: bool, limits: Limits, idle_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder(is_h2: bool, limits: Limits, idle_timeout: Duration) -> Builder<Streams> {
     /// At a time, of streams that nobody has looked at yet.
     const RESETS: usize = 1 << 20;
-    let builder = Builder::new(TokioExecutor::new());
+    let builder = Builder::new(Streams(idle_timeout));
     let mut builder = if is_h2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(idle_timeout);
     builder
@@ -163,6 +166,9 @@ impl ExternalProcessor for Shared {
     ) -> Result<tonic::Response<Answers>, Status> {
         let callout = Arc::clone(&self.0);
         let is_one_too_many = callout.requests.fetch_add(1, Ordering::Relaxed) >= callout.max_requests;
+        if is_one_too_many {
+            callout.metrics.overloaded.inc();
+        }
         let questions = request.into_inner();
         let exchange = Exchange::default();
         Ok(tonic::Response::new(Answers { questions, exchange, callout, is_one_too_many, is_over: false }))
@@ -205,8 +211,7 @@ impl Stream for Answers {
 
 impl Answers {
     fn step(&mut self, message: ProcessingRequest) -> Option<ProcessingResponse> {
-        let kind = Message::of(message.request.as_ref()?);
-        self.exchange.follow(kind).or_else(|| Some(self.decide(&message)))
+        self.exchange.follow(message.request.as_ref()?).or_else(|| Some(self.decide(&message)))
     }
 
     fn decide(&mut self, message: &ProcessingRequest) -> ProcessingResponse {
@@ -217,11 +222,12 @@ impl Answers {
         let state = callout.tenants.state(keeper);
         let context = callout.context(&state, keeper);
         let (exchange, is_one_too_many) = (&mut self.exchange, self.is_one_too_many);
-        let step = guarded(|scratch| match is_one_too_many {
-            true => exchange.fail("too many requests at once", context, scratch),
+        let step = guarded(|scratch| match is_one_too_many && !decides_under_overload(&state) {
+            true => exchange.fail(FailureClass::Overload, "too many requests at once", context, scratch),
             false => exchange.decide(message, context, scratch),
         });
-        let panicked = || self.exchange.fail("the decision panicked", context, &mut Scratch::default());
+        let panicked =
+            || self.exchange.fail(FailureClass::Internal, "the decision panicked", context, &mut Scratch::default());
         let step = step.unwrap_or_else(panicked);
         self.tell(step, started)
     }
@@ -236,7 +242,11 @@ impl Answers {
         let callout = Arc::clone(&self.callout);
         let keeper = callout.tenants.responsible(None, None);
         let state = callout.tenants.state(keeper);
-        let step = self.exchange.fail(&why, callout.context(&state, keeper), &mut Scratch::default());
+        let context = callout.context(&state, keeper);
+        let step = match status.code() {
+            Code::OutOfRange => self.exchange.refuse_long(context),
+            _ => self.exchange.fail(FailureClass::Internal, &why, context, &mut Scratch::default()),
+        };
         Some(self.tell(step, Instant::now()))
     }
 
@@ -256,8 +266,15 @@ impl Answers {
 impl Callout {
     fn context<'c>(&'c self, state: &'c State, keeper: Option<&'c Arc<Keeper>>) -> Context<'c> {
         let policy = keeper.and_then(|keeper| keeper.name());
-        Context { state, policy, identity: &self.identity, now_ms: now_ms(), random: self.random }
+        let Callout { identity, random, arrivals, .. } = self;
+        Context { state, policy, identity, now_ms: now_ms(), random: *random, arrivals }
     }
+}
+
+/// Whether the operator has it decided about as ever what comes while there is too much to do: to decide takes no longer
+/// than to answer without.
+fn decides_under_overload(state: &State) -> bool {
+    state.settings().is_none_or(|settings| settings.failure.overload == OnOverload::Queue)
 }
 
 /// Whether a message was longer than allowed, or is none.

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -112,42 +112,113 @@ impl Body for Replayed {
     }
 }
 
-/// When a body last moved, and whether it is through.
+/// When something last moved, and how far it has come.
 #[derive(Clone)]
-pub(super) struct Progress(Arc<Mutex<(Instant, bool)>>);
+pub(super) struct Progress(Arc<Mutex<(Instant, Stage)>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    UnderWay,
+    Through,
+    /// Whoever sent it broke off, or sent something that is no body.
+    Broken,
+}
 
 impl Progress {
-    pub(super) fn new() -> Progress {
-        Progress(Arc::new(Mutex::new((Instant::now(), false))))
+    pub(super) fn new(stage: Stage) -> Progress {
+        Progress(Arc::new(Mutex::new((Instant::now(), stage))))
     }
 
     pub(super) fn last(&self) -> Instant {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).0
     }
 
-    pub(super) fn is_through(&self) -> bool {
+    pub(super) fn stage(&self) -> Stage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
-    fn moved(&self, is_through: bool) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), is_through);
+    pub(super) fn moved(&self, stage: Stage) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), stage);
     }
 }
 
-/// A body that notes its progress, so that a long upload is no time-out of the origin.
-pub(super) struct Tracked {
-    pub body: AnyBody,
+/// How long an upload may stand still whose answer is complete.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A visitor's body on its way to the origin, and how far it has come: a long upload is no time-out of the origin.
+#[derive(Clone)]
+pub(super) struct Upload {
+    body: Arc<Mutex<Option<AnyBody>>>,
     pub progress: Progress,
 }
 
-impl Body for Tracked {
+impl Upload {
+    pub(super) fn new(body: AnyBody) -> Upload {
+        let stage = if body.is_end_stream() { Stage::Through } else { Stage::UnderWay };
+        Upload { body: Arc::new(Mutex::new(Some(body))), progress: Progress::new(stage) }
+    }
+
+    fn body(&self) -> MutexGuard<'_, Option<AnyBody>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No more of it is read, so that the visitor's connection need not wait for it.
+    fn end(&self) {
+        self.body().take();
+    }
+
+    /// Ends it when nobody sends any more of it, or nobody takes it.
+    async fn end_when_it_stands_still(self) {
+        while self.progress.stage() == Stage::UnderWay {
+            let end = self.progress.last() + GRACE;
+            if end <= Instant::now() {
+                return self.end();
+            }
+            sleep_until(end).await;
+        }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut body = self.body();
+        let Some(body) = &mut *body else { return Poll::Ready(Some(Err("the answer was complete before it".into()))) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        self.progress.moved(match &frame {
+            Some(Err(_)) => Stage::Broken,
+            Some(Ok(_)) if !body.is_end_stream() => Stage::UnderWay,
+            _ => Stage::Through,
+        });
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body().as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body().as_ref().map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+/// The body of an answer, after whose end its upload must come to an end, too: an origin may answer before it has read
+/// everything, and then read no more.
+pub(super) struct Answered {
+    pub body: Incoming,
+    pub upload: Upload,
+    /// Whether the origin has said that it takes no more.
+    pub is_last: bool,
+}
+
+impl Body for Answered {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.progress.moved(frame.is_none() || self.body.is_end_stream());
-        Poll::Ready(frame)
+        Pin::new(&mut self.body).poll_frame(cx).map_err(BoxError::from)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -156,6 +227,18 @@ impl Body for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        if self.upload.progress.stage() == Stage::UnderWay {
+            let upload = self.upload.clone();
+            match self.is_last {
+                true => upload.end(),
+                false => _ = tokio::spawn(upload.end_when_it_stands_still()),
+            }
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use hyper::header::{
-    CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 use super::visitor::{Visitor, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::connector::edge::VERDICT_HEADER;
+use crate::connector::edge::{self, VERDICT_HEADER};
 
 /// Meant for this hop alone, beside those that Connection names (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -30,6 +30,11 @@ pub(super) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE).filter(|_| named).cloned()
 }
 
+/// Whether whoever sent a message takes no more on this connection.
+pub(super) fn is_last(headers: &HeaderMap) -> bool {
+    connection_options(headers).any(|option| option.eq_ignore_ascii_case("close"))
+}
+
 /// Removes what is not for the next hop.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = connection_options(headers).filter_map(|name| name.parse().ok()).collect();
@@ -42,6 +47,18 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol);
+}
+
+/// Makes the headers of a response those of one that belongs to its visitor alone.
+pub(super) fn make_private(headers: &mut HeaderMap) {
+    let edge::Private { cache_control, unfit } =
+        edge::private(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    let unfit: Vec<HeaderName> = unfit.into_iter().filter_map(|name| name.parse().ok()).collect();
+    let cache_control = HeaderValue::try_from(cache_control);
+    for name in unfit {
+        headers.remove(name);
+    }
+    headers.insert(CACHE_CONTROL, cache_control.unwrap_or(HeaderValue::from_static("private, no-store")));
 }
 
 /// Makes a visitor's headers those of the request to the origin.

@@ -23,10 +23,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connector::edge::Identity;
+use crate::connector::edge::{Arrivals, Identity};
 #[cfg(feature = "manage")]
 use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
+use crate::host::serving::pushes::Pushes;
 use crate::host::serving::tenants::{Common, Tenants};
 use crate::host::serving::{Starting, seconds};
 use crate::policy::OnFailure;
@@ -134,7 +135,7 @@ impl Proxy {
             unknown: OnFailure::Open,
             rooms: config.rooms,
             #[cfg(feature = "manage")]
-            management: config.store.as_deref().map(Management::open).transpose()?,
+            management: config.store.as_deref().map(Management::open),
         };
         let (tenants, keeper) = Tenants::one(config.policy, common);
         let loaded = keeper.load("start");
@@ -151,10 +152,14 @@ impl Proxy {
         let upstream = Upstream::new(&origin, &settings).map_err(StartError::Settings)?;
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("proxy");
-        let starting = Starting::new(Arc::new(tenants), Arc::clone(&metrics), identity.clone(), listen, admin)?;
+        let (tenants, hosts) = (Arc::new(tenants), settings.admin_hosts.clone());
+        let starting = Starting::new(tenants, Arc::clone(&metrics), identity.clone(), listen, admin, hosts)?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         let drain_timeout = seconds(settings.drain_timeout);
+        let idle = seconds(settings.tunnel_timeout);
+        let tunnels = Tunnels { tracker: tasks.clone(), end: stop.end.clone(), idle };
         let service = Arc::new(Service {
+            arrivals: Arrivals::default(),
             keeper,
             upstream,
             settings,
@@ -162,7 +167,8 @@ impl Proxy {
             identity,
             metrics,
             counters,
-            tunnels: Tunnels { tracker: tasks.clone(), end: stop.end.clone() },
+            tunnels,
+            pushes: Pushes::new(),
             observer: config.observer,
         });
         let server = |listener| server::serve(listener, service, tasks, stop);

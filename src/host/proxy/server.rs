@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::service::Service;
 use crate::host::serving::connections::{self, Ends};
+use crate::host::serving::guarded::Streams;
 use crate::host::serving::{Stop, seconds};
 
 /// Serves until `stop` says otherwise.
@@ -28,8 +29,8 @@ async fn connection(stream: TcpStream, ends: Ends, service: Arc<Service>, stop: 
     connections::serve(stream, patience, |is_h2| builder(&service, is_h2), answer, stop).await;
 }
 
-fn builder(service: &Service, is_h2: bool) -> Builder<TokioExecutor> {
-    let builder = Builder::new(TokioExecutor::new());
+fn builder(service: &Service, is_h2: bool) -> Builder<Streams> {
+    let builder = Builder::new(Streams(seconds(service.settings.idle_timeout)));
     let mut builder = if is_h2 { builder.http2_only() } else { builder.http1_only() };
     let header_bytes = service.limits.header_bytes;
     builder

@@ -5,23 +5,27 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bumpalo::Bump;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming as IncomingBody};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::time::timeout;
 
 use super::Limits;
 use super::body::{self, AnyBody, Unread};
 use super::counters::Counters;
+use super::headers;
 use super::upstream::{Passing, Tunnels, Upstream};
 use super::visitor::{Visitor, version_text};
-use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, push};
+use crate::connector::edge::{
+    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
+};
 use crate::host::geo::GeoFacts;
 use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::{Counted, Metrics};
+use crate::host::serving::pushes::{self, Pushes, retry_after};
 use crate::host::serving::{Event, Observer, aside, guarded, now_ms, seconds};
 use crate::policy::{FailurePolicy, ProxySettings};
 use crate::program::{Scratch, Verdict};
@@ -37,7 +41,9 @@ pub(super) struct Service {
     pub metrics: Arc<Metrics>,
     pub counters: Counters,
     pub tunnels: Tunnels,
+    pub pushes: Pushes,
     pub observer: Option<Observer>,
+    pub arrivals: Arrivals,
 }
 
 /// A request that is answered without a decision, and why.
@@ -45,11 +51,20 @@ struct Refused {
     status: StatusCode,
     kind: &'static str,
     text: String,
+    /// Seconds after which it may be asked again.
+    retry_after: Option<u32>,
 }
 
 impl Refused {
     fn new(status: StatusCode, kind: &'static str, text: impl Into<String>) -> Refused {
-        Refused { status, kind, text: text.into() }
+        Refused { status, kind, text: text.into(), retry_after: None }
+    }
+}
+
+impl From<pushes::Unread> for Refused {
+    fn from(unread: pushes::Unread) -> Self {
+        let (status, kind, text, retry_after) = unread.answer();
+        Refused { retry_after, ..Refused::new(status, kind, text) }
     }
 }
 
@@ -72,7 +87,9 @@ impl Service {
             Err(refused) => {
                 self.counters.refused(refused.kind);
                 tracing::info!(kind = refused.kind, peer = %ends.peer.ip(), "refused: {}", refused.text);
-                plain(refused.status, refused.text)
+                let mut response = plain(refused.status, refused.text);
+                response.headers_mut().extend(refused.retry_after.map(retry_after));
+                response
             }
         };
         self.counters.answered(started.elapsed());
@@ -163,7 +180,7 @@ impl Service {
         };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local };
+        let facts = ProxyFacts { geo: deployment.geo.of(visitor.address), local, arrivals: &self.arrivals };
         let incoming = Incoming {
             method: parts.method.as_str(),
             url: &visitor.url,
@@ -192,8 +209,10 @@ impl Service {
         visitor: &Visitor,
         peer: IpAddr,
     ) -> Response<AnyBody> {
-        let (request_headers, response_headers) = match act {
-            Act::Forward { request_headers, response_headers } => (request_headers, response_headers),
+        let (request_headers, response_headers, way_back) = match act {
+            Act::Forward { request_headers, response_headers, way_back } => {
+                (request_headers, response_headers, way_back)
+            }
             Act::Answer(response) => return response,
         };
         let trusts_hops = self.settings.trusted_hops > 0;
@@ -201,12 +220,22 @@ impl Service {
         let counted = || Counted::new(&self.counters.tunnels);
         let mut response = match self.upstream.pass(passing, &self.tunnels, counted).await {
             Ok(response) => response,
+            Err(error) if error.is_visitors() => {
+                self.counters.refused(error.kind());
+                tracing::info!(kind = error.kind(), %peer, "{error}");
+                plain(error.status(), error.to_string())
+            }
             Err(error) => {
                 self.counters.origin_failed(error.kind());
                 tracing::warn!(kind = error.kind(), "{error}");
                 plain(error.status(), "The site does not answer. Please try again in a moment.")
             }
         };
+        match way_back {
+            WayBack::Untouched => {}
+            WayBack::Private => headers::make_private(response.headers_mut()),
+            WayBack::WithoutBody => response = without_body(response),
+        }
         add_headers(&mut response, response_headers);
         response
     }
@@ -216,15 +245,13 @@ impl Service {
     }
 
     async fn take_push(self: &Arc<Self>, body: IncomingBody) -> Result<Task, Refused> {
-        let body = Limited::new(body, push::MAX_BODY).collect();
-        let body = match timeout(seconds(self.settings.idle_timeout), body).await {
-            Err(_) => return Err(Unread::Slow.into()),
-            Ok(Err(error)) => return Err(Unread::Broken(error).into()),
-            Ok(Ok(body)) => body.to_bytes(),
-        };
-        let service = Arc::clone(self);
-        let taken = aside(move || service.keeper.take_push(&body, &service.identity, Task::of));
         let failed = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "push-failed", "no secret to check it with");
+        if !self.keeper.can_take_pushes() {
+            return Err(failed());
+        }
+        let pushed = self.pushes.read(body, seconds(self.settings.idle_timeout)).await?;
+        let service = Arc::clone(self);
+        let taken = aside(move || service.keeper.take_push(&pushed.bytes, &service.identity, Task::of));
         taken.await.ok().flatten().ok_or_else(failed)
     }
 }
@@ -238,7 +265,7 @@ struct Task {
 }
 
 enum Act {
-    Forward { request_headers: OwnedHeaders, response_headers: OwnedHeaders },
+    Forward { request_headers: OwnedHeaders, response_headers: OwnedHeaders, way_back: WayBack },
     Answer(Response<AnyBody>),
 }
 
@@ -247,9 +274,11 @@ type OwnedHeaders = Vec<(HeaderName, HeaderValue)>;
 impl Task {
     fn of(reply: Reply<'_>) -> Task {
         let act = match reply.outcome {
-            Outcome::Forward { request_headers, response_headers } => {
-                Act::Forward { request_headers: owned(request_headers), response_headers: owned(response_headers) }
-            }
+            Outcome::Forward { request_headers, response_headers, way_back } => Act::Forward {
+                request_headers: owned(request_headers),
+                response_headers: owned(response_headers),
+                way_back,
+            },
             Outcome::Answer { status, headers, body } => Act::Answer(answer(status, headers, body)),
         };
         Task { act, verdict: reply.verdict, failed: reply.failed.map(str::to_owned), label: reply.label }
@@ -279,6 +308,7 @@ fn owned(headers: &[Header<'_>]) -> OwnedHeaders {
 struct ProxyFacts<'d> {
     geo: GeoFacts<'d>,
     local: SocketAddr,
+    arrivals: &'d Arrivals,
 }
 
 impl Facts for ProxyFacts<'_> {
@@ -293,6 +323,10 @@ impl Facts for ProxyFacts<'_> {
             _ => self.geo.fact(field, arena),
         }
     }
+
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.arrivals.note(arrival, now)
+    }
 }
 
 fn too_long() -> Refused {
@@ -303,7 +337,17 @@ fn plain(status: StatusCode, text: impl Into<String>) -> Response<AnyBody> {
     let mut response = Response::new(body::full(text.into() + "\n"));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// An answer of which only what stands before its body goes on.
+fn without_body(response: Response<AnyBody>) -> Response<AnyBody> {
+    let (mut parts, _) = response.into_parts();
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING] {
+        parts.headers.remove(name);
+    }
+    Response::from_parts(parts, body::empty())
 }
 
 /// Ours take the place of the origin's; cookies stand beside them.

@@ -1,31 +1,41 @@
 //! The way to the origin and back.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::body::{AnyBody, BoxError, Progress, Tracked, is_too_long};
+use super::body::{Answered, AnyBody, BoxError, Progress, Stage, Upload, is_too_long};
 use super::headers;
 use super::visitor::Visitor;
+use crate::host::serving::guarded::Talk;
 use crate::host::serving::metrics::Counted;
 use crate::host::serving::seconds;
 use crate::policy::ProxySettings;
 
+/// How many header lines an answer of the origin may have.
+const MAX_HEADERS: usize = 256;
+
+/// How many answers before the answer may wait to go on; more are left out.
+const HINTS: usize = 8;
+
 /// The site behind the proxy, and the connections to it.
 pub(super) struct Upstream {
-    client: Client<HttpConnector, Tracked>,
+    client: Client<HttpConnector, Upload>,
     origin: Authority,
     response_timeout: Duration,
 }
@@ -43,6 +53,8 @@ pub(super) enum UpstreamError {
     SlowVisitor,
     #[error("the request is longer than allowed")]
     TooLong,
+    #[error("the visitor's body broke off, or is none")]
+    BadBody,
     #[error("the exchange with the origin failed: {0}")]
     Exchange(BoxError),
 }
@@ -54,7 +66,8 @@ impl UpstreamError {
             UpstreamError::ConnectTimeout => "connect-timeout",
             UpstreamError::ResponseTimeout => "response-timeout",
             UpstreamError::SlowVisitor => "slow-visitor",
-            UpstreamError::TooLong => "too-long",
+            UpstreamError::TooLong => "body-too-long",
+            UpstreamError::BadBody => "bad-request",
             UpstreamError::Exchange(_) => "exchange",
         }
     }
@@ -65,7 +78,13 @@ impl UpstreamError {
             UpstreamError::ConnectTimeout | UpstreamError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             UpstreamError::SlowVisitor => StatusCode::REQUEST_TIMEOUT,
             UpstreamError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            UpstreamError::BadBody => StatusCode::BAD_REQUEST,
         }
+    }
+
+    /// Whether it is the visitor's doing, and not the origin's.
+    pub(super) fn is_visitors(&self) -> bool {
+        matches!(self, UpstreamError::SlowVisitor | UpstreamError::TooLong | UpstreamError::BadBody)
     }
 }
 
@@ -73,6 +92,8 @@ impl UpstreamError {
 pub(super) struct Tunnels {
     pub tracker: TaskTracker,
     pub end: CancellationToken,
+    /// How long one may be open without a byte in either direction.
+    pub idle: Duration,
 }
 
 /// A request that may pass.
@@ -97,6 +118,7 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
             .set_host(false)
+            .http1_max_headers(MAX_HEADERS)
             .build(connector);
         Ok(Upstream { client, origin, response_timeout: seconds(settings.response_timeout) })
     }
@@ -120,30 +142,43 @@ impl Upstream {
         }
         parts.uri = self.uri(&parts.uri, visitor.url.target());
         parts.version = Version::HTTP_11;
-        let mut response = self.exchange(parts, body).await?;
+        if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
+            // Else hyper takes it that a GET has no body.
+            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let talk = parts.extensions.remove::<Arc<Talk>>();
+        let upload = Upload::new(body);
+        let request = Request::from_parts(parts, upload.clone());
+        let mut response = self.exchange(request, &upload.progress, talk.as_deref()).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(visitors_side) = visitors_side else {
                 return Err(UpstreamError::Exchange("it changed the protocol unasked".into()));
             };
             let origins_side = hyper::upgrade::on(&mut response);
-            tunnels.tracker.spawn(tunnel(visitors_side, origins_side, tunnels.end.clone(), counted()));
+            let (idle, end) = (tunnels.idle, tunnels.end.clone());
+            tunnels.tracker.spawn(tunnel(visitors_side, origins_side, idle, end, counted()));
         }
-        Ok(for_visitor(response))
+        Ok(for_visitor(response, upload))
     }
 
-    async fn exchange(&self, parts: Parts, body: AnyBody) -> Result<Response<Incoming>, UpstreamError> {
-        let progress = Progress::new();
-        let tracked = Tracked { body, progress: progress.clone() };
-        let has_body = !hyper::body::Body::is_end_stream(&tracked);
-        let mut answer = std::pin::pin!(self.client.request(Request::from_parts(parts, tracked)));
+    async fn exchange(
+        &self,
+        mut request: Request<Upload>,
+        progress: &Progress,
+        talk: Option<&Talk>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let mut hints = hints(&mut request);
+        let mut answer = std::pin::pin!(self.client.request(request));
         loop {
             let deadline = progress.last() + self.response_timeout;
             tokio::select! {
-                answer = &mut answer => return answer.map_err(classify),
+                biased;
+                Some(hint) = hints.recv() => if let Some(talk) = talk { talk.hint(&hint) },
+                answer = &mut answer => return answer.map_err(|error| classify(error, progress.stage())),
                 () = sleep_until(deadline) => {}
             }
             if progress.last() + self.response_timeout <= Instant::now() {
-                let waits_for_visitor = has_body && !progress.is_through();
+                let waits_for_visitor = progress.stage() == Stage::UnderWay;
                 return Err(if waits_for_visitor {
                     UpstreamError::SlowVisitor
                 } else {
@@ -177,39 +212,71 @@ fn authority(origin: &str) -> Result<Authority, String> {
     uri.authority().filter(|_| bare).cloned().ok_or_else(|| format!("origin `{origin}` is not an origin; {wanted}"))
 }
 
-fn for_visitor(response: Response<Incoming>) -> Response<AnyBody> {
+/// The headers of each 103 that the origin sends before its answer (RFC 8297).
+fn hints<B>(request: &mut Request<B>) -> mpsc::Receiver<HeaderMap> {
+    let (tell, told) = mpsc::channel(HINTS);
+    hyper::ext::on_informational(request, move |interim| {
+        if interim.status() == StatusCode::EARLY_HINTS {
+            let mut headers = interim.headers().clone();
+            headers::remove_hop_by_hop(&mut headers);
+            // One for whom there is no room is only a hint.
+            _ = tell.try_send(headers);
+        }
+    });
+    told
+}
+
+fn for_visitor(response: Response<Incoming>, upload: Upload) -> Response<AnyBody> {
     let (mut parts, body) = response.into_parts();
     let upgrade = headers::upgrade_of(&parts.headers).filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS);
+    let is_last = headers::is_last(&parts.headers);
     headers::remove_hop_by_hop(&mut parts.headers);
     if let Some(protocol) = upgrade {
         headers::set_upgrade(&mut parts.headers, protocol);
     }
     parts.version = Version::default();
-    Response::from_parts(parts, body.map_err(BoxError::from).boxed_unsync())
+    Response::from_parts(parts, Answered { body, upload, is_last }.boxed_unsync())
 }
 
-/// Carries bytes both ways until both sides have said all, or the proxy ends.
+/// Carries bytes both ways until both sides have said all, or neither has said anything for too long, or the proxy ends.
 async fn tunnel(
     visitor: hyper::upgrade::OnUpgrade,
     origin: hyper::upgrade::OnUpgrade,
+    idle: Duration,
     end: CancellationToken,
     _counted: Counted,
 ) {
+    let progress = Progress::new(Stage::UnderWay);
+    let noted = |side| {
+        let progress = progress.clone();
+        InspectReader::new(TokioIo::new(side), move |_: &[u8]| progress.moved(Stage::UnderWay))
+    };
     let carry = async {
         let (visitor, origin) = tokio::try_join!(visitor, origin)?;
-        let (mut visitor, mut origin) = (TokioIo::new(visitor), TokioIo::new(origin));
+        let (mut visitor, mut origin) = (noted(visitor), noted(origin));
         tokio::io::copy_bidirectional(&mut visitor, &mut origin).await?;
         Ok::<(), BoxError>(())
     };
     tokio::select! {
         ended = carry => if let Err(error) = ended { tracing::debug!(%error, "tunnel broken off") },
+        () = idles(&progress, idle) => tracing::debug!("tunnel idle for too long"),
         () = end.cancelled() => {}
     }
 }
 
-fn classify(error: hyper_util::client::legacy::Error) -> UpstreamError {
+/// Until nothing has moved for that long.
+async fn idles(progress: &Progress, idle: Duration) {
+    while progress.last() + idle > Instant::now() {
+        sleep_until(progress.last() + idle).await;
+    }
+}
+
+fn classify(error: hyper_util::client::legacy::Error, body: Stage) -> UpstreamError {
     if is_too_long(&error) {
         return UpstreamError::TooLong;
+    }
+    if body == Stage::Broken {
+        return UpstreamError::BadBody;
     }
     if !error.is_connect() {
         return UpstreamError::Exchange(error.into());

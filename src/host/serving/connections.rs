@@ -7,19 +7,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{Request, Response, StatusCode, Version};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::guarded::{Guarded, Handed, Streams};
 use super::metrics::Counted;
 use super::{StartError, Stop};
 
@@ -94,40 +95,52 @@ async fn accept(
 }
 
 /// Answers the requests of one connection until it ends, or until `stop` says so. `builder` is told whether it speaks
-/// HTTP/2; a connection that says nothing for `patience` is given up.
+/// HTTP/2; a connection that says nothing for `patience`, or does not read what it is told, is given up.
 pub(in crate::host) async fn serve<F, B>(
-    stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     patience: Duration,
-    builder: impl FnOnce(bool) -> Builder<TokioExecutor>,
+    builder: impl FnOnce(bool) -> Builder<Streams>,
     answer: impl Fn(Request<Incoming>) -> F,
     stop: Stop,
 ) where
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
 {
-    let is_h2 = tokio::select! {
+    let begins = tokio::select! {
         () = stop.drain.cancelled() => return,
-        begins = begins_as_h2(&stream, Instant::now() + patience) => match begins {
-            Some(is_h2) => is_h2,
-            None => return,
-        },
+        begins = timeout(patience, beginning(&mut stream)) => begins.ok().flatten(),
     };
-    converse(stream, builder(is_h2), answer, stop).await;
+    let Some(start) = begins else { return };
+    let is_h2 = start == PREFACE;
+    converse(Guarded::new(stream, start, patience), builder(is_h2), answer, stop).await;
 }
 
 /// Answers the requests of one connection, of which it is known what it speaks.
 pub(in crate::host) async fn converse<F, B>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    builder: Builder<TokioExecutor>,
+    stream: Guarded<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+    builder: Builder<Streams>,
     answer: impl Fn(Request<Incoming>) -> F,
     stop: Stop,
 ) where
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
 {
-    let answer = service_fn(|request| {
-        let answering = answer(request);
-        async move { Ok::<_, Infallible>(answering.await) }
+    let talk = stream.talk();
+    let answer = service_fn(|mut request: Request<Incoming>| {
+        // HTTP/2 ends single streams, not connections; and with it, hyper knows no answers before the answer.
+        let is_h2 = request.version() == Version::HTTP_2;
+        talk.takes(is_h2 || request.body().is_end_stream());
+        if request.version() == Version::HTTP_11 {
+            request.extensions_mut().insert(Arc::clone(&talk));
+        }
+        let (answering, talk) = (answer(request), Arc::clone(&talk));
+        async move {
+            let response = answering.await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                talk.becomes_tunnel();
+            }
+            Ok::<_, Infallible>(response.map(Handed))
+        }
     });
     let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
     let served = tokio::select! {
@@ -146,15 +159,12 @@ pub(in crate::host) async fn converse<F, B>(
     }
 }
 
-/// Whether a connection begins as HTTP/2 does; `None` where it ends, or says too little in time.
-async fn begins_as_h2(stream: &TcpStream, deadline: Instant) -> Option<bool> {
+/// The first bytes of a connection: no more than tell whether it begins as HTTP/2 does. `None` where it ends before.
+async fn beginning(stream: &mut (impl AsyncRead + Unpin)) -> Option<Bytes> {
     let mut start = [0; PREFACE.len()];
-    loop {
-        let read = timeout_at(deadline, stream.peek(&mut start)).await.ok()?.ok().filter(|read| *read > 0)?;
-        if read == start.len() || start[..read] != PREFACE[..read] {
-            return Some(start == PREFACE);
-        }
-        // What was peeked at stays readable, so there is no event to wait for.
-        timeout_at(deadline, sleep(Duration::from_millis(5))).await.ok()?;
+    let mut length = 0;
+    while length < start.len() && start[..length] == PREFACE[..length] {
+        length += stream.read(&mut start[length..]).await.ok().filter(|read| *read > 0)?;
     }
+    Some(Bytes::copy_from_slice(&start[..length]))
 }

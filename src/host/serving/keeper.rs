@@ -1,7 +1,8 @@
 //! Keeps the policy in force: loads it, replaces it by a better one, never by a worse one.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::hits::Hits;
+use super::logs::Complaint;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use crate::host::files::{self, PolicyFiles, ReadError};
 use crate::host::geo::GeoDatabases;
 use crate::language::Severity;
-use crate::policy::{Finding, Policy, STORED, Settings, Sources, settings_of};
+use crate::policy::{Finding, Managed, Policy, STORED, Settings, Sources, settings_of, version_of};
 use crate::program::Verdict;
 use crate::request::hex;
 use crate::room::Occupancy;
@@ -132,6 +134,7 @@ pub(in crate::host) struct Keeper {
     name: Option<String>,
     heed: Option<Heed>,
     state: ArcSwap<State>,
+    complaint: Complaint,
     /// Held while loading, so that loads come one after the other.
     work: Mutex<Work>,
 }
@@ -171,7 +174,8 @@ impl Keeper {
         };
         let work = Mutex::new(Work { published, ..Work::default() });
         let state = ArcSwap::from_pointee(state);
-        Keeper { source, stored: None, rooms: None, secrets, state_file, metrics, name: None, heed: None, state, work }
+        let (stored, rooms, name, heed, complaint) = (None, None, None, None, Complaint::default());
+        Keeper { source, stored, rooms, secrets, state_file, metrics, name, heed, state, complaint, work }
     }
 
     /// One among several.
@@ -266,7 +270,8 @@ impl Keeper {
                 if let (Some(path), Some(published)) = (&self.state_file, &work.published)
                     && let Err(error) = write_state(path, published)
                 {
-                    tracing::error!(path = %path.display(), %error, "the delivered configuration could not be kept");
+                    let hint = "it is in force until the next start: make room, or mend what is in the way";
+                    tracing::error!(path = %path.display(), %error, hint, "the delivered configuration is not kept");
                 }
                 Ok(())
             }
@@ -275,6 +280,13 @@ impl Keeper {
                 Err(error.why)
             }
         }
+    }
+
+    /// Whether pushes are taken here, and there is a secret to check them with.
+    pub(in crate::host) fn can_take_pushes(&self) -> bool {
+        let settings = self.settings().filter(|settings| settings.delivery.push);
+        let secrets = settings.and_then(|settings| self.secrets(&settings).ok());
+        secrets.is_some_and(|secrets| !secrets.current().is_empty())
     }
 
     /// Puts a pushed integration JSON in force if it is signed and good, and answers; `None` where it takes none or has
@@ -302,9 +314,32 @@ impl Keeper {
         let replaces = digest(sources.get(&file).map_or(&[], Vec::as_slice));
         let published = Published { integration: text.to_owned(), replaces };
         let deployment = self.deploy(&sources, Some(&published))?;
+        self.refuse_older(&deployment.policy, work.published.as_ref(), &sources, &file)?;
         work.published = Some(published);
         work.sources = Some(sources);
         Ok(deployment)
+    }
+
+    /// An old configuration that somebody sends again must not replace a newer one; nor where none is in force that could.
+    fn refuse_older(
+        &self,
+        policy: &Policy,
+        published: Option<&Published>,
+        sources: &Sources,
+        file: &str,
+    ) -> Result<(), LoadError> {
+        let known = match &*self.state() {
+            State::InForce(deployment) => Some(deployment.policy.integrations.version.clone()),
+            State::Absent { .. } => {
+                let stood_in = published.and_then(|published| stand_in(sources, published));
+                let text = stood_in.as_ref().unwrap_or(sources).get(file);
+                text.and_then(|text| version_of(std::str::from_utf8(text).ok()?))
+            }
+        };
+        match known {
+            Some(known) => policy.refuse_older(&known).map_err(LoadError::invalid),
+            None => Ok(()),
+        }
     }
 
     /// Where the policy's files are, if they can change; `geoip` names are relative to it.
@@ -359,14 +394,24 @@ impl Keeper {
     /// The texts as they are now; `looked_for` becomes the files they are in, whether they exist or not.
     fn read(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
         let mut sources = self.read_files(looked_for)?;
-        if let Some(stored) = &self.stored {
-            let texts = stored.texts().map_err(|error| {
-                let why = format!("the store cannot be read: {error}");
-                LoadError { class: FailureClass::StoreUnreachable, why, findings: Vec::new() }
-            })?;
-            sources.extend(texts);
+        match self.stored.as_ref().map(|stored| stored.texts()) {
+            None => {}
+            Some(Ok(texts)) => sources.extend(texts),
+            Some(Err(error)) => self.without_store(&sources, error)?,
         }
         Ok(sources)
+    }
+
+    /// The store cannot be read, which is no matter where it holds nothing that would count.
+    fn without_store(&self, files: &Sources, error: String) -> Result<(), LoadError> {
+        if settings_of(files, None).is_none_or(|settings| settings.managed == Managed::Store) {
+            let why = format!("the store cannot be read: {error}");
+            return Err(LoadError { class: FailureClass::StoreUnreachable, why, findings: Vec::new() });
+        }
+        if self.complaint.is_new(&error) {
+            tracing::error!(policy = self.name(), error, "the store cannot be read; the files are in force");
+        }
+        Ok(())
     }
 
     fn read_files(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
@@ -393,9 +438,10 @@ impl Keeper {
 
     fn deploy(&self, sources: &Sources, published: Option<&Published>) -> Result<Deployment, LoadError> {
         let stood_in = published.and_then(|published| stand_in(sources, published));
+        let compile = if stood_in.is_some() { Policy::compile_delivered } else { Policy::compile };
         let sources = stood_in.as_ref().unwrap_or(sources);
         // The last net: nothing that a policy says may end a process that others are served by.
-        let compiled = catch_unwind(AssertUnwindSafe(|| Policy::compile(sources, None)));
+        let compiled = catch_unwind(AssertUnwindSafe(|| compile(sources, None)));
         let (policy, findings) = compiled.map_err(|_| LoadError::invalid("compiling the policy panicked".into()))?;
         let Some(policy) = policy else {
             let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
@@ -434,10 +480,20 @@ impl Keeper {
         if let Some(rooms) = &self.rooms {
             rooms.follow(&deployment.policy);
         }
-        let before = self.put(State::InForce(deployment));
-        if matches!(&*before, State::Absent { .. }) {
-            self.metrics.policies_in_force.inc();
+        for (number, name, why) in deployment.policy.broken() {
+            tracing::error!(policy = self.name(), occasion, number, name, "an integration is broken: {why}");
         }
+        let broken = deployment.policy.broken().count();
+        let before = self.put(State::InForce(deployment));
+        let before = match &*before {
+            State::InForce(before) => before.policy.broken().count(),
+            State::Absent { .. } => {
+                self.metrics.policies_in_force.inc();
+                0
+            }
+        };
+        self.metrics.broken_integrations.inc_by(broken as i64 - before as i64);
+        self.complaint.is_settled();
         self.metrics.loaded(occasion, "good");
         tracing::info!(policy = self.name(), occasion, version, "policy in force");
     }
@@ -445,7 +501,7 @@ impl Keeper {
     fn refuse(&self, error: &LoadError, occasion: &'static str) {
         self.report(error, occasion);
         if matches!(&*self.state(), State::Absent { .. }) {
-            let settings = self.read(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
+            let settings = self.read_files(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
             self.put(State::Absent { class: error.class, why: error.why.clone(), settings });
         }
     }
@@ -471,6 +527,10 @@ impl Keeper {
 
     fn report(&self, error: &LoadError, occasion: &'static str) {
         self.metrics.loaded(occasion, "bad");
+        // What is looked at again and again is complained of once; who asks for it wants to hear.
+        if !self.complaint.is_new(&error.why) && matches!(occasion, "file" | "store") {
+            return;
+        }
         error.findings.iter().for_each(log_finding);
         let kept = matches!(&*self.state(), State::InForce(_));
         tracing::error!(policy = self.name(), occasion, last_good_kept = kept, "policy not put in force: {error}");
@@ -523,9 +583,11 @@ fn read_state(path: &Path) -> Option<Published> {
     read.inspect_err(|error| tracing::error!(path = %path.display(), %error, "the kept configuration is broken")).ok()
 }
 
-/// Writes beside and renames, so that a crash leaves the old one.
+/// Writes beside and renames, so that a crash, or a disk that is full, leaves the old one.
 fn write_state(path: &Path, published: &Published) -> io::Result<()> {
     let beside = path.with_extension("new");
-    std::fs::write(&beside, serde_json::to_vec(published)?)?;
-    std::fs::rename(&beside, path)
+    let text = serde_json::to_vec(published)?;
+    let written = File::create(&beside).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+    let renamed = written.and_then(|()| std::fs::rename(&beside, path));
+    renamed.inspect_err(|_| _ = std::fs::remove_file(&beside))
 }

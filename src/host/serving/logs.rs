@@ -1,6 +1,7 @@
 //! Structured logs on standard error: one line for each request, and for whatever happens to the policy.
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 
@@ -23,4 +24,25 @@ pub fn init_logs(format: LogFormat) {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).with_target(false).try_init(),
     };
+}
+
+/// What was complained of last, where it is looked at again and again: it is said once.
+#[derive(Default)]
+pub(in crate::host) struct Complaint(Mutex<Option<String>>);
+
+impl Complaint {
+    /// Whether this is not what was complained of last.
+    pub(in crate::host) fn is_new(&self, text: &str) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = last.as_deref() != Some(text);
+        if is_new {
+            *last = Some(text.to_owned());
+        }
+        is_new
+    }
+
+    /// All is well again.
+    pub(in crate::host) fn is_settled(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }

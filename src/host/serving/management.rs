@@ -1,9 +1,8 @@
 //! The API and the dashboard on the operator's address, and what was changed there into force: here at once, in other
 //! processes that have the same store open within a second.
 
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
@@ -14,11 +13,14 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::attended::Place;
 use super::keeper::Stored;
+use super::logs::Complaint;
 use super::tenants::Tenants;
-use super::{StartError, aside, now_ms};
-use crate::host::store::{Randomness, StoreFile};
+use super::{aside, now_ms};
+use crate::host::store::{OpenError, Randomness, StoreFile};
 use crate::manage::database::DatabaseError;
+use crate::manage::failure::{Code, Failure};
 use crate::manage::store::Store;
 use crate::manage::{self, Circumstances, Live, Manager, snapshot};
 use crate::policy::Sources;
@@ -27,45 +29,79 @@ use crate::room::Occupancy;
 /// How often to see whether another process has changed something.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How often to see whether a store that cannot be opened can be by now.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A body of more bytes is one of few that are read at a time: anybody can send one, and it is held in memory.
+/// A body of more bytes is read of nobody who may not send one, and is one of few that are read at a time: it is held in
+/// memory.
 const LARGE: u64 = 1 << 20;
 const LARGE_AT_ONCE: usize = 4;
 
 /// What is managed in one store.
 pub(in crate::host) struct Management {
+    path: PathBuf,
     manager: Manager,
-    /// Each has its own connection, so that none waits for what another one has under way.
-    requests: StoreFile,
-    following: Arc<StoreFile>,
-    operations: StoreFile,
+    files: OnceLock<Files>,
+    complaint: Complaint,
     large: Semaphore,
     /// Counts the changes that this process has made, and of these those that have come into force.
     changes: watch::Sender<u64>,
     in_force: watch::Sender<u64>,
 }
 
+/// The store, open. Each has its own connection, so that none waits for what another one has under way.
+struct Files {
+    requests: StoreFile,
+    following: StoreFile,
+    operations: StoreFile,
+}
+
 impl Management {
-    /// Opens a store, or creates it.
-    pub(in crate::host) fn open(path: &Path) -> Result<Arc<Management>, StartError> {
-        let open = || StoreFile::open(path).map_err(|error| StartError::Settings(error.to_string()));
-        Ok(Arc::new(Management {
+    /// Opens a store, or creates it. One that cannot be opened, because it is damaged or its disk is not there, is no
+    /// reason not to serve: until it can be, policies that are managed in it cannot be read.
+    pub(in crate::host) fn open(path: &Path) -> Arc<Management> {
+        let management = Management {
+            path: path.to_owned(),
             manager: Manager::default(),
-            requests: open()?,
-            following: Arc::new(open()?),
-            operations: open()?,
+            files: OnceLock::new(),
+            complaint: Complaint::default(),
             large: Semaphore::new(LARGE_AT_ONCE),
             changes: watch::Sender::new(0),
             in_force: watch::Sender::new(0),
-        }))
+        };
+        // What is wrong is in the log.
+        _ = management.files();
+        Arc::new(management)
+    }
+
+    /// The store, which is opened unless it has been.
+    fn files(&self) -> Result<&Files, OpenError> {
+        if let Some(files) = self.files.get() {
+            return Ok(files);
+        }
+        let open = || StoreFile::open(&self.path);
+        let opened = open().and_then(|requests| Ok(Files { requests, following: open()?, operations: open()? }));
+        match opened {
+            Ok(files) => {
+                self.complaint.is_settled();
+                Ok(self.files.get_or_init(|| files))
+            }
+            Err(error) => {
+                if self.complaint.is_new(&error.to_string()) {
+                    tracing::error!("{error}; what is managed in it is not in force, and `[failure]` applies");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// What the store holds of one policy.
-    pub(in crate::host) fn zone(&self, name: &str) -> Box<dyn Stored> {
-        let store = Arc::clone(&self.following);
-        Box::new(Zone { store, name: name.to_owned(), texts: Mutex::default(), taken: Mutex::default() })
+    pub(in crate::host) fn zone(self: &Arc<Self>, name: &str) -> Box<dyn Stored> {
+        let (management, name) = (Arc::clone(self), name.to_owned());
+        Box::new(Zone { management, name, texts: Mutex::default(), taken: Mutex::default() })
     }
 
     /// Puts in force what is changed, and does what is asked of lists, until `end`.
@@ -79,25 +115,32 @@ impl Management {
         tasks.spawn(Arc::clone(self).operate(end.clone()));
     }
 
-    /// Answers one request. Where it changes something, that has come into force by then.
-    pub(in crate::host) async fn answer(
+    /// Answers one request. Where it changes something, that has come into force by then. The connection at `place` is
+    /// waited for until the whole request is there.
+    pub(super) async fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        peer: IpAddr,
         tenants: &Arc<Tenants>,
+        place: &Place,
     ) -> Response<Full<Bytes>> {
-        let (parts, body) = request.into_parts();
-        let limit = manage::body_limit(&parts.method, parts.uri.path());
-        let body = match self.read(body, limit).await {
-            Ok(Some(body)) => body,
-            Ok(None) => return manage::too_large(limit).map(Full::from),
-            Err(status) => return plain(status),
+        let (mut parts, body) = request.into_parts();
+        // What is known of the connection is for those who serve it.
+        parts.extensions.clear();
+        let request = Request::from_parts(parts, Vec::new());
+        let read = match body.size_hint().upper().is_none_or(|length| length > LARGE) {
+            true => self.read_large(&request, body, tenants).await,
+            false => self.read(&request, body).await,
         };
-        let request = Request::from_parts(parts, body);
+        let body = match read {
+            Ok(body) => body,
+            Err(response) => return response.map(Full::from),
+        };
+        place.work();
+        let request = request.map(|_| body);
         let (management, tenants) = (Arc::clone(self), Arc::clone(tenants));
-        let answered = aside(move || management.transact(&request, peer, &tenants)).await;
-        let Ok(Ok((response, is_kept))) = answered.map_err(|panicked| tracing::error!(%panicked, "managing")) else {
-            return plain(StatusCode::INTERNAL_SERVER_ERROR);
+        let answered = aside(move || management.transact(&request, &tenants)).await;
+        let Ok((response, is_kept)) = answered.map_err(|panicked| tracing::error!(%panicked, "managing")) else {
+            return plain(StatusCode::INTERNAL_SERVER_ERROR).map(Full::from);
         };
         if is_kept {
             self.changed().await;
@@ -105,52 +148,93 @@ impl Management {
         response.map(Full::from)
     }
 
-    /// The whole of a body; nothing if it is too long. It is read to its end all the same: who is still sending does not
-    /// hear an answer.
-    async fn read(&self, mut body: Incoming, limit: usize) -> Result<Option<Vec<u8>>, StatusCode> {
-        let is_large = body.size_hint().upper().is_none_or(|length| length > LARGE);
-        let _place = if is_large { self.large.acquire().await.ok() } else { None };
-        let whole = async {
-            let mut bytes = Some(Vec::new());
-            while let Some(frame) = body.frame().await {
-                let data = frame?.into_data().unwrap_or_default();
-                bytes = bytes.filter(|bytes| bytes.len() + data.len() <= limit);
-                if let Some(bytes) = &mut bytes {
-                    bytes.extend_from_slice(&data);
-                }
+    /// The body of a request, if whoever sends it may do so, and when there is a place for it.
+    async fn read_large(
+        self: &Arc<Self>,
+        request: &Request<Vec<u8>>,
+        body: Incoming,
+        tenants: &Arc<Tenants>,
+    ) -> Result<Vec<u8>, Response<Vec<u8>>> {
+        let (management, tenants, asked) = (Arc::clone(self), Arc::clone(tenants), request.clone());
+        let knows = aside(move || management.knows(&asked, &tenants)).await;
+        match knows.map_err(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))? {
+            Err(failure) => Err(manage::refusal(request.uri().path(), &failure)),
+            Ok(false) => {
+                let message =
+                    "nobody is read so much of who has no valid token, and no session: log in, and send it again";
+                let failure = Failure::new(401, Code::Authentication, message);
+                Err(manage::refusal(request.uri().path(), &failure))
             }
-            Ok::<_, hyper::Error>(bytes)
-        };
-        match timeout(PATIENCE, whole).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
-            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+            Ok(true) => {
+                let _place = self.large.acquire().await.ok();
+                self.read(request, body).await
+            }
         }
     }
 
+    async fn read(&self, request: &Request<Vec<u8>>, mut body: Incoming) -> Result<Vec<u8>, Response<Vec<u8>>> {
+        let limit = manage::body_limit(request.method(), request.uri().path());
+        if body.size_hint().lower() > limit as u64 {
+            return Err(manage::too_large(limit));
+        }
+        let whole = async {
+            let mut bytes = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let data = frame.map_err(|_| plain(StatusCode::BAD_REQUEST))?.into_data().unwrap_or_default();
+                if bytes.len() + data.len() > limit {
+                    return Err(manage::too_large(limit));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Ok(bytes)
+        };
+        match timeout(PATIENCE, whole).await {
+            Ok(read) => read,
+            Err(_) => Err(plain(StatusCode::REQUEST_TIMEOUT)),
+        }
+    }
+
+    /// Whether whoever asks may do anything here.
+    fn knows(&self, request: &Request<Vec<u8>>, tenants: &Tenants) -> Result<bool, Failure> {
+        let files = self.files().map_err(Failure::closed)?;
+        let known = files.requests.transaction(|database| {
+            let circumstances = Circumstances { now: now_ms(), random: &mut |_| {}, live: &Counted { tenants } };
+            (self.manager.knows(database, request, circumstances), false)
+        });
+        Ok(known??)
+    }
+
     /// Answers in one transaction; whether something has been changed.
-    fn transact(
+    fn transact(&self, request: &Request<Vec<u8>>, tenants: &Tenants) -> (Response<Vec<u8>>, bool) {
+        let (method, path) = (request.method(), request.uri().path());
+        self.try_transact(request, tenants).unwrap_or_else(|failure| {
+            if let Some(error) = &failure.cause {
+                tracing::error!(%method, path, %error, "the store cannot be used");
+            }
+            (manage::refusal(path, &failure), false)
+        })
+    }
+
+    fn try_transact(
         &self,
         request: &Request<Vec<u8>>,
-        peer: IpAddr,
         tenants: &Tenants,
-    ) -> Result<(Response<Vec<u8>>, bool), ()> {
+    ) -> Result<(Response<Vec<u8>>, bool), Failure> {
         let (mut randomness, live) = (Randomness::default(), Counted { tenants });
-        let answered = self.requests.transaction(|database| {
+        let files = self.files().map_err(Failure::closed)?;
+        let answer = files.requests.transaction(|database| {
             let mut random = |bytes: &mut [u8]| randomness.fill(bytes);
-            let circumstances = Circumstances { now: now_ms(), random: &mut random, peer, live: &live };
+            let circumstances = Circumstances { now: now_ms(), random: &mut random, live: &live };
             let answer = self.manager.answer(database, request, circumstances);
             let is_kept = answer.keep && randomness.is_there();
             (answer, is_kept)
-        });
-        let answer = answered.map_err(|error| tracing::error!(%error, "the store cannot be used"))?;
+        })?;
         let (method, path, status) = (request.method(), request.uri().path(), answer.response.status().as_u16());
         if let Some(trouble) = &answer.trouble {
             tracing::error!(%method, path, status, trouble, "managing");
         }
         if !randomness.is_there() {
-            tracing::error!(%method, path, "there is no randomness");
-            return Err(());
+            return Err(DatabaseError("there is no randomness".into()).into());
         }
         tracing::info!(%method, path, status, kept = answer.keep, "managing");
         Ok((answer.response, answer.keep))
@@ -177,14 +261,15 @@ impl Management {
             let loading = aside(move || management.load(&tenants, seen));
             seen = loading.await.ok().flatten();
             self.in_force.send_replace(change);
-            tokio::select! { () = end.cancelled() => return, _ = changes.changed() => {}, () = sleep(LOOK) => {} }
+            let pause = if self.files.get().is_some() { LOOK } else { RETRY };
+            tokio::select! { () = end.cancelled() => return, _ = changes.changed() => {}, () = sleep(pause) => {} }
         }
     }
 
     /// Loads all policies of which the store may hold something new since it had this version; the version it has now.
     fn load(&self, tenants: &Tenants, seen: Option<i64>) -> Option<i64> {
-        let version = self.following.data_version();
-        let version = version.inspect_err(|error| tracing::error!(%error, "the store cannot be read")).ok();
+        let version = self.files().ok()?.following.data_version();
+        let version = version.inspect_err(|error| self.complain("the store cannot be read", error)).ok();
         if version.is_none() || version != seen {
             // What is wrong with a policy is in the log; the one in force stays.
             tenants.keepers().iter().for_each(|keeper| _ = keeper.load_if_changed("store"));
@@ -207,7 +292,7 @@ impl Management {
                     continue;
                 }
                 Ok(Ok(false)) => {}
-                Ok(Err(error)) => tracing::error!(%error, "what was asked of a list cannot be done"),
+                Ok(Err(error)) => self.complain("what was asked of a list cannot be done", &error),
                 Err(panicked) => tracing::error!(%panicked, "what was asked of a list cannot be done"),
             }
             tokio::select! { () = end.cancelled() => return, _ = changes.changed() => {}, () = sleep(LOOK) => {} }
@@ -215,16 +300,25 @@ impl Management {
     }
 
     fn run_operation(&self) -> Result<bool, DatabaseError> {
-        match self.operations.read(|store| store.has_pending_operations())? {
-            true => self.operations.change("", |store| store.run_next_operation()),
+        // Where there is no store, nothing has been asked.
+        let Some(Files { operations, .. }) = self.files.get() else { return Ok(false) };
+        match operations.read(|store| store.has_pending_operations())? {
+            true => operations.change("", |store| store.run_next_operation()),
             false => Ok(false),
+        }
+    }
+
+    /// Says once what is tried again and again.
+    fn complain(&self, what: &str, error: &DatabaseError) {
+        if self.complaint.is_new(&format!("{what}: {error}")) {
+            tracing::error!(%error, "{what}");
         }
     }
 }
 
 /// One policy in the store.
 struct Zone {
-    store: Arc<StoreFile>,
+    management: Arc<Management>,
     name: String,
     /// The texts of the last revision that was asked for.
     texts: Mutex<(i64, Sources)>,
@@ -235,9 +329,10 @@ struct Zone {
 impl Stored for Zone {
     fn texts(&self) -> Result<Sources, String> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = self.store.read(|store| {
+        let files = self.management.files().map_err(|error| error.to_string())?;
+        let read = files.following.read(|store| {
             let revision = store.zone(&self.name)?.map_or(0, |zone| zone.revision);
-            Ok::<_, manage::failure::Failure>(match revision == texts.0 {
+            Ok::<_, Failure>(match revision == texts.0 {
                 true => None,
                 false => Some((revision, snapshot::texts(store, &self.name)?)),
             })
@@ -249,10 +344,11 @@ impl Stored for Zone {
     }
 
     fn take(&self, files: &Sources) -> Result<(), String> {
+        let following = &self.management.files().map_err(|error| error.to_string())?.following;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.as_ref() != Some(files) {
             let take = |store: &Store<'_>| snapshot::take_files(store, &self.name, files);
-            self.store.change("files", take).map_err(|failure| told(&failure))?;
+            following.change("files", take).map_err(|failure| told(&failure))?;
             *taken = Some(files.clone());
         }
         Ok(())
@@ -260,7 +356,7 @@ impl Stored for Zone {
 }
 
 /// What a failure is, for the log.
-fn told(failure: &manage::failure::Failure) -> String {
+fn told(failure: &Failure) -> String {
     let objections = failure.errors.iter().map(|objection| objection.message.clone());
     objections.chain(failure.cause.iter().map(ToString::to_string)).collect::<Vec<_>>().join("; ")
 }
@@ -280,8 +376,8 @@ impl Live for Counted<'_> {
     }
 }
 
-fn plain(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn plain(status: StatusCode) -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
     *response.status_mut() = status;
     response
 }

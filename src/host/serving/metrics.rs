@@ -27,10 +27,14 @@ pub(in crate::host) struct Metrics {
     decisions: Family<Labelled, Counter>,
     loads: Family<WithOutcome, Counter>,
     deciding: Histogram,
+    /// Requests that came while there was too much to do.
+    pub overloaded: Counter,
     /// Connections that are open.
     pub connections: Gauge,
     /// How many policies are in force.
     pub policies_in_force: Gauge,
+    /// How many integrations are broken in them.
+    pub broken_integrations: Gauge,
 }
 
 impl Metrics {
@@ -46,10 +50,14 @@ impl Metrics {
         registry.register("policy_loads", "Attempts to put a policy in force", loads.clone());
         let deciding = Histogram::new([1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2]);
         registry.register_with_unit("decision", "Time it took to decide", Unit::Seconds, deciding.clone());
-        let [connections, policies_in_force] = [Gauge::default(), Gauge::default()];
+        let overloaded = Counter::default();
+        registry.register("overloaded", "Requests that came while there was too much to do", overloaded.clone());
+        let [connections, policies_in_force, broken_integrations] = [(); 3].map(|()| Gauge::default());
         registry.register("connections", "Connections that are open", connections.clone());
         registry.register("policy_in_force", "Policies that are in force", policies_in_force.clone());
-        Metrics { registry, decisions, loads, deciding, connections, policies_in_force }
+        let help = "Integrations in force that are broken, so that the failure policy decides about their visitors";
+        registry.register("broken_integrations", help, broken_integrations.clone());
+        Metrics { registry, decisions, loads, deciding, overloaded, connections, policies_in_force, broken_integrations }
     }
 
     pub(in crate::host) fn decided(&self, decision: &'static str, took: Duration) {

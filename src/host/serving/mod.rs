@@ -20,15 +20,18 @@ use crate::program::Scratch;
 pub(in crate::host) mod address;
 pub(in crate::host) mod admin;
 mod aside;
+mod attended;
 pub(in crate::host) mod connections;
 mod event;
 mod fetch;
+pub(in crate::host) mod guarded;
 pub(in crate::host) mod hits;
 pub(in crate::host) mod keeper;
 mod logs;
 #[cfg(feature = "manage")]
 pub(in crate::host) mod management;
 pub(in crate::host) mod metrics;
+pub(in crate::host) mod pushes;
 pub(in crate::host) mod tenants;
 mod waiting;
 mod watch;
@@ -38,6 +41,7 @@ pub use event::{Event, Observer};
 pub use keeper::{LoadError, PolicySource, SecretSource};
 pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
+use pushes::Pushes;
 use tenants::Tenants;
 pub use tenants::policies_at;
 pub use waiting::OwnRooms;
@@ -113,13 +117,15 @@ impl Starting {
         identity: Identity,
         listen: SocketAddr,
         admin: SocketAddr,
+        admin_hosts: Vec<String>,
     ) -> Result<Starting, StartError> {
         let (listener, address) = connections::listen(listen)?;
         let (admin_listener, admin_address) = connections::listen(admin)?;
         let stop =
             Stop { leaving: CancellationToken::new(), drain: CancellationToken::new(), end: CancellationToken::new() };
         let (tasks, leaving) = (TaskTracker::new(), stop.leaving.clone());
-        let admin = Arc::new(Admin { tenants: Arc::clone(&tenants), metrics, identity, leaving });
+        let (tenants_of_admin, hosts, pushes) = (Arc::clone(&tenants), admin_hosts, Pushes::new());
+        let admin = Arc::new(Admin { tenants: tenants_of_admin, metrics, identity, leaving, hosts, pushes });
         let background = TaskTracker::new();
         Ok(Starting { tasks, background, stop, admin, tenants, listener, admin_listener, address, admin_address })
     }

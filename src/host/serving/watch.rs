@@ -15,6 +15,10 @@ use super::aside;
 /// Editors and deployments write in several steps; files are read when this long nothing more has happened.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// Where something happens all the time, such as in a folder that somebody else writes logs to, they are read all the
+/// same after this long.
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// Calls `load`, which may block, when something has changed in `folders`, until `end`. Folders are watched, not files:
 /// files are replaced.
 pub(in crate::host) async fn watch(
@@ -43,7 +47,8 @@ pub(in crate::host) async fn watch(
             load().await;
         }
         tokio::select! { () = end.cancelled() => return, () = something.notified() => {} }
-        while timeout(QUIET, something.notified()).await.is_ok() {}
+        let quiet = async { while timeout(QUIET, something.notified()).await.is_ok() {} };
+        _ = timeout(LONGEST, quiet).await;
         load().await;
         sleep(QUIET).await;
     }

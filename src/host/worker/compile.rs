@@ -18,7 +18,8 @@ fn compiled(texts: Texts<'_>, sources: &Sources) -> Result<Outcome, Refused> {
         let settings = texts.policy.and_then(|_| settings_of(sources, Some(Target::Worker)));
         Refused { class, why, settings: settings.map(Box::new) }
     };
-    let (policy, findings) = Policy::compile(sources, Some(Target::Worker));
+    let compile = if texts.info.is_some() { Policy::compile_delivered } else { Policy::compile };
+    let (policy, findings) = compile(sources, Some(Target::Worker));
     let of = |severity| findings.iter().filter(move |finding| finding.severity == severity).map(place_and_message);
     let Some(policy) = policy else {
         let errors: Vec<_> = of(Severity::Error).collect();

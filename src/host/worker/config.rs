@@ -16,6 +16,8 @@ pub(super) struct Variables {
     pub previous_secret: Option<String>,
     /// Where no policy says otherwise.
     pub on_failure: OnFailure,
+    /// Likewise.
+    pub shared_sessions: bool,
 }
 
 impl Variables {
@@ -133,6 +135,7 @@ fn with_variables(mut policy: Policy, texts: Texts<'_>, variables: &Variables) -
     if texts.policy.is_none() {
         policy.settings.customer_id.clone_from(&variables.customer_id);
         policy.settings.failure = variables.failure();
+        policy.settings.shared_sessions = variables.shared_sessions;
     }
     policy
 }
@@ -148,7 +151,7 @@ mod tests {
 
     fn variables() -> Variables {
         let [customer_id, secret] = ["acme", "s"].map(str::to_owned);
-        Variables { customer_id, secret, previous_secret: None, on_failure: OnFailure::Closed }
+        Variables { customer_id, secret, on_failure: OnFailure::Closed, shared_sessions: true, ..Variables::default() }
     }
 
     fn bundled(settings: &str) -> String {
@@ -180,7 +183,7 @@ mod tests {
         let good = policy(texts, Saved::default(), &variables()).expect("a policy");
         let settings = &good.policy.settings;
         assert_eq!((settings.customer_id.as_str(), settings.target), ("acme", Target::Worker));
-        assert_eq!(settings.failure.internal, OnFailure::Closed);
+        assert_eq!((settings.failure.internal, settings.shared_sessions), (OnFailure::Closed, true));
         assert!(settings.delivery.push && good.is_new);
         assert_eq!(good.policy.integrations.version, "7");
     }
@@ -193,6 +196,7 @@ mod tests {
             let good = policy(texts, Saved::default(), &variables()).expect("a policy");
             assert_eq!(good.policy.settings.customer_id, "other");
             assert_eq!(good.policy.settings.failure, FailurePolicy::default());
+            assert!(!good.policy.settings.shared_sessions);
             assert_eq!(good.policy.integrations.version, "7");
         }
     }

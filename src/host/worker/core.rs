@@ -8,11 +8,11 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use super::config::{self, Compiled, Saved, Variables};
-use super::facts;
+use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use crate::connector::edge::{self, FailureClass, Identity, Secrets, Site, push};
-use crate::policy::{FailurePolicy, Policy};
+use crate::connector::edge::{self, Arrivals, FailureClass, Identity, Secrets, Site, push};
+use crate::policy::{FailurePolicy, Policy, version_of};
 use crate::program::Scratch;
 
 /// What one instance knows.
@@ -23,6 +23,7 @@ pub(super) struct Core {
     /// The policy in force, saved, if it was compiled here and nobody has taken it yet.
     to_store: Option<ToStore>,
     scratch: Scratch,
+    arrivals: Arrivals,
 }
 
 /// A saved policy for KV.
@@ -30,6 +31,16 @@ pub(super) struct ToStore {
     pub bytes: Vec<u8>,
     /// Its metadata: JSON.
     pub origin: String,
+}
+
+/// What became of a push.
+pub(super) struct Pushed {
+    /// For whoever pushed.
+    pub reply: String,
+    /// What KV shall hold from now on, if it is accepted.
+    pub accepted: Option<String>,
+    /// What it would be well to know about it all the same.
+    pub warnings: Vec<String>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "there is one in an instance")]
@@ -56,7 +67,16 @@ struct Plan<'p> {
 }
 
 /// The headers that the connector itself looks at.
-const ALWAYS: [&str; 3] = ["cookie", "x-queueittoken", "x-queueit-ajaxpageurl"];
+const ALWAYS: [&str; 8] = [
+    "cookie",
+    "x-queueittoken",
+    "x-queueit-ajaxpageurl",
+    "sec-fetch-mode",
+    "referer",
+    "origin",
+    "access-control-request-method",
+    "upgrade",
+];
 
 impl Core {
     /// One that knows nothing yet.
@@ -70,6 +90,7 @@ impl Core {
             state: State::Absent { class: FailureClass::StoreUnreachable, why, failure, takes_pushes: true },
             to_store: None,
             scratch: Scratch::default(),
+            arrivals: Arrivals::default(),
         }
     }
 
@@ -166,7 +187,7 @@ impl Core {
 
     /// The reply to a request.
     pub fn decide(&mut self, packed: &str) -> String {
-        let Core { identity, state, scratch, .. } = self;
+        let Core { identity, state, scratch, arrivals, .. } = self;
         let (policy, secrets) = match state {
             State::InForce { policy, secrets } => (&*policy, &*secrets),
             State::Absent { class, why, failure, .. } => {
@@ -179,7 +200,7 @@ impl Core {
             Err(malformed) => return wire::write(&edge::refuse(malformed, identity, scratch), None, None),
         };
         let packed = packed.with_host(url.authority());
-        let facts = packed.facts();
+        let facts = CfFacts { arrivals: Some(arrivals), ..packed.facts() };
         let site = Site { policy, secrets, identity };
         let reply = edge::handle(site, &packed.incoming(&url, &facts), scratch);
         let rule = reply.verdict.and_then(|verdict| policy.bypassed_by(verdict));
@@ -207,23 +228,38 @@ impl Core {
         pushed
     }
 
-    /// Accepts a configuration that Queue-it sends if it is signed and compiles with the `others` that KV holds: puts the
-    /// outcome in force, and gives the text to store. The reply says what became of it.
-    pub fn push(&mut self, body: &[u8], others: Texts<'_>, outcome: &[u8]) -> (String, Option<String>) {
+    /// Accepts a configuration that Queue-it sends if it is signed, compiles with everything else that KV `holds`, and is
+    /// no older than what is known: puts the outcome in force, and gives the text to store. The reply says what became of
+    /// it.
+    pub fn push(&mut self, body: &[u8], holds: Texts<'_>, outcome: &[u8]) -> Pushed {
         let mut good = None;
         let compiles = |text: &str| {
-            let texts = Texts { info: Some(text), ..others };
-            good = Some(config::take(texts, outcome, &self.variables).map_err(|refused| refused.why)?);
+            let texts = Texts { info: Some(text), ..holds };
+            let compiled = config::take(texts, outcome, &self.variables).map_err(|refused| refused.why)?;
+            for known in self.known_versions(holds) {
+                compiled.policy.refuse_older(&known)?;
+            }
+            good = Some(compiled);
             Ok(())
         };
         let arena = Bump::new();
         let push::Push { reply, accepted } =
             push::accept(body, &self.variables.secrets(), &self.identity, &arena, compiles);
         let reply = wire::write(&reply, None, None);
-        if let (Some(text), Some(good)) = (&accepted, good) {
-            self.put_compiled_in_force(good, Texts { info: Some(text), ..others });
-        }
-        (reply, accepted)
+        let warnings = match (&accepted, good) {
+            (Some(text), Some(good)) => self.put_compiled_in_force(good, Texts { info: Some(text), ..holds }),
+            _ => Vec::new(),
+        };
+        Pushed { reply, accepted, warnings }
+    }
+
+    /// Of what is in force here, and of what KV holds: an isolate may not have taken that yet.
+    fn known_versions(&self, holds: Texts<'_>) -> impl Iterator<Item = String> {
+        let in_force = match &self.state {
+            State::InForce { policy, .. } => Some(policy.integrations.version.clone()),
+            State::Absent { .. } => None,
+        };
+        in_force.into_iter().chain(holds.info.and_then(version_of))
     }
 }
 
@@ -242,7 +278,7 @@ mod tests {
     fn core(on_failure: OnFailure) -> Core {
         let mut core = Core::new();
         let [customer_id, secret] = ["acme", "s"].map(str::to_owned);
-        core.set_variables(Variables { customer_id, secret, previous_secret: None, on_failure });
+        core.set_variables(Variables { customer_id, secret, on_failure, ..Variables::default() });
         core
     }
 
@@ -318,7 +354,7 @@ mod tests {
         load(&mut core, INFO, None).expect("a policy");
         assert_eq!(
             core.plan(),
-            nothing.replace("[],\"all", r#"["cookie","x-queueit-ajaxpageurl","x-queueittoken"],"all"#)
+            nothing.replace("[],\"all", &format!("{},\"all", serde_json::json!(BTreeSet::from(ALWAYS))))
         );
         let rule = |expression: &str| {
             let expression = serde_json::to_string(expression).expect("a text");
@@ -337,10 +373,8 @@ mod tests {
             "ip.src.subdivision_1_iso_code eq \"CH-ZH\" or http.user_agent contains \"x\" or cf.ray_id eq \"1\"",
         );
         assert_eq!(plan["properties"], serde_json::json!(["country", "regionCode"]));
-        assert_eq!(
-            plan["headers"],
-            serde_json::json!(["cf-ray", "cookie", "user-agent", "x-queueit-ajaxpageurl", "x-queueittoken"])
-        );
+        let headers: BTreeSet<_> = ALWAYS.into_iter().chain(["cf-ray", "user-agent"]).collect();
+        assert_eq!(plan["headers"], serde_json::json!(headers));
         assert_eq!((&plan["push"], &plan["seed"]), (&false.into(), &false.into()));
         assert_eq!(plan_for("any(http.request.headers.names[*] eq \"x\")")["all_headers"], true);
     }
@@ -351,11 +385,47 @@ mod tests {
         format!(r#"{{"integrationInfo":"{hex}","hash":"{}"}}"#, hash.as_str())
     }
 
-    fn push(core: &mut Core, body: &str) -> (String, Option<String>) {
+    fn push_to(core: &mut Core, body: &str, holds: Texts<'_>) -> Pushed {
         let text = core.pushed_text(body.as_bytes());
-        let texts = Texts { info: text.as_deref(), ..Texts::default() };
-        let outcome = postcard::to_allocvec(&compile(texts, "acme")).expect("bytes");
-        core.push(body.as_bytes(), Texts::default(), &outcome)
+        let outcome = postcard::to_allocvec(&compile(Texts { info: text.as_deref(), ..holds }, "acme")).expect("bytes");
+        core.push(body.as_bytes(), holds, &outcome)
+    }
+
+    fn push(core: &mut Core, body: &str) -> (String, Option<String>) {
+        let Pushed { reply, accepted, .. } = push_to(core, body, Texts::default());
+        (reply, accepted)
+    }
+
+    #[test]
+    fn an_older_push_is_refused() {
+        let version = |version: u32| INFO.replace("\"Version\": 7", &format!("\"Version\": {version}"));
+        let is_taken = |core: &mut Core, number: u32, holds: Texts<'_>| {
+            push_to(core, &pushed(&version(number), "s"), holds).accepted.is_some()
+        };
+        let mut core = core(OnFailure::Open);
+        assert!(is_taken(&mut core, 7, Texts::default()));
+        assert!(is_taken(&mut core, 7, Texts::default()), "the same again changes nothing");
+        assert!(is_taken(&mut core, 10, Texts::default()), "10 is more than 9 and than 7");
+        assert!(!is_taken(&mut core, 9, Texts::default()));
+        let newer = version(12);
+        let held = Texts { info: Some(&newer), ..Texts::default() };
+        assert!(!is_taken(&mut core, 11, held), "another isolate has taken a newer one");
+        let settings = [("velvetrope.toml".to_owned(), b"customer_id = 'a'\n[delivery]\nallow_older = true".to_vec())];
+        let bundle = bundle(&settings.into()).expect("texts");
+        assert!(is_taken(&mut core, 5, Texts { policy: Some(&bundle), ..held }));
+    }
+
+    #[test]
+    fn one_broken_integration_is_so_for_itself_alone() {
+        let broken = INFO
+            .replace("[{\"Name\"", "[{\"Name\": \"Odd\", \"ActionType\": \"Queue\", \"Triggers\": null}, {\"Name\"");
+        let mut core = core(OnFailure::Open);
+        let Pushed { accepted, warnings, .. } = push_to(&mut core, &pushed(&broken, "s"), Texts::default());
+        assert!(accepted.is_some());
+        assert!(warnings.iter().any(|warning| warning.contains("Integrations[0].Triggers")), "{warnings:?}");
+        assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
+        let alone = INFO.replace("\"EventId\": \"shop\",", "");
+        assert!(push_to(&mut core, &pushed(&alone, "s"), Texts::default()).accepted.is_none(), "no other works");
     }
 
     #[test]

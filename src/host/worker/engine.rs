@@ -8,8 +8,9 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::config::{Saved, Variables};
-use super::core::Core;
+use super::core::{Core, Pushed};
 use super::outcome::Texts;
+use super::wire;
 use crate::connector::edge::push;
 use crate::policy::OnFailure;
 
@@ -33,6 +34,11 @@ impl Engine {
         CORE.with_borrow_mut(|core| core.fail(why))
     }
 
+    /// What to do to a response to make it private, as `wire` says.
+    pub fn private(headers: &str) -> String {
+        wire::private(headers)
+    }
+
     /// Does nothing, in a new instance if the one before has died.
     pub fn restart() {}
 
@@ -43,9 +49,15 @@ impl Engine {
 
     /// Takes the variables for all that is loaded from now on.
     #[wasm_bindgen(js_name = setVariables)]
-    pub fn set_variables(customer_id: String, secret: String, previous_secret: Option<String>, fails_closed: bool) {
+    pub fn set_variables(
+        customer_id: String,
+        secret: String,
+        previous_secret: Option<String>,
+        fails_closed: bool,
+        shared_sessions: bool,
+    ) {
         let on_failure = if fails_closed { OnFailure::Closed } else { OnFailure::Open };
-        let variables = Variables { customer_id, secret, previous_secret, on_failure };
+        let variables = Variables { customer_id, secret, previous_secret, on_failure, shared_sessions };
         CORE.with_borrow_mut(|core| core.set_variables(variables));
     }
 
@@ -94,11 +106,18 @@ impl Engine {
         CORE.with_borrow(|core| core.pushed_text(body))
     }
 
-    /// The reply to a push of what was compiled, and the text to store if it is accepted.
-    pub fn push(body: &[u8], policy: Option<String>, managed: Option<String>, outcome: &[u8]) -> Vec<JsValue> {
-        let others = Texts { info: None, policy: policy.as_deref(), managed: managed.as_deref() };
-        let (reply, accepted) = CORE.with_borrow_mut(|core| core.push(body, others, outcome));
-        [Some(reply), accepted].into_iter().flatten().map(JsValue::from).collect()
+    /// The reply to a push of what was compiled; if it is accepted, the text to store and warnings. The other texts are
+    /// what KV holds.
+    pub fn push(
+        body: &[u8],
+        info: Option<String>,
+        policy: Option<String>,
+        managed: Option<String>,
+        outcome: &[u8],
+    ) -> Vec<JsValue> {
+        let holds = Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() };
+        let Pushed { reply, accepted, warnings } = CORE.with_borrow_mut(|core| core.push(body, holds, outcome));
+        [Some(reply), accepted].into_iter().flatten().chain(warnings).map(JsValue::from).collect()
     }
 
     /// No push of more bytes is looked at.

@@ -5,6 +5,7 @@
 
 use bumpalo::Bump;
 
+use crate::connector::edge::Arrivals;
 use crate::request::{Facts, Field, Value};
 
 /// The name that `shim.js` gives to 16 random bytes in hexadecimal.
@@ -90,6 +91,8 @@ pub(super) struct CfFacts<'r> {
     pub properties: &'r str,
     /// The ones that [`header_behind`] names, among others.
     pub headers: &'r [(&'r str, &'r [u8])],
+    /// Who came back lately.
+    pub arrivals: Option<&'r Arrivals>,
 }
 
 impl<'r> CfFacts<'r> {
@@ -159,6 +162,10 @@ impl<'r> CfFacts<'r> {
 }
 
 impl Facts for CfFacts<'_> {
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.arrivals.is_some_and(|arrivals| arrivals.note(arrival, now))
+    }
+
     fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
         use Field::*;
         let property = properties(field).first().copied();
@@ -212,7 +219,7 @@ mod tests {
         @botManagement.detectionIds:[1,2]\n@seed:\"00ff10\"\n@hostMetadata:{\"a\":1}\n";
 
     fn fact(properties: &str, field: Field) -> String {
-        let facts = CfFacts { properties, headers: &[("cf-ray", b"8f0-ZRH")] };
+        let facts = CfFacts { properties, headers: &[("cf-ray", b"8f0-ZRH")], arrivals: None };
         match facts.fact(field, &Bump::new()) {
             Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
             value => format!("{value:?}"),
@@ -283,7 +290,8 @@ mod tests {
             let told =
                 told.replace("@country:true", "@country:\"CH\"").replace("httpProtocol:true", "httpProtocol:\"\"");
             let told = told.replace("verifiedBotCategory:true", "verifiedBotCategory:\"\"");
-            let (arena, facts) = (Bump::new(), CfFacts { properties: &told, headers: &[("cf-ray", b"1")] });
+            let (arena, facts) =
+                (Bump::new(), CfFacts { properties: &told, headers: &[("cf-ray", b"1")], arrivals: None });
             let value = facts.fact(field, &arena).filter(|_| is_supplied);
             let is_typed = match (value, field.info().value_type()) {
                 (None, _) => !is_supplied,

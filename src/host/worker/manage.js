@@ -43,9 +43,8 @@ export class PolicyStore {
   async fetch(request) {
     const { pathname, search, host, protocol } = new URL(request.url);
     const limit = Management.bodyLimit(request.method, pathname);
-    const length = Number(request.headers.get("content-length") ?? 0);
-    const body = length > limit ? undefined : new Uint8Array(await request.arrayBuffer());
-    if (body === undefined || body.length > limit) {
+    const body = await wholeOf(request, limit);
+    if (body === undefined) {
       return respond(Management.tooLarge(limit));
     }
     await this.#refresh();
@@ -57,7 +56,6 @@ export class PolicyStore {
       method: request.method,
       uri: pathname + search,
       headers: [...asked],
-      peer: request.headers.get("cf-connecting-ip"),
       now: Date.now(),
     });
     try {
@@ -178,6 +176,26 @@ export class PolicyStore {
   #setToken() {
     Management.setToken(this.#env.VELVETROPE_ADMIN_TOKEN ?? "");
   }
+}
+
+/** The body of a request, of which no more is held than `limit` bytes; nothing where it is longer. */
+async function wholeOf(request, limit) {
+  if (Number(request.headers.get("content-length") ?? 0) > limit) return undefined;
+  if (request.body === null) return new Uint8Array();
+  const reader = request.body.getReader();
+  const chunks = [];
+  let length = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > limit) {
+      reader.cancel().catch(() => {});
+      return undefined;
+    }
+    chunks.push(value);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 function respond([head, body]) {

@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 use js_sys::{Function, Uint8Array};
 use serde::{Deserialize, Serialize};
@@ -42,7 +41,6 @@ struct Asked {
     /// Path and query.
     uri: String,
     headers: Vec<(String, String)>,
-    peer: Option<IpAddr>,
     /// Milliseconds since the Unix epoch.
     now: i64,
 }
@@ -101,13 +99,12 @@ impl Management {
     /// Answers a request: head (JSON) and body.
     pub fn answer(head: &str, body: Vec<u8>, sql: &Function) -> Result<Vec<JsValue>, JsValue> {
         let asked: Asked = serde_json::from_str(head).map_err(|error| error.to_string())?;
-        let peer = asked.peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         let now = asked.now;
         // What HTTP cannot carry has not been carried here.
         let request = request(asked, body).map_err(|error| error.to_string())?;
         COUNTED.with_borrow(|counted| {
             let live = Hits { counted: counted.as_ref(), asked: Cell::default() };
-            let circumstances = Circumstances { now, random: &mut get_random_values, peer, live: &live };
+            let circumstances = Circumstances { now, random: &mut get_random_values, live: &live };
             let answer = MANAGER.with_borrow(|manager| manager.answer(&Statements(sql), &request, circumstances));
             Ok(told(answer, live.asked.get()))
         })

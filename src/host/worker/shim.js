@@ -171,21 +171,48 @@ function carryOut(reply, request, env, ctx, now) {
   if (failed !== "") {
     log(`${label}: ${failed}`);
   }
-  return status === "0" ? pass(request, lines) : answer(lines);
+  return status.length === 1 ? pass(request, lines) : answer(lines);
 }
 
-/** To the origin and back; bodies and WebSockets are not touched. */
+/** How the origin's response comes back, as `wire.rs` says. */
+const [PRIVATE, WITHOUT_BODY] = ["1", "2"];
+
+/** To the origin and back; bodies and WebSockets are not touched, but for a body that is not to come. */
 async function pass(request, lines) {
   const forVisitor = 6 + 2 * Number(lines[5]);
   const headers = new Headers(request.headers);
   for (let at = 6; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
   const asked = lines[4] === "" ? request : new Request(lines[4], request);
   const response = await fetch(asked, { headers, redirect: "manual" });
-  const passed = new Response(response.body, response);
+  const passed = lines[0] === WITHOUT_BODY ? withoutBody(response) : new Response(response.body, response);
+  if (lines[0] === PRIVATE) makePrivate(passed.headers);
   for (let at = forVisitor; at < lines.length; at += 2) {
     if (lines[at] === "set-cookie") passed.headers.append("set-cookie", lines[at + 1]);
     else passed.headers.set(lines[at], lines[at + 1]);
   }
+  return passed;
+}
+
+/** Makes headers those of a response that belongs to its visitor alone. */
+function makePrivate(headers) {
+  let text = "";
+  for (const [name, value] of headers) text += `${name}:${value}\n`;
+  let told;
+  try {
+    told = Engine.private(text);
+  } catch (error) {
+    reviveAfter(error, "a response");
+    told = "private, no-store";
+  }
+  const [cacheControl, ...unfit] = told.split("\n");
+  for (const name of unfit) headers.delete(name);
+  headers.set("cache-control", cacheControl);
+}
+
+function withoutBody(response) {
+  response.body?.cancel().catch(() => {});
+  const passed = new Response(null, response);
+  for (const name of ["content-length", "content-encoding"]) passed.headers.delete(name);
   return passed;
 }
 
@@ -245,9 +272,9 @@ const VARIABLES = ["QUEUEIT_CUSTOMERID", "QUEUEIT_SECRETKEY", "QUEUEIT_SECRETKEY
 /** Puts in force what KV holds, if it is new. */
 async function read(env, ctx) {
   const kv = env.IntegrationConfigKV;
-  const isClosed = env.VELVETROPE_ON_FAILURE === "closed";
+  const settings = [env.VELVETROPE_ON_FAILURE === "closed", env.VELVETROPE_SHARED_SESSIONS === "true"];
   if (seen.length === 0) {
-    setVariables([...VARIABLES.map((name) => env[name] ?? ""), isClosed]);
+    setVariables([...VARIABLES.map((name) => env[name] ?? ""), ...settings]);
   }
   if (!kv) {
     throw "no namespace is bound as IntegrationConfigKV";
@@ -267,7 +294,7 @@ async function read(env, ctx) {
   }
   seen = values;
   const [info, policy, managed, ...others] = values;
-  setVariables([...others, isClosed]);
+  setVariables([...others, ...settings]);
   const { value, metadata } = (isFirst ? early : await readSaved()) ?? {};
   const saved = value ? [new Uint8Array(value), JSON.stringify(metadata)] : [];
   load({ info, policy, managed, saved }, (configuration) => ctx.waitUntil(store(kv, configuration)));
@@ -354,6 +381,9 @@ async function push(request, env, ctx) {
   pushes += 1;
   try {
     const limit = Engine.pushLimit() + 1;
+    if (Number(request.headers.get("content-length") ?? 0) >= limit) {
+      return new Response("Fail!", { status: 400, headers: { "x-queueit-connector": "cloudflare" } });
+    }
     const body = request.body === null ? new Uint8Array() : await upTo(limit, request.body.getReader());
     return await accept(body, env, ctx);
   } catch (error) {
@@ -365,25 +395,26 @@ async function push(request, env, ctx) {
 
 async function accept(body, env, ctx) {
   const kv = env.IntegrationConfigKV;
-  const [policy, managed] = await Promise.all([kv.get("policy"), kv.get("managed")]);
-  const [reply, info] = pushed(body, { policy, managed });
+  const [held, policy, managed] = await Promise.all([kv.get("info"), kv.get("policy"), kv.get("managed")]);
+  const [reply, info, ...warnings] = pushed(body, held, { policy, managed });
   const lines = reply.split("\n");
   if (info === undefined) {
     log(`a pushed configuration is refused: ${lines[2]}`);
     return answer(lines);
   }
+  warnings.forEach(log);
   seen = [info, policy, managed, ...seen.slice(3)];
   putInForce({ info, policy, managed, saved: [] }, (configuration) => ctx.waitUntil(store(kv, configuration)));
   await kv.put("info", info);
   return answer(lines);
 }
 
-function pushed(body, others) {
+function pushed(body, held, others) {
   try {
     const info = Engine.pushedText(body);
     const texts = textsOf({ info, ...others });
     const outcome = info === undefined ? new Uint8Array() : compiled(...texts);
-    return Engine.push(body, ...texts.slice(1), outcome);
+    return Engine.push(body, held ?? undefined, ...texts.slice(1), outcome);
   } catch (error) {
     reviveAfter(error, "a pushed configuration");
     throw error;
@@ -392,7 +423,8 @@ function pushed(body, others) {
 
 function notNow(why) {
   log(why);
-  return new Response("Fail!", { status: 503, headers: { "x-queueit-connector": "cloudflare", "retry-after": "10" } });
+  const headers = { "x-queueit-connector": "cloudflare", "retry-after": "10", "cache-control": "no-store" };
+  return new Response("Fail!", { status: 503, headers });
 }
 
 // Counting

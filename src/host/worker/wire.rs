@@ -3,8 +3,9 @@
 //!
 //! A request is lines, each with a line end: time, method, URL, client address; then `@property:JSON` for properties of
 //! `request.cf`; then `name:value` for headers; then an empty line and the start of the body. A reply is lines, too:
-//! status (0: to the origin), label, failure, the bypass rule that let it pass, the URL for the origin where it is not the
-//! one that was asked for, how many headers are for the origin; then a name and a value for each header; then, for an answer, an empty line and the body.
+//! status (0, 1 or 2: to the origin, whose response comes back untouched, private or without its body), label, failure,
+//! the bypass rule that let it pass, the URL for the origin where it is not the one that was asked for, how many headers
+//! are for the origin; then a name and a value for each header; then, for an answer, an empty line and the body.
 //!
 //! Nothing is escaped: methods, URLs and headers cannot hold line ends, JSON (as which a rule is named, too) escapes
 //! them, and a body comes last.
@@ -14,7 +15,7 @@ use std::net::IpAddr;
 
 use super::facts::CfFacts;
 use super::hits;
-use crate::connector::edge::{Header, Incoming, Outcome, Reply};
+use crate::connector::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
 use crate::policy::BypassRule;
 use crate::request::{CanonicalUrl, Malformed};
 
@@ -51,7 +52,7 @@ impl<'r> Packed<'r> {
 
     /// What the platform tells of it.
     pub fn facts(&self) -> CfFacts<'_> {
-        CfFacts { properties: self.properties, headers: &self.headers }
+        CfFacts { properties: self.properties, headers: &self.headers, arrivals: None }
     }
 
     /// What is asked for.
@@ -108,7 +109,14 @@ fn properties<'r>(rest: &mut &'r str) -> Option<&'r str> {
 /// Headers that HTTP cannot carry are left out.
 pub(super) fn write(reply: &Reply<'_>, rule: Option<&BypassRule>, url: Option<&str>) -> String {
     let (status, for_origin, headers, body) = match reply.outcome {
-        Outcome::Forward { request_headers, response_headers } => (0, request_headers, response_headers, None),
+        Outcome::Forward { request_headers, response_headers, way_back } => {
+            let status = match way_back {
+                WayBack::Untouched => 0,
+                WayBack::Private => 1,
+                WayBack::WithoutBody => 2,
+            };
+            (status, request_headers, response_headers, None)
+        }
         Outcome::Answer { status, headers, body } => (status, &[][..], headers, Some(body)),
     };
     let is_fit = |(_, value): &&Header<'_>| !value.contains(['\n', '\r', '\0']);
@@ -128,6 +136,14 @@ pub(super) fn write(reply: &Reply<'_>, rule: Option<&BypassRule>, url: Option<&s
         text.push_str(body);
     }
     text
+}
+
+/// What `shim.js` shall do to a response whose headers are these lines of `name:value`, names in lower case, to make it
+/// private: a line with the new Cache-Control, and the name of each header to remove in a line of its own.
+pub(super) fn private(headers: &str) -> String {
+    let lines = headers.lines().filter_map(|line| line.split_once(':'));
+    let edge::Private { cache_control, unfit } = edge::private(lines.map(|(name, value)| (name, value.as_bytes())));
+    std::iter::once(&*cache_control).chain(unfit).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -176,11 +192,23 @@ mod tests {
     #[test]
     fn replies_are_written() {
         let response_headers = [("a", "1"), ("set-cookie", "x\ny"), ("b", "2")];
-        let forward = Outcome::Forward { request_headers: &[("v", "pass")], response_headers: &response_headers };
-        let reply_text = write(&reply(forward, Some("two\nlines")), None, Some("https://h/"));
-        assert_eq!(reply_text, "0\nlabel\ntwo lines\n\nhttps://h/\n1\nv\npass\na\n1\nb\n2");
+        let forward = |way_back| {
+            let request_headers = &[("v", "pass")];
+            Outcome::Forward { request_headers, response_headers: &response_headers, way_back }
+        };
+        for (way_back, status) in [(WayBack::Untouched, 0), (WayBack::Private, 1), (WayBack::WithoutBody, 2)] {
+            let reply_text = write(&reply(forward(way_back), Some("two\nlines")), None, Some("https://h/"));
+            assert_eq!(reply_text, format!("{status}\nlabel\ntwo lines\n\nhttps://h/\n1\nv\npass\na\n1\nb\n2"));
+        }
         let answer = Outcome::Answer { status: 503, headers: &[("a", "")], body: "busy\n" };
         assert_eq!(write(&reply(answer, None), None, None), "503\nlabel\n\n\n\n0\na\n\n\nbusy\n");
+    }
+
+    #[test]
+    fn what_makes_a_response_private_is_lines() {
+        let headers = "date:now\ncache-control:public, max-age=60\ncdn-cache-control:max-age=9\nx-accel-expires:9\n";
+        assert_eq!(private(headers), "private, max-age=60\ncdn-cache-control\nx-accel-expires");
+        assert_eq!(private(""), "private, no-cache");
     }
 
     #[test]
@@ -193,7 +221,8 @@ mod tests {
             file: "rules.json".into(),
             line: 1,
         };
-        let forward = Outcome::Forward { request_headers: &[("v", "bypass")], response_headers: &[] };
+        let way_back = WayBack::Untouched;
+        let forward = Outcome::Forward { request_headers: &[("v", "bypass")], response_headers: &[], way_back };
         for (room, id, line) in [
             ("shop", "early", r#"["shop","early"]"#),
             ("SHOP", "Early", r#"["shop","Early"]"#),

@@ -54,7 +54,7 @@ fn policy(store: &Store<'_>, zone: &Zone) -> Result<Policy, Failure> {
     if let (Some(file), Some(text)) = (zone.settings().integration, &zone.integration) {
         sources.insert(file, text.clone().into_bytes());
     }
-    let (policy, findings) = Policy::compile(&sources, None);
+    let (policy, findings) = Policy::compile_delivered(&sources, None);
     policy.ok_or_else(|| {
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
         let errors: Vec<String> = errors.map(|finding| format!("{}: {}", finding.file, finding.message)).collect();

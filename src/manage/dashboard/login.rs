@@ -47,7 +47,7 @@ impl Visit<'_> {
     }
 
     /// Who is logged in, and what her forms must carry.
-    pub(super) fn session(&self) -> Result<Option<(Caller, String)>, Failure> {
+    pub(in crate::manage) fn session(&self) -> Result<Option<(Caller, String)>, Failure> {
         let Some(secret) = self.session_secret() else { return Ok(None) };
         let Some(session) = self.store.session(secret)? else { return Ok(None) };
         let own = self.manager.own_token.as_deref();

@@ -3,7 +3,7 @@
 //!
 //! Every page works without scripts; with them some things are easier.
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Response};
 use maud::Markup;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value as Json;
@@ -41,6 +41,11 @@ const ROOT: &str = "/dashboard";
 /// Whether a path is the dashboard's.
 pub(super) fn is_of_it(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A page that tells why something was not done.
+pub(super) fn refusal(failure: &Failure) -> Response<Vec<u8>> {
+    Reply::failure(failure).response
 }
 
 impl Visit<'_> {

@@ -82,7 +82,7 @@ fn text(files: &Sources, name: &str) -> Option<String> {
 
 /// The ids of the rooms that an integration JSON names, as far as it can be read.
 fn published_rooms(integration: &str, settings: &Settings) -> Vec<String> {
-    let Ok(published) = Published::parse(integration, settings.normalize_urls) else { return Vec::new() };
+    let Ok(published) = Published::parse_delivered(integration, settings.normalize_urls) else { return Vec::new() };
     published.all.into_iter().filter_map(|(integration, _)| integration.event_id).collect()
 }
 

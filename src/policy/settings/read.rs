@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, ProxySettings, SecretNames, Settings,
-    UnknownHosts,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, OnOverload, Preflight, ProxySettings,
+    ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
@@ -13,6 +13,11 @@ use crate::program::ListKind;
 use crate::request::{Field, Supply, Target, Type, canonical_authority};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
+const PREFLIGHT: &[(&str, Preflight)] = &[("pass", Preflight::Pass), ("queue", Preflight::Queue)];
+const SCRIPT_REQUESTS: &[(&str, ScriptRequests)] =
+    &[("answer", ScriptRequests::Answer), ("redirect", ScriptRequests::Redirect)];
+const ON_OVERLOAD: &[(&str, OnOverload)] =
+    &[("queue", OnOverload::Queue), ("open", OnOverload::Open), ("closed", OnOverload::Closed)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const UNKNOWN_HOSTS: &[(&str, UnknownHosts)] = &[("refuse", UnknownHosts::Refuse), ("pass", UnknownHosts::Pass)];
 const LIST_KINDS: &[(&str, ListKind)] =
@@ -42,10 +47,13 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     set(&mut settings.target, fields.choice("target", TARGETS));
     set(&mut settings.target, target);
     settings.delivery.push = settings.target == Target::Worker;
-    settings.hosts = hosts(fields);
+    settings.hosts = hosts(fields, "hosts");
     set(&mut settings.unknown_hosts, fields.choice("unknown_hosts", UNKNOWN_HOSTS));
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
+    set(&mut settings.shared_sessions, fields.flag("shared_sessions"));
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
+    set(&mut settings.preflight, fields.choice("preflight", PREFLIGHT));
+    set(&mut settings.script_requests, fields.choice("script_requests", SCRIPT_REQUESTS));
     settings.integration = file_name(fields, fields.get("integration"));
     settings.rooms = file_name(fields, fields.get("rooms"));
     settings.rules = fields.table("rules").map(|rules| read_rules(&rules)).unwrap_or_default();
@@ -53,6 +61,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     set(&mut settings.managed, fields.choice("managed", MANAGED));
     section(fields, "secrets", &mut settings.secrets, read_secrets);
     section(fields, "failure", &mut settings.failure, read_failure);
+    section(fields, "token", &mut settings.token, read_token);
     section(fields, "delivery", &mut settings.delivery, read_delivery);
     section(fields, "proxy", &mut settings.proxy, read_proxy);
     section(fields, "geoip", &mut settings.geoip, read_geoip);
@@ -125,12 +134,18 @@ fn read_failure(fields: &Fields, failure: &mut FailurePolicy) {
     set(&mut failure.invalid_configuration, fields.choice("invalid_configuration", ON_FAILURE));
     set(&mut failure.store_unreachable, fields.choice("store_unreachable", ON_FAILURE));
     set(&mut failure.internal, fields.choice("internal", ON_FAILURE));
+    set(&mut failure.overload, fields.choice("overload", ON_OVERLOAD));
     set(&mut failure.retry_after, fields.number("retry_after", 1..=86_400));
+}
+
+fn read_token(fields: &Fields, token: &mut TokenSettings) {
+    set(&mut token.leeway, fields.number("leeway", 0..=300));
 }
 
 fn read_delivery(fields: &Fields, delivery: &mut Delivery) {
     set(&mut delivery.push, fields.flag("push"));
     set(&mut delivery.pull, fields.flag("pull"));
+    set(&mut delivery.allow_older, fields.flag("allow_older"));
     set(&mut delivery.interval, fields.number("interval", 10..=86_400));
 }
 
@@ -138,11 +153,13 @@ fn read_proxy(fields: &Fields, proxy: &mut ProxySettings) {
     const ADDRESS: &str = "an address and a port, such as `127.0.0.1:8080` or `[::]:8080`";
     set(&mut proxy.listen, fields.parsed("listen", ADDRESS));
     set(&mut proxy.admin, fields.parsed("admin", ADDRESS));
+    proxy.admin_hosts = hosts(fields, "admin_hosts");
     proxy.origin = checked(fields, "origin", is_origin, ORIGIN);
     set(&mut proxy.trusted_hops, fields.number("trusted_hops", 0..=16));
     set(&mut proxy.connect_timeout, fields.number("connect_timeout", 1..=3_600));
     set(&mut proxy.response_timeout, fields.number("response_timeout", 1..=3_600));
     set(&mut proxy.idle_timeout, fields.number("idle_timeout", 1..=3_600));
+    set(&mut proxy.tunnel_timeout, fields.number("tunnel_timeout", 1..=86_400));
     set(&mut proxy.drain_timeout, fields.number("drain_timeout", 0..=3_600));
 }
 
@@ -194,9 +211,9 @@ fn checked(fields: &Fields, key: &'static str, is_good: fn(&str) -> bool, form: 
     None
 }
 
-fn hosts(fields: &Fields) -> Vec<String> {
+fn hosts(fields: &Fields, key: &'static str) -> Vec<String> {
     let mut hosts = Vec::new();
-    for (host, node) in fields.texts("hosts") {
+    for (host, node) in fields.texts(key) {
         // The schemes' own ports are not written, as in requests.
         let without_port = host.strip_suffix(":80").unwrap_or(&host);
         match canonical_authority(without_port, true).ok().filter(|_| is_authority(&host)) {

@@ -6,18 +6,33 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{answers, edge_answers, text};
+use super::{answers, edge_answers, rules, text};
 
 /// The deviations, and which of them the cases needed.
 pub struct Deviations {
+    rules: Vec<Rule>,
     by_label: BTreeMap<String, Deviation>,
     families: BTreeSet<String>,
     labels: BTreeSet<String>,
     needed: BTreeSet<String>,
 }
 
+/// What holds for every case that it is about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    /// Why this project answers otherwise. For readers.
+    #[serde(rename = "reason")]
+    _reason: String,
+    /// How the answer follows from the record.
+    answer: String,
+    #[serde(skip)]
+    is_needed: bool,
+}
+
 #[derive(Deserialize)]
 struct File {
+    rule: Vec<Rule>,
     deviation: Vec<Deviation>,
 }
 
@@ -40,7 +55,16 @@ impl Deviations {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let by_label = file.deviation.into_iter().map(|deviation| (deviation.case.clone(), deviation)).collect();
-        Deviations { by_label, families: BTreeSet::new(), labels: BTreeSet::new(), needed: BTreeSet::new() }
+        let rules = file.rule;
+        Deviations { rules, by_label, families: BTreeSet::new(), labels: BTreeSet::new(), needed: BTreeSet::new() }
+    }
+
+    /// The case as it is asked about.
+    pub fn asked(&mut self, mut case: Value) -> Value {
+        for rule in &mut self.rules {
+            rule.is_needed |= rules::ask(&rule.answer, &mut case);
+        }
+        case
     }
 
     /// The recorded answer, or the one this project gives instead.
@@ -49,10 +73,17 @@ impl Deviations {
         self.families.insert(family.to_owned());
         self.labels.insert(label.to_owned());
         let recorded = &case["expect"];
-        let Some(deviation) = self.by_label.get(label) else { return recorded.clone() };
-        let expected = derive(&deviation.answer, case);
-        if expected != *recorded {
-            self.needed.insert(label.to_owned());
+        let mut expected = recorded.clone();
+        if let Some(deviation) = self.by_label.get(label) {
+            expected = derive(&deviation.answer, case);
+            if expected != *recorded {
+                self.needed.insert(label.to_owned());
+            }
+        }
+        for rule in &mut self.rules {
+            let before = expected.clone();
+            rules::apply(&rule.answer, &mut expected, case);
+            rule.is_needed |= expected != before;
         }
         expected
     }
@@ -65,11 +96,13 @@ impl Deviations {
         let unneeded = self.by_label.keys().filter(|label| !self.needed.contains(*label) && is_recorded(label));
         let (unshown, missing): (Vec<_>, Vec<_>) = unneeded.partition(|label| self.labels.contains(*label));
         let complain = |label: &String| format!("deviations.toml: no case needs {label}");
+        let idle = self.rules.iter().filter(|rule| !rule.is_needed && is_bundled);
+        let idle = idle.map(|rule| format!("deviations.toml: no case needs the rule {:?}", rule.answer));
         if !is_bundled {
             unshown.iter().for_each(|label| println!("noted: no case shows the deviation {label}"));
             return missing.into_iter().map(complain).collect();
         }
-        missing.into_iter().chain(unshown).map(complain).collect()
+        missing.into_iter().chain(unshown).map(complain).chain(idle).collect()
     }
 }
 
@@ -84,15 +117,22 @@ fn derive(answer: &str, case: &Value) -> Value {
     let mut expected = case["expect"].clone();
     match answer {
         "no cookie" => answers::no_cookie(&mut expected),
+        "a token of no room" => answers::token_is_refused(&mut expected, case),
+        "a session of no connector" => answers::session_is_refused(&mut expected, case),
+        "nothing to cancel" => answers::nothing_to_cancel(&mut expected, case),
         "the session is recognised" => answers::session_is_recognised(&mut expected, case),
         "our JSON parser says what is wrong" => answers::json_error_is_ours(&mut expected, case),
         "the URL without tokens means the same" => edge_answers::url_means_the_same(&mut expected, case),
+        "the redirect stays on this site" => edge_answers::stays_on_site(&mut expected, case),
+        "private" => edge_answers::is_private(&mut expected),
+        "303" => edge_answers::see_other(&mut expected),
         "the token is refused" => edge_answers::token_is_refused(&mut expected, case),
         "to the queue without a target" => edge_answers::queue_without_target(&mut expected, case),
         "the unreadable cookie stays" => edge_answers::unreadable_cookie_stays(&mut expected),
         "cancel as in 5.x" => edge_answers::cancel_of_5(&mut expected, case),
-        "debug as in 5.x" => edge_answers::debug_of_5(&mut expected),
+        "debug as in 5.x" => edge_answers::debug_of_5(&mut expected, case),
         "debug as in 5.x, every cookie kept" => edge_answers::debug_of_5_and_every_cookie(&mut expected, case),
+        "the push is refused" => edge_answers::push_is_refused(&mut expected),
         "UTF-8 is kept" => edge_answers::utf8_is_kept(&mut expected, case),
         other => panic!("deviations.toml: no such answer: {other}"),
     }

@@ -2,7 +2,7 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply};
+use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
 use velvetrope::policy::{ConfigError, Policy, Published, Settings};
 use velvetrope::program::Scratch;
 use velvetrope::request::{CanonicalUrl, NoFacts};
@@ -67,7 +67,8 @@ fn policy(case: &Value) -> Result<Policy, FailureClass> {
         ConfigError::Empty => FailureClass::NoConfiguration,
         _ => FailureClass::InvalidConfiguration,
     })?;
-    Ok(Policy::of_integrations(Settings::new(text(case, "customer_id")), published))
+    let settings = Settings { shared_sessions: true, ..Settings::new(text(case, "customer_id")) };
+    Ok(Policy::of_integrations(settings, published))
 }
 
 fn describe(reply: Reply<'_>) -> Value {
@@ -75,7 +76,12 @@ fn describe(reply: Reply<'_>) -> Value {
         Outcome::Forward { response_headers, .. } => (true, 200, response_headers, "origin"),
         Outcome::Answer { status, headers, body } => (false, status, headers, body),
     };
+    // The site said nothing of caching.
+    let private = edge::private([]);
     let mut headers = headers.to_vec();
+    if let Outcome::Forward { way_back: WayBack::Private, .. } = reply.outcome {
+        headers.push(("cache-control", &private.cache_control));
+    }
     headers.sort_by_key(|(name, _)| *name);
     json!({ "forwarded_to_origin": forwarded, "status": status, "headers": headers, "body": body })
 }

@@ -11,10 +11,33 @@ use super::{headers, integer, text};
 
 const KUPVER: &str = "&kupver=cloudflare-1.2.3";
 
-/// All tokens go, and `?` stays where other parameters follow.
+/// All tokens go, and `?` stays where other parameters follow; and [`stays_on_site`].
 pub fn url_means_the_same(expected: &mut Value, case: &Value) {
     let url = without_tokens(text(&case["request"], "url"));
     change_header(expected, "location", |_| url);
+    stays_on_site(expected, case);
+}
+
+/// What redirects to the same site without the token names path and query alone.
+pub fn stays_on_site(expected: &mut Value, case: &Value) {
+    let url = text(&case["request"], "url");
+    let path = url.find("://").and_then(|at| Some(at + 3 + url[at + 3..].find('/')?)).expect("a path");
+    change_header(expected, "location", |location| location.strip_prefix(&url[..path]).unwrap_or(location).to_owned());
+}
+
+/// What passes with a session is for no shared cache; the site said nothing of caching.
+pub fn is_private(expected: &mut Value) {
+    if expected["forwarded_to_origin"] == json!(true) {
+        let headers = expected["headers"].as_array_mut().expect("headers");
+        headers.insert(0, json!(["cache-control", "private, no-cache"]));
+    }
+}
+
+/// What has a body goes on as a GET.
+pub fn see_other(expected: &mut Value) {
+    if expected["status"] == json!(302) {
+        expected["status"] = json!(303);
+    }
 }
 
 fn without_tokens(url: &str) -> String {
@@ -61,7 +84,8 @@ pub fn cancel_of_5(expected: &mut Value, case: &Value) {
 }
 
 /// 5.x tells more of its configuration, and has no error page for a debug token.
-pub fn debug_of_5(expected: &mut Value) {
+pub fn debug_of_5(expected: &mut Value, case: &Value) {
+    stays_on_site(expected, case);
     if expected["headers"].to_string().contains("/error/eventid/") {
         change_header(expected, "location", |location| {
             let to_queue = location.replace("/error/eventid/", "/");
@@ -78,14 +102,14 @@ pub fn debug_of_5(expected: &mut Value) {
 
 /// The connector keeps only the last Set-Cookie, so that in debug mode sessions are never extended. Every one is kept.
 pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
-    debug_of_5(expected);
+    debug_of_5(expected, case);
     let integration = integration(case);
     let room = text(&integration, "EventId");
     let (headers, now) = (headers(case), integer(case, "now"));
     let arena = Bump::new();
     let name = cookie::name_of(room, &arena);
-    let Ok(Some(value)) = cookie::find(&headers, name, &arena) else { return };
-    let session = Session::parse(value);
+    let Some(Ok(value)) = cookie::all_of(&headers, name, &arena).next() else { return };
+    let Some(session) = Session::parse(value) else { return };
     if integration["ExtendCookieValidity"] != json!(true) || !session.is_extendable() {
         return;
     }
@@ -107,6 +131,12 @@ pub fn debug_of_5_and_every_cookie(expected: &mut Value, case: &Value) {
     let headers = expected["headers"].as_array_mut().expect("headers");
     let debug = headers.iter().position(|header| header[0] == json!("set-cookie")).expect("the debug cookie");
     headers.insert(debug, json!(["set-cookie", extended.header(&arena)]));
+}
+
+/// A pushed configuration is read whole, or not at all.
+pub fn push_is_refused(expected: &mut Value) {
+    let headers = [("x-queueit-connector", "cloudflare")];
+    *expected = json!({ "forwarded_to_origin": false, "status": 400, "headers": headers, "body": "Fail!" });
 }
 
 /// A pushed configuration is UTF-8, not Latin-1.
@@ -158,6 +188,7 @@ fn answer(status: u16, more: &[(&str, &str)]) -> Value {
 
 fn change_header(expected: &mut Value, name: &str, change: impl FnOnce(&str) -> String) {
     let headers = expected["headers"].as_array_mut().expect("headers");
-    let header = headers.iter_mut().find(|header| header[0] == json!(name)).expect("the header");
-    header[1] = json!(change(header[1].as_str().expect("a text")));
+    if let Some(header) = headers.iter_mut().find(|header| header[0] == json!(name)) {
+        header[1] = json!(change(header[1].as_str().expect("a text")));
+    }
 }

@@ -35,6 +35,9 @@ pub fn answer(case: &Value) -> Value {
         client_ip: ClientIp::Text(text(&case["request"], "ip")),
         now_ms: integer(case, "now_ms"),
         waiting_room_origin: None,
+        shared_sessions: true,
+        token_leeway: 0,
+        answers_scripts: false,
         services: mocks.services(),
         arena: &arena,
     };
@@ -191,8 +194,7 @@ fn failed(failure: &Failure<'_>, visit: &Visit<'_>) -> Answer {
         exception => exception.kind(),
     };
     let message = match &failure.exception {
-        Exception::NoRedirectType
-        | Exception::Configuration(ConfigError::Syntax { .. } | ConfigError::Shape { .. }) => None,
+        Exception::Configuration(ConfigError::Syntax { .. } | ConfigError::Shape { .. }) => None,
         exception => Some(exception.to_string()),
     };
     object(json!({

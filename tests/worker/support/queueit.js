@@ -17,13 +17,23 @@ export function token(fields = {}, secret = SECRET) {
   return `${text}~h_${hmac(text, secret)}`;
 }
 
+/** What this connector adds to a session: an HMAC under a key of its own, over the hash and the length of each part. */
+export function seal(parts, hash, secret = SECRET) {
+  const key = createHmac("sha256", secret).update("velvetrope\0session seal\x001").digest();
+  const texts = parts.map((part) => Buffer.from(String(part), "utf8"));
+  const lengths = texts.map(({ length }) => Buffer.from([length >> 8, length & 255]));
+  return createHmac("sha256", key).update(Buffer.concat([Buffer.from(hash, "hex"), ...lengths, ...texts])).digest("hex");
+}
+
 /** The value of a session cookie before percent-encoding. */
 export function sessionValue(fields = {}, secret = SECRET) {
-  const { event = "shop", queue = "queue-id", validity, type = "queue", issued = now() - 30, hip } = fields;
+  const { event = "shop", queue = "queue-id", validity, type = "queue", issued = now() - 30, hip, isSealed = true } = fields;
   const signed = [event.toLowerCase(), queue, validity ?? "", type.toLowerCase(), issued, hip ?? ""].join("");
   const pairs = { EventId: event, QueueId: queue, FixedValidityMins: validity, RedirectType: type, IssueTime: issued, Hip: hip };
   const text = Object.entries(pairs).filter(([, value]) => value !== undefined).map((pair) => pair.join("=")).join("&");
-  return `${text}&Hash=${hmac(signed, secret)}`;
+  const hash = hmac(signed, secret);
+  const parts = [event, queue, validity ?? "", type.toLowerCase(), issued, hip ?? ""];
+  return `${text}&Hash=${hash}${isSealed ? `&Seal=${seal(parts, hash, secret)}` : ""}`;
 }
 
 /** A Cookie header with a session. */

@@ -42,6 +42,11 @@ export function builtModules(folder = BUILD) {
 /** What the Worker is bound to unless a test says otherwise. */
 export const VARIABLES = { QUEUEIT_CUSTOMERID: CUSTOMER, QUEUEIT_SECRETKEY: SECRET, VELVETROPE_REFRESH_SECONDS: "1" };
 
+/** Headers with a `sec-fetch-mode` of their own: Node's `fetch` says `cors` of whatever it sends, but for what is called so. */
+export function navigating({ "sec-fetch-mode": mode = "navigate", ...headers } = {}) {
+  return { ...headers, "mf-sec-fetch-mode": mode };
+}
+
 export class Site {
   /** A site that stops with its test; see `start`. */
   static async of(test, options) {
@@ -101,10 +106,13 @@ export class Site {
     return this.miniflare.getKVNamespace("IntegrationConfigKV", "velvetrope");
   }
 
-  /** Asks the Worker; `path` may be a whole URL. Redirects are not followed. */
-  async get(path, { cf, ...init } = {}) {
+  /**
+   * Asks the Worker as somebody does who goes to a page, unless the headers say otherwise; `path` may be a whole URL.
+   * Redirects are not followed.
+   */
+  async get(path, { cf, headers, ...init } = {}) {
     const url = path.startsWith("http") ? path : HOST + path;
-    return this.miniflare.dispatchFetch(url, { redirect: "manual", cf, ...init });
+    return this.miniflare.dispatchFetch(url, { redirect: "manual", cf, headers: navigating(headers), ...init });
   }
 
   /** Asks, and gives what the origin was asked. Fails if the request did not come through. */

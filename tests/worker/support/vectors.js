@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { SESSION_NAME, hmac } from "./queueit.js";
+import { SESSION_NAME, hmac, seal } from "./queueit.js";
 
 /** Every exchange, from the bundled vectors or those in VELVETROPE_VECTORS. */
 export function exchanges() {
@@ -85,7 +85,9 @@ function valueAt(record, value, at) {
   if (!value.includes("IssueTime")) return value;
   const parts = partsOf(value);
   const dated = { ...parts, IssueTime: Number(parts.IssueTime) - record.now + at };
-  return encoded({ ...dated, Hash: signedAnew(record, signedText(parts), parts.Hash, signedText(dated)) });
+  const Hash = signedAnew(record, signedText(parts), parts.Hash, signedText(dated));
+  const { EventId, QueueId = "", FixedValidityMins = "", RedirectType, IssueTime, Hip = "" } = dated;
+  return encoded({ ...dated, Hash, Seal: seal([EventId, QueueId, FixedValidityMins, RedirectType, IssueTime, Hip], Hash, record.secret) });
 }
 
 /** The hash of the new text, if the old one was right. */

@@ -106,5 +106,5 @@ fn changed(set: &[(&str, &str)]) -> HeadersResponse {
         ..HeaderValueOption::default()
     };
     let mutation = HeaderMutation { set_headers: set.iter().map(option).collect(), remove_headers: Vec::new() };
-    HeadersResponse { response: Some(CommonResponse { header_mutation: Some(mutation) }) }
+    HeadersResponse { response: Some(CommonResponse { header_mutation: Some(mutation), ..CommonResponse::default() }) }
 }

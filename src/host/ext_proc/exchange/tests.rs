@@ -6,10 +6,11 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
 use super::super::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use super::super::proto::envoy::service::ext_proc::v3::common_response::ResponseStatus::ContinueAndReplace;
 use super::super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::super::proto::envoy::service::ext_proc::v3::processing_response::Response;
 use super::super::proto::envoy::service::ext_proc::v3::{
-    CommonResponse, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse,
+    BodyMutation, CommonResponse, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse,
 };
 use super::*;
 use crate::host::geo::GeoDatabases;
@@ -89,10 +90,14 @@ fn message(request: Request) -> ProcessingRequest {
 }
 
 fn request(path: &str, more: &[(&str, &[u8])]) -> ProcessingRequest {
+    request_with("GET", path, more)
+}
+
+fn request_with(method: &str, path: &str, more: &[(&str, &[u8])]) -> ProcessingRequest {
     let mut headers: Vec<(&str, &[u8])> = vec![
         (":authority", b"tickets.example"),
         (":path", path.as_bytes()),
-        (":method", b"GET"),
+        (":method", method.as_bytes()),
         (":scheme", b"https"),
     ];
     headers.extend(more);
@@ -130,9 +135,10 @@ impl<'s> Talk<'s> {
             bytes.fill(7);
             true
         };
-        let context = Context { state: self.state, policy: None, identity: &self.identity, now_ms: NOW * 1000, random };
-        let kind = Message::of(message.request.as_ref()?);
-        self.exchange.follow(kind).or_else(|| {
+        let arrivals = &Arrivals::default();
+        let identity = &self.identity;
+        let context = Context { state: self.state, policy: None, identity, now_ms: NOW * 1000, random, arrivals };
+        self.exchange.follow(message.request.as_ref()?).or_else(|| {
             let step = self.exchange.decide(&message, context, &mut Scratch::default());
             self.event = Some(step.event);
             Some(step.response)
@@ -157,7 +163,11 @@ impl<'s> Talk<'s> {
 
     /// The headers that the response gets.
     fn comes_back(&mut self) -> HeaderMutation {
-        match self.say(response()).and_then(|answer| answer.response) {
+        self.comes_back_as(response())
+    }
+
+    fn comes_back_as(&mut self, response: ProcessingRequest) -> HeaderMutation {
+        match self.say(response).and_then(|answer| answer.response) {
             Some(Response::ResponseHeaders(answer)) => changes(answer.response),
             other => panic!("no answer of the kind: {other:?}"),
         }
@@ -226,7 +236,7 @@ fn a_token_becomes_a_session_in_the_redirect_that_takes_it_away() {
     let (answer, event) = Talk::new(&state).answered(request(&format!("/shop?a=1&queueittoken={}", token()), &[]));
     let mutation = answer.headers.clone().unwrap_or_default();
     assert_eq!((status(&answer), event.decision), (302, "token"));
-    assert_eq!(all(&mutation, "location"), ["https://tickets.example/shop?a=1"]);
+    assert_eq!(all(&mutation, "location"), ["/shop?a=1"]);
     assert!(all(&mutation, "set-cookie")[0].starts_with(SESSION));
 }
 
@@ -242,6 +252,68 @@ fn a_session_is_renewed_when_the_response_comes_by() {
     assert_eq!(all(&to_visitor, "x-queueit-connector"), ["google-cloud"]);
     assert_eq!(talk.comes_back(), HeaderMutation::default(), "once");
     assert_eq!(talk.decision(), "session");
+}
+
+#[test]
+fn what_is_behind_a_rope_comes_back_private() {
+    let state = state("");
+    let cookie = session(&state);
+    let lines: [(&str, &[u8]); 5] = [
+        (":status", b"200"),
+        ("cache-control", b"public"),
+        ("cache-control", b"max-age=60"),
+        ("surrogate-control", b"max-age=60"),
+        ("x-kept", b"1"),
+    ];
+    for (path, cookie, told, removed) in [
+        ("/shop", &*cookie, &["private, max-age=60"][..], &["surrogate-control", "cache-control"][..]),
+        ("/shop/vip", &*cookie, &[], &[]),
+        ("/", &*cookie, &[], &[]),
+    ] {
+        let mut talk = Talk::new(&state);
+        talk.goes_on(request(path, &[("cookie", cookie.as_bytes())]));
+        let to_visitor = talk.comes_back_as(message(Request::ResponseHeaders(header_map(&lines))));
+        assert_eq!(all(&to_visitor, "cache-control"), told, "{path}");
+        assert_eq!(to_visitor.remove_headers, removed, "{path}");
+    }
+}
+
+#[test]
+fn a_preflight_gets_headers_alone() {
+    let state = state("");
+    let mut talk = Talk::new(&state);
+    let asked = [("origin", &b"https://a.example"[..]), ("access-control-request-method", b"PUT")];
+    assert_eq!(verdict(&talk.goes_on(request_with("OPTIONS", "/shop", &asked))), ["preflight"]);
+    let Some(Response::ResponseHeaders(answer)) = talk.say(response()).and_then(|answer| answer.response) else {
+        panic!("no answer of the kind")
+    };
+    let answer = answer.response.expect("a change");
+    assert_eq!((answer.status(), answer.body_mutation), (ContinueAndReplace, Some(BodyMutation { clear_body: true })));
+    assert_eq!(headers(&changes(Some(answer))), [("x-queueit-connector".to_owned(), "google-cloud".to_owned())]);
+}
+
+#[test]
+fn a_body_is_not_lost_on_the_way() {
+    let state = state("");
+    let mut talk = Talk::new(&state);
+    let arrives = request_with("POST", &format!("/shop?queueittoken={}", token()), &[]);
+    assert_eq!(verdict(&talk.goes_on(arrives)), ["token;room=shop"]);
+    let to_visitor = talk.comes_back();
+    assert!(all(&to_visitor, "set-cookie")[0].starts_with(SESSION), "{to_visitor:?}");
+    assert_eq!(all(&to_visitor, "cache-control"), ["private, no-cache"]);
+    let (answer, _) = Talk::new(&state).answered(request_with("POST", "/shop", &[]));
+    assert_eq!(status(&answer), 303);
+}
+
+#[test]
+fn what_is_no_navigation_gets_an_answer_for_scripts() {
+    let asked = [("sec-fetch-mode", &b"cors"[..]), ("origin", b"https://a.example")];
+    let (answer, event) = Talk::new(&state("")).answered(request("/shop/api", &asked));
+    let mutation = answer.headers.clone().unwrap_or_default();
+    assert_eq!((status(&answer), event.status), (429, 429));
+    assert_eq!(all(&mutation, "access-control-allow-origin"), ["https://a.example"]);
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert!(body["queue_url"].as_str().is_some_and(|url| url.starts_with("https://q.example/?c=acme")), "{body}");
 }
 
 #[test]

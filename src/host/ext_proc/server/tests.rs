@@ -54,6 +54,7 @@ fn callout(rooms: &[String], rules: &[String]) -> Arc<Callout> {
     let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
     tenants.keepers().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
     Arc::new(Callout {
+        arrivals: Arrivals::default(),
         tenants: Arc::new(tenants),
         metrics,
         identity: Identity::of_host("google-cloud"),

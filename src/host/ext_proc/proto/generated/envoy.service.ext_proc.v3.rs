@@ -116,9 +116,64 @@ pub struct TrailersResponse {}
 /// What can be done with headers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommonResponse {
+    /// What becomes of what follows them.
+    #[prost(enumeration = "common_response::ResponseStatus", tag = "1")]
+    pub status: i32,
     /// Changes to them.
     #[prost(message, optional, tag = "2")]
     pub header_mutation: ::core::option::Option<HeaderMutation>,
+    /// What the body is replaced with.
+    #[prost(message, optional, tag = "3")]
+    pub body_mutation: ::core::option::Option<BodyMutation>,
+}
+/// Nested message and enum types in `CommonResponse`.
+pub mod common_response {
+    /// What becomes of what follows them.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum ResponseStatus {
+        /// It is dealt with as it comes.
+        Continue = 0,
+        /// The body is replaced, and nothing more is told of it.
+        ContinueAndReplace = 1,
+    }
+    impl ResponseStatus {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Continue => "CONTINUE",
+                Self::ContinueAndReplace => "CONTINUE_AND_REPLACE",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "CONTINUE" => Some(Self::Continue),
+                "CONTINUE_AND_REPLACE" => Some(Self::ContinueAndReplace),
+                _ => None,
+            }
+        }
+    }
+}
+/// What a body is replaced with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BodyMutation {
+    /// Nothing.
+    #[prost(bool, tag = "2")]
+    pub clear_body: bool,
 }
 /// An answer that does not come from the origin.
 #[derive(Clone, PartialEq, ::prost::Message)]
