@@ -115,7 +115,10 @@ impl Explained {
             Ok(url) => url,
             Err(malformed) => {
                 let reply = edge::refuse(malformed, site.identity, &mut scratch);
-                return Some(Explained::refused(site.policy, DecisionReport::new(reply, malformed.to_string(), &request.url)));
+                return Some(Explained::refused(
+                    site.policy,
+                    DecisionReport::new(reply, malformed.to_string(), &request.url),
+                ));
             }
         };
         let headers = request.header_pairs_for(url.authority());

@@ -62,10 +62,10 @@ impl Origins {
     }
 
     async fn write(&mut self, index: usize, request: &[u8]) -> Result<()> {
-        if let Some(line) = &mut self.lines[index] {
-            if line.write(request).await.is_ok() {
-                return Ok(());
-            }
+        if let Some(line) = &mut self.lines[index]
+            && line.write(request).await.is_ok()
+        {
+            return Ok(());
         }
         self.write_anew(index, request).await
     }

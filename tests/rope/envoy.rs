@@ -66,7 +66,7 @@ pub async fn ask(channel: &Channel, headers: &Headers) -> Answer {
         ..HeaderValue::default()
     };
     let headers = HeaderMap { headers: headers.iter().map(header).collect() };
-    let headers = HttpHeaders { headers: Some(headers), end_of_stream: true, ..HttpHeaders::default() };
+    let headers = HttpHeaders { headers: Some(headers), end_of_stream: true };
     let question = ProcessingRequest { request: Some(Asked::RequestHeaders(headers)), ..ProcessingRequest::default() };
     let (questions, receive) = mpsc::channel(1);
     questions.send(question).await.expect("a stream");

@@ -57,7 +57,10 @@ pub(super) fn reply<'r>(
             let why = bumpalo::format!(in arena, "{}", failure.exception).into_bump_str();
             let policy = &site.policy.settings.failure;
             let is_queue = |integration: &Integration| integration.action == Action::Queue;
-            let way_back = way_back(verdict.and_then(|verdict| site.policy.matched(verdict)).is_some_and(is_queue), failure.cookies);
+            let way_back = way_back(
+                verdict.and_then(|verdict| site.policy.matched(verdict)).is_some_and(is_queue),
+                failure.cookies,
+            );
             let failed = failed(FailureClass::Internal, policy, site.identity, why, failure.cookies, arena);
             return Reply { verdict, ..failed.on_the(way_back) };
         }

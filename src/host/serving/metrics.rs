@@ -57,7 +57,16 @@ impl Metrics {
         registry.register("policy_in_force", "Policies that are in force", policies_in_force.clone());
         let help = "Integrations in force that are broken, so that the failure policy decides about their visitors";
         registry.register("broken_integrations", help, broken_integrations.clone());
-        Metrics { registry, decisions, loads, deciding, overloaded, connections, policies_in_force, broken_integrations }
+        Metrics {
+            registry,
+            decisions,
+            loads,
+            deciding,
+            overloaded,
+            connections,
+            policies_in_force,
+            broken_integrations,
+        }
     }
 
     pub(in crate::host) fn decided(&self, decision: &'static str, took: Duration) {
