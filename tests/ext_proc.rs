@@ -1,6 +1,5 @@
 //! The callout over real sockets: what a proxy in front says by gRPC, and what it is told.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +7,6 @@ use std::time::Duration;
 use prost_types::value::Kind;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -32,10 +28,13 @@ use velvetrope::session::Secret;
 
 #[path = "callout/mod.rs"]
 mod callout;
+#[path = "tls/mod.rs"]
+mod tls;
 #[path = "wire/mod.rs"]
 mod wire;
 
 use callout::{Program, SECRET, callout, config, token};
+use tls::{certificate, certify};
 use wire::{PATIENCE, get as get_plain, in_time, raw, send};
 
 const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
@@ -206,14 +205,14 @@ async fn every_message_is_answered_in_its_kind_and_in_order() {
     let running = callout(&folder).await;
     let channel = channel(&running).await;
     let mut talk = Talk::open(&channel).await;
-    assert!(matches!(talk.say(Asked::RequestTrailers(HttpTrailers {})).await, Told::RequestTrailers(_)));
+    assert!(matches!(talk.say(Asked::RequestTrailers(HttpTrailers::default())).await, Told::RequestTrailers(_)));
     assert!(matches!(talk.say(response()).await, Told::ResponseHeaders(_)));
     assert!(matches!(talk.say(get("/", &[])).await, Told::RequestHeaders(_)));
     assert!(matches!(talk.say(Asked::RequestBody(HttpBody {})).await, Told::RequestBody(_)));
     assert!(matches!(talk.say(get("/shop", &[])).await, Told::RequestHeaders(_)), "one request in a stream");
     assert!(matches!(talk.say(response()).await, Told::ResponseHeaders(_)));
     assert!(matches!(talk.say(Asked::ResponseBody(HttpBody {})).await, Told::ResponseBody(_)));
-    assert!(matches!(talk.say(Asked::ResponseTrailers(HttpTrailers {})).await, Told::ResponseTrailers(_)));
+    assert!(matches!(talk.say(Asked::ResponseTrailers(HttpTrailers::default())).await, Told::ResponseTrailers(_)));
 
     // One that nobody knows gets no answer, and the next one does.
     talk.questions.send(ProcessingRequest::default()).await.expect("an open stream");
@@ -621,40 +620,17 @@ async fn a_signed_push_comes_into_force_for_whom_it_is() {
     running.stop().await;
 }
 
-/// Writes a certificate and its key; the certificate.
-fn certify(folder: &Path) -> CertificateDer<'static> {
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let parameters = rcgen::CertificateParams::new(["callout.example".to_owned()]).expect("parameters");
-    let certificate = parameters.self_signed(&key).expect("a certificate");
-    std::fs::write(folder.join("certificate.pem"), certificate.pem()).expect("a file");
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).expect("a file");
-    certificate.der().clone()
-}
-
-/// The certificate that a new connection meets. It must be one of `known`, and HTTP/2 must be agreed on.
-async fn certificate(address: SocketAddr, known: &[&CertificateDer<'static>]) -> CertificateDer<'static> {
-    let mut roots = RootCertStore::empty();
-    known.iter().for_each(|certificate| roots.add((*certificate).clone()).expect("a certificate"));
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = TcpStream::connect(address).await.expect("a connection");
-    let name = "callout.example".try_into().expect("a name");
-    let stream = in_time("TLS", TlsConnector::from(Arc::new(config)).connect(name, stream)).await.expect("TLS");
-    let (_, session) = stream.get_ref();
-    assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
-    session.peer_certificates().expect("certificates")[0].clone()
-}
+/// The name in certificates.
+const CALLOUT: &str = "callout.example";
 
 #[tokio::test]
 async fn a_certificate_is_replaced_by_a_better_one() {
     let (folder, files) = (policy(""), tempfile::tempdir().expect("a folder"));
-    let first = certify(files.path());
+    let first = certify(files.path(), CALLOUT);
     let tls = TlsFiles { certificate: files.path().join("certificate.pem"), key: files.path().join("key.pem") };
     let with_tls = Config { tls: Some(tls), ..config(folder.path()) };
     let running = ExtProc::bind(with_tls.clone()).await.expect("a callout");
-    assert_eq!(certificate(running.address, &[&first]).await, first);
+    assert_eq!(certificate(running.address, CALLOUT, &[&first]).await, first);
 
     // A key that is not its own, or half of one, changes nothing for anybody.
     let key = std::fs::read_to_string(files.path().join("key.pem")).expect("a file");
@@ -662,15 +638,15 @@ async fn a_certificate_is_replaced_by_a_better_one() {
     for bad in [&key[..key.len() / 2], &other, ""] {
         std::fs::write(files.path().join("key.pem"), bad).expect("a file");
         running.reload().await.expect("a policy");
-        assert_eq!(certificate(running.address, &[&first]).await, first, "{bad}");
+        assert_eq!(certificate(running.address, CALLOUT, &[&first]).await, first, "{bad}");
         let Err(refused) = ExtProc::bind(with_tls.clone()).await else { panic!("starts with {bad}") };
         assert!(refused.to_string().contains("key.pem: "), "{refused}");
         assert!(!refused.to_string().contains("PRIVATE"), "{refused}");
     }
 
-    let second = certify(files.path());
+    let second = certify(files.path(), CALLOUT);
     in_time("a new certificate", async {
-        while certificate(running.address, &[&first, &second]).await != second {
+        while certificate(running.address, CALLOUT, &[&first, &second]).await != second {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::output::{Answer, Failure, Format};
 use super::serving;
-use crate::host::proxy::{Config, PolicySource, Proxy};
+use crate::host::proxy::{Config, PolicySource, Proxy, TlsFiles};
 
 /// Stand before a site as a reverse proxy
 ///
@@ -29,6 +29,13 @@ pub struct Serve {
     /// Scheme and authority of the site, instead of what the policy says
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
+    /// The certificate for TLS with visitors and those that it depends on, PEM, instead of what the policy says; read again
+    /// when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// Keeps rooms, bypass rules and lists in this file, and lets them be managed at the --admin address: by the API below
     /// /client/v4, and with a browser. `velvetrope admin token create` makes the token it takes
     #[cfg(feature = "manage")]
@@ -48,6 +55,7 @@ impl Serve {
             listen: self.listen,
             admin: self.admin,
             origin: self.origin,
+            tls: self.tls_certificate.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key }),
             state_file: self.state_file,
             #[cfg(feature = "manage")]
             store: self.store,

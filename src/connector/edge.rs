@@ -30,6 +30,7 @@ pub mod push;
 pub(super) mod readings;
 mod response;
 mod rounds;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod url_token;
@@ -37,6 +38,7 @@ mod url_token;
 pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
+pub use spelling::{is_forwarding_header, is_taken_for, is_verdict_header};
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.

@@ -77,6 +77,8 @@ pub(crate) enum Kind {
     CookieDomain = 21,
     /// A page that visitors are sent to and had better not be.
     TargetUrl = 22,
+    /// What makes redirects lead back to where visitors did not come from.
+    PublicAddress = 24,
 }
 
 /// A problem on its way into the report.

@@ -47,8 +47,8 @@ pub use schemas::schemas;
 #[cfg(feature = "manage")]
 pub(crate) use settings::is_list_name;
 pub use settings::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, OnOverload, Preflight, ProxySettings,
-    ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,
+    ProxySettings, Scheme, ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts, VisitorTls,
 };
 
 /// The texts of a policy by path relative to its folder (`rules/shop.json`); non-UTF-8 files are kept as bytes so

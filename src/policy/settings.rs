@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::program::ListKind;
 use crate::request::{Target, host_of};
 
+mod network;
 mod read;
 
+pub use network::Network;
 #[cfg(feature = "manage")]
 pub(crate) use read::is_list_name;
 pub(super) use read::{is_host, read};
@@ -245,13 +247,42 @@ pub struct ProxySettings {
     /// Names by which that address may be asked, beside IP addresses and `localhost`; with a port, by that port alone. By
     /// any other name it answers 421, except at `/livez` and `/readyz`.
     pub admin_hosts: Vec<String>,
-    /// Scheme and authority of the site behind it, such as `http://127.0.0.1:3000`. `serve` needs it.
+    /// Scheme and authority of the site behind it, such as `http://127.0.0.1:3000`. `serve` needs it. The certificate of
+    /// one with `https://` is verified, for the host named here.
     pub origin: Option<String>,
-    /// How many proxies of your own stand in front. 0, the default: the visitor's address is the peer's. 1: the last
-    /// entry of X-Forwarded-For; 2: the last but one; and so on, counted from the right. Entries before that are
-    /// anybody's invention and never believed.
+    /// A file with the certificates, PEM, of those who may vouch for an origin with `https://`. Default: whom the system
+    /// trusts. The name may be absolute.
+    pub origin_ca: Option<String>,
+    /// How many proxies of your own stand in front, whatever their addresses. 0, the default: none. 1: the visitor is
+    /// the last entry of X-Forwarded-For; 2: the last but one; and so on, counted from the right. Entries before that are
+    /// anybody's invention and never believed; where there are fewer, the address is unknown. Not beside
+    /// `trusted_proxies`.
     #[schemars(range(max = 16))]
     pub trusted_hops: u32,
+    /// Addresses and networks of the proxies of your own that stand in front. What a request says of its visitor is
+    /// believed only if it comes from one of them; the visitor is the last entry that is none of them.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they name the visitor: `x-forwarded-for`, the default, `forwarded` (RFC 7239), or one that
+    /// holds a single address, such as `x-real-ip` or `cf-connecting-ip`. They must set it, or anybody can.
+    pub client_ip_header: Option<String>,
+    /// Whether every connection of visitors begins with a header of the PROXY protocol, version 1 or 2; those that do not
+    /// are refused, as are those that come from elsewhere than `trusted_proxies`, if these are set. Default false.
+    pub proxy_protocol: bool,
+    /// The scheme that visitors use, whoever says otherwise: `https` behind what speaks TLS with them and does not say
+    /// so. Default: what a trusted proxy says in X-Forwarded-Proto or Forwarded, else what the connection is.
+    pub public_scheme: Option<Scheme>,
+    /// The host, and perhaps port, that visitors use, where what stands in front asks for another. Default: the host that
+    /// is asked for.
+    pub public_host: Option<String>,
+    /// Whether the host that visitors use is the one that a trusted proxy names in X-Forwarded-Host or Forwarded. It must
+    /// set it: many pass on what a visitor has sent. Default false.
+    pub forwarded_host: bool,
+    /// A path at which load balancers are told, on the visitors' port and without a decision, whether there is a policy in
+    /// force: 200, or 503. GET and HEAD only, whatever the host. It never reaches the site. Default: none.
+    pub health_path: Option<String>,
+    /// Speaks TLS with visitors. Default: plain HTTP.
+    pub tls: Option<VisitorTls>,
     /// Seconds until a connection to the origin must stand. Default 5.
     #[schemars(range(min = 1, max = 3_600))]
     pub connect_timeout: u32,
@@ -268,6 +299,36 @@ pub struct ProxySettings {
     /// Seconds that requests under way may still take after SIGTERM. Default 30.
     #[schemars(range(min = 0, max = 3_600))]
     pub drain_timeout: u32,
+}
+
+/// A scheme of URLs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With it.
+    Https,
+}
+
+impl Scheme {
+    /// As in URLs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// How TLS is spoken with visitors. Names may be absolute; both files are read again when they change.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[schemars(deny_unknown_fields)]
+pub struct VisitorTls {
+    /// A file with the certificate and those that it depends on, PEM.
+    pub certificate: String,
+    /// A file with its private key, PEM.
+    pub key: String,
 }
 
 /// MMDB files, such as GeoLite2's or DB-IP's. Names may be absolute: these files are no part of the policy.
@@ -373,7 +434,16 @@ impl Default for ProxySettings {
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9080)),
             admin_hosts: Vec::new(),
             origin: None,
+            origin_ca: None,
             trusted_hops: 0,
+            trusted_proxies: Vec::new(),
+            client_ip_header: None,
+            proxy_protocol: false,
+            public_scheme: None,
+            public_host: None,
+            forwarded_host: false,
+            health_path: None,
+            tls: None,
             connect_timeout: 5,
             response_timeout: 60,
             idle_timeout: 30,

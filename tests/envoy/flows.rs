@@ -72,6 +72,25 @@ async fn what_is_behind_a_rope_is_private() {
 }
 
 #[tokio::test]
+async fn nobody_else_says_a_word_of_ours_however_it_is_spelt() {
+    const KEEPS_UNDERSCORES: (&str, &str) = ("DROP_HEADER", "ALLOW");
+    let (origin, folder) = (Origin::start().await, policy("/shop", ""));
+    let callout = callout(&folder).await;
+    let envoy = Envoy::start(&origin, [callout.address; 2], &[PATIENT, KEEPS_UNDERSCORES]).await;
+    let forged =
+        ["X-Velvetrope-Verdict", "X_Velvetrope_Verdict", "x.velvetrope-verdict", "Forwarded", "X-Forwarded-Host"];
+    let mut headers: Vec<_> = forged.iter().chain(&["X_Forwarded_For"]).map(|name| (*name, "forged")).collect();
+    headers.push(("X_Kept", "yes"));
+    for (path, verdict) in [("/", "pass"), ("/shop/vip", "bypass;rule=vip")] {
+        let answer = get(envoy.address, path, &headers).await;
+        assert_eq!((answer.status, verdicts(&answer)), (200, vec![verdict]));
+        assert!(!answer.body.contains("forged") && answer.body.contains("x_kept: yes\n"), "{}", answer.body);
+    }
+    drop(envoy);
+    callout.stop().await;
+}
+
+#[tokio::test]
 async fn preflights_reach_the_site_and_bring_back_headers_alone() {
     let (origin, folder) = (Origin::start().await, policy("/shop", ""));
     let callout = callout(&folder).await;

@@ -400,3 +400,14 @@ test("the origin is told the truth, whatever the visitor says", async () => {
     assert.equal(response.headers.get(VERDICT), null);
   }
 });
+
+test("nobody else can say a word of ours to the origin, however it is spelt", async () => {
+  const forged = Object.fromEntries(
+    ["X_Velvetrope_Verdict", "x-velvetrope_verdict", "x.velvetrope-verdict", "Forwarded", "X-Forwarded-Host", "X_Forwarded_For"]
+      .map((name) => [name, "forged"]),
+  );
+  await site.passed("/about", { headers: { ...forged, "x-forwarded-hosts": "kept" } });
+  const { rawHeaders } = site.origin.requests.at(-1);
+  assert.equal(rawHeaders.includes("forged"), false, rawHeaders.join("\n"));
+  assert.equal(rawHeaders.includes("kept"), true, rawHeaders.join("\n"));
+});

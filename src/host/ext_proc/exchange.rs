@@ -1,14 +1,14 @@
 //! One HTTP request's way through its stream: what the proxy in front tells → what it shall do. No I/O, no clock.
 
+use std::borrow::Cow;
+
 use super::facts::CalloutFacts;
 use super::messages::{self, Message};
 use super::proto::envoy::config::core::v3::HeaderValueOption;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest, ProcessingResponse};
-use super::request::{Asked, lines_of};
-use crate::connector::edge::{
-    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, VERDICT_HEADER, WayBack,
-};
+use super::request::{Asked, forged_trailers, lines_of};
+use crate::connector::edge::{self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
 use crate::host::serving::Event;
 use crate::host::serving::keeper::State;
 use crate::program::Scratch;
@@ -53,11 +53,12 @@ impl Exchange {
 
     /// Answers a message that asks for no decision, in its kind and at once; empty where there is nothing to do. `None`
     /// for the one that does: the request's headers, the first time.
-    pub(super) fn follow(&mut self, request: &Request) -> Option<ProcessingResponse> {
-        match request {
+    pub(super) fn follow(&mut self, message: &Request) -> Option<ProcessingResponse> {
+        match message {
             Request::RequestHeaders(_) if !self.is_decided => None,
+            Request::RequestTrailers(trailers) => Some(messages::request_trailers(forged_trailers(trailers))),
             Request::ResponseHeaders(headers) => Some(self.come_back(headers)),
-            _ => Some(Message::of(request).empty()),
+            other => Some(Message::of(other).empty()),
         }
     }
 
@@ -91,8 +92,8 @@ impl Exchange {
 
     /// Decides about the request.
     pub(super) fn decide(&mut self, message: &ProcessingRequest, context: Context<'_>, scratch: &mut Scratch) -> Step {
-        let asked = match Asked::of(message, context.state.settings().map_or(0, |settings| settings.proxy.trusted_hops))
-        {
+        let proxy = context.state.settings().map_or_else(Cow::default, |settings| Cow::Borrowed(&settings.proxy));
+        let asked = match Asked::of(message, &proxy) {
             Ok(asked) => asked,
             Err(malformed) => {
                 let reply = edge::refuse(malformed, context.identity, scratch);
@@ -130,7 +131,6 @@ impl Exchange {
 
     fn carry_out(&mut self, context: Context<'_>, reply: &Reply<'_>, asked: Option<&Asked<'_>>) -> Step {
         self.is_decided = true;
-        let is_told = asked.is_some_and(|asked| asked.headers.iter().any(|(name, _)| *name == VERDICT_HEADER));
         let (response, status) = match reply.outcome {
             Outcome::Answer { status, headers, body } => {
                 (messages::immediate(status, set(headers), body, reply.label), status)
@@ -141,7 +141,8 @@ impl Exchange {
                 if !is_untouched {
                     (self.pending, self.way_back) = (set(response_headers), way_back);
                 }
-                (messages::go_on(set(request_headers), is_told.then_some(VERDICT_HEADER), is_untouched), 200)
+                let forged = asked.map(Asked::forged).unwrap_or_default();
+                (messages::go_on(set(request_headers), forged, is_untouched), 200)
             }
         };
         let mut event = match asked {

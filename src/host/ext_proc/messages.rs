@@ -39,7 +39,7 @@ impl Message {
     /// The answer that changes nothing.
     pub(super) fn empty(self) -> ProcessingResponse {
         let headers = HeadersResponse { response: None };
-        let (body, trailers) = (BodyResponse {}, TrailersResponse {});
+        let (body, trailers) = (BodyResponse {}, TrailersResponse { header_mutation: None });
         response(match self {
             Message::RequestHeaders => Response::RequestHeaders(headers),
             Message::ResponseHeaders => Response::ResponseHeaders(headers),
@@ -52,12 +52,23 @@ impl Message {
 }
 
 /// Lets a request go on with these headers. `is_last` asks not to be told of the response, where the proxy allows that.
-pub(super) fn go_on(set: Vec<HeaderValueOption>, remove: Option<&str>, is_last: bool) -> ProcessingResponse {
-    let mode = ProcessingMode { response_header_mode: HeaderSendMode::Skip.into() };
+pub(super) fn go_on(set: Vec<HeaderValueOption>, remove: Vec<String>, is_last: bool) -> ProcessingResponse {
+    let mode = ProcessingMode {
+        response_header_mode: HeaderSendMode::Skip.into(),
+        // What is not said here is switched off.
+        request_trailer_mode: HeaderSendMode::Send.into(),
+    };
     ProcessingResponse {
         mode_override: is_last.then_some(mode),
-        ..response(Response::RequestHeaders(changed(set, remove.into_iter().map(str::to_owned).collect())))
+        ..response(Response::RequestHeaders(changed(set, remove)))
     }
+}
+
+/// Lets a request's trailers go on without some.
+pub(super) fn request_trailers(remove: Vec<String>) -> ProcessingResponse {
+    let mutation = HeaderMutation { set_headers: Vec::new(), remove_headers: remove };
+    let header_mutation = (!mutation.remove_headers.is_empty()).then_some(mutation);
+    response(Response::RequestTrailers(TrailersResponse { header_mutation }))
 }
 
 /// Lets a response go on with these headers.

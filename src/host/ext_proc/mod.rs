@@ -8,7 +8,8 @@
 //!   bodies that are sent all the same go on as they are, but for `FULL_DUPLEX_STREAMED`, which expects them back.
 //! - `/livez`, `/readyz` and `grpc.health.v1.Health` are answered on the same port, HTTP/1.1 and HTTP/2, with TLS or
 //!   without.
-//! - It takes of the first policy's section `[proxy]` what is not about an origin: addresses, hops and time-outs.
+//! - It takes of the first policy's section `[proxy]` addresses and time-outs, and of each who is trusted in front, and the
+//!   public scheme and host. What is about an origin or about visitors' connections is not for it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,8 +22,10 @@ use crate::connector::edge::{Arrivals, Identity};
 use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
 use crate::host::serving::tenants::{Common, Tenants};
+use crate::host::serving::tls::Tls;
 pub use crate::host::serving::{
-    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, init_logs, policies_at,
+    Event, LoadError, LogFormat, Observer, PolicySource, Running, SecretSource, StartError, TlsFiles, init_logs,
+    policies_at,
 };
 use crate::host::serving::{Starting, seconds};
 use crate::policy::OnFailure;
@@ -32,7 +35,6 @@ mod facts;
 mod messages;
 mod request;
 mod server;
-mod tls;
 mod workers;
 
 /// The protocol's types; generated, see `tests/protocol.rs`.
@@ -42,8 +44,6 @@ pub mod proto {
 }
 
 use server::{Callout, Server};
-use tls::Tls;
-pub use tls::TlsFiles;
 use workers::Workers;
 
 /// What a callout is told at its start.
@@ -157,8 +157,7 @@ impl ExtProc {
         let starting = Starting::new(served, told, identity.clone(), listen, admin, hosts)?;
         let (tasks, stop) = (starting.tasks.clone(), starting.stop.clone());
         if let Some(tls) = &tls {
-            let (watched, loading) = (Arc::clone(tls), Arc::clone(tls));
-            starting.watch(move || watched.watched_folders(), move || loading.load_if_changed());
+            tls.watch(&starting);
         }
         let callout = Callout {
             arrivals: Arrivals::default(),

@@ -10,8 +10,10 @@ use prost_types::value::Kind;
 
 use super::proto::envoy::config::core::v3::HeaderValue;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
-use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest};
+use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, HttpTrailers, ProcessingRequest};
+use crate::connector::edge::{is_forwarding_header, is_taken_for, is_verdict_header};
 use crate::host::serving::{Event, address};
+use crate::policy::{ProxySettings, Scheme};
 use crate::request::{CanonicalUrl, Malformed, canonical_authority};
 
 /// Nothing that is ASCII: only bytes that no text of a URL has are encoded.
@@ -28,12 +30,14 @@ pub(super) struct Asked<'m> {
     /// Without those that begin with a colon, and without Host.
     pub headers: Vec<(&'m str, &'m [u8])>,
     pub client_ip: Option<IpAddr>,
+    /// Whether a trusted proxy has sent it.
+    pub is_told: bool,
 }
 
 impl<'m> Asked<'m> {
-    /// Reads a message with the request's headers. Whom `trusted_hops` proxies in front name is the client; else whom
-    /// the one that calls names.
-    pub(super) fn of(message: &'m ProcessingRequest, trusted_hops: u32) -> Result<Asked<'m>, Malformed> {
+    /// Reads a message with the request's headers. Whom the one that calls names is the client, unless that is a proxy that
+    /// the settings trust, and names another.
+    pub(super) fn of(message: &'m ProcessingRequest, settings: &ProxySettings) -> Result<Asked<'m>, Malformed> {
         let Some(Request::RequestHeaders(headers)) = &message.request else { return Err(Malformed::NotAPath) };
         let all = headers.headers.as_ref().map_or(&[][..], |map| &map.headers);
         let pseudo = |name: &str| all.iter().find(|header| header.key == name).map(value);
@@ -44,22 +48,33 @@ impl<'m> Asked<'m> {
         let headers: Vec<_> =
             all.iter().filter(|header| !header.key.starts_with(':') && header.key != "host").collect();
         let headers: Vec<_> = headers.iter().map(|header| (header.key.as_str(), value(header))).collect();
-        let lines = |wanted: &'static str| {
-            let lines = headers.iter().filter(move |(name, _)| *name == wanted);
-            lines.map(|(_, value)| std::str::from_utf8(value).unwrap_or("unreadable"))
-        };
-        let scheme = address::from_the_right(lines("x-forwarded-proto"), trusted_hops.min(1));
-        let scheme = scheme.or_else(|| pseudo(":scheme").and_then(|scheme| std::str::from_utf8(scheme).ok()));
-        let scheme = if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) { "http" } else { "https" };
-        let client = address::from_the_right(lines("x-forwarded-for"), trusted_hops);
-        let client = client.or_else(|| attribute(&message.attributes, &["source.ip", "source.address"]));
+        let peer = attribute(&message.attributes, &["source.ip", "source.address"]).and_then(address::parse);
+        let told = address::told(settings, peer, &headers[..]);
+        let asked_by = || pseudo(":scheme").filter(|scheme| scheme.eq_ignore_ascii_case(b"http"));
+        let scheme = told.scheme.unwrap_or_else(|| asked_by().map_or(Scheme::Https, |_| Scheme::Http)).as_str();
         Ok(Asked {
             method: method.unwrap_or("GET"),
-            url: CanonicalUrl::new(scheme, host, &target(path))?,
+            url: CanonicalUrl::new(scheme, told.host.as_deref().unwrap_or(host), &target(path))?,
             version: attribute(&message.attributes, &["request.protocol"]).unwrap_or("HTTP/1.1"),
-            client_ip: client.and_then(address::parse),
+            client_ip: told.address,
+            is_told: told.is_trusted,
             headers,
         })
+    }
+
+    /// The headers that an origin could take for a word of ours, or of a proxy in front. What the one that calls writes
+    /// itself stays: the usual X-Forwarded-For, X-Forwarded-Proto and their kin.
+    pub(super) fn forged(&self) -> Vec<String> {
+        let is_odd = |name: &str| name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
+        let is_told_by_proxies = |name: &str| is_taken_for(name, "forwarded") || is_taken_for(name, "x-forwarded-host");
+        let is_forged = |name: &str| {
+            is_verdict_header(name)
+                || is_forwarding_header(name) && is_odd(name)
+                || is_told_by_proxies(name) && !self.is_told
+        };
+        let mut names: Vec<_> = self.headers.iter().map(|(name, _)| *name).filter(|name| is_forged(name)).collect();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// What is to be told of it.
@@ -73,6 +88,12 @@ impl<'m> Asked<'m> {
 /// Headers as names in lower case and values.
 pub(super) fn lines_of(headers: &HttpHeaders) -> impl Iterator<Item = (&str, &[u8])> {
     headers.headers.iter().flat_map(|map| &map.headers).map(|header| (header.key.as_str(), value(header)))
+}
+
+/// The trailers that an origin could take for such headers, which no visitor may send.
+pub(super) fn forged_trailers(trailers: &HttpTrailers) -> Vec<String> {
+    let names = trailers.trailers.iter().flat_map(|map| &map.headers).map(|trailer| &trailer.key);
+    names.filter(|name| is_verdict_header(name) || is_forwarding_header(name)).cloned().collect()
 }
 
 /// Whom the request is for: the policy that whoever configured the proxy in front has named for it, or its host.

@@ -28,7 +28,6 @@ use super::proto::envoy::service::ext_proc::v3::external_processor_server::{
 use super::proto::envoy::service::ext_proc::v3::processing_response::Response as Answer;
 use super::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use super::request::addressee;
-use super::tls::Tls;
 use super::workers::Workers;
 use crate::connector::edge::{Arrivals, FailureClass, Identity};
 use crate::host::serving::admin::Admin;
@@ -36,6 +35,7 @@ use crate::host::serving::guarded::{Guarded, Streams};
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::Metrics;
 use crate::host::serving::tenants::Tenants;
+use crate::host::serving::tls::Tls;
 use crate::host::serving::{Observer, Stop, connections, guarded, now_ms};
 use crate::policy::OnOverload;
 use crate::program::Scratch;

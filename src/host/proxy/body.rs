@@ -11,6 +11,8 @@ use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::headers;
+
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
@@ -145,7 +147,8 @@ impl Progress {
 /// How long an upload may stand still whose answer is complete.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A visitor's body on its way to the origin, and how far it has come: a long upload is no time-out of the origin.
+/// A visitor's body on its way to the origin, and how far it has come: a long upload is no time-out of the origin. It has
+/// no trailers that no visitor may send.
 #[derive(Clone)]
 pub(super) struct Upload {
     body: Arc<Mutex<Option<AnyBody>>>,
@@ -186,7 +189,10 @@ impl Body for Upload {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut body = self.body();
         let Some(body) = &mut *body else { return Poll::Ready(Some(Err("the answer was complete before it".into()))) };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        let mut frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
+            headers::remove_forged_trailers(trailers);
+        }
         self.progress.moved(match &frame {
             Some(Err(_)) => Stage::Broken,
             Some(Ok(_)) if !body.is_end_stream() => Stage::UnderWay,

@@ -3,50 +3,56 @@
 use std::net::IpAddr;
 
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
-use super::visitor::{Visitor, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::connector::edge::{self, VERDICT_HEADER};
+use super::visitor::Visitor;
+use crate::connector::edge::{self, is_forwarding_header, is_taken_for, is_verdict_header};
 
 /// Meant for this hop alone, beside those that Connection names (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
 
 const PSEUDONYM: HeaderValue = HeaderValue::from_static("1.1 velvetrope");
 
-/// The protocol that a request or response wants to change to, if Connection says so, too.
-pub(super) fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    let named = connection_options(headers).any(|option| option.eq_ignore_ascii_case("upgrade"));
-    headers.get(UPGRADE).filter(|_| named).cloned()
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Whether a request asks for a WebSocket, or a response agrees to one. No other protocol is changed to: what is said in
+/// it would be decided about by nobody, and h2c carries requests (RFC 9110, section 7.8).
+pub(super) fn is_for_websocket(headers: &HeaderMap) -> bool {
+    let named = options(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"));
+    named && options(headers, UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 /// Whether whoever sent a message takes no more on this connection.
 pub(super) fn is_last(headers: &HeaderMap) -> bool {
-    connection_options(headers).any(|option| option.eq_ignore_ascii_case("close"))
+    options(headers, CONNECTION).any(|option| option.eq_ignore_ascii_case("close"))
 }
 
 /// Removes what is not for the next hop.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = connection_options(headers).filter_map(|name| name.parse().ok()).collect();
+    let named: Vec<HeaderName> = options(headers, CONNECTION).filter_map(|name| name.parse().ok()).collect();
     for name in named.iter().filter(|name| !is_vital(name)).chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
 }
 
-/// Lets a message change the protocol of this hop, too.
-pub(super) fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+/// Lets a message change to a WebSocket on this hop, too.
+pub(super) fn set_websocket(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, protocol);
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 /// Makes the headers of a response those of one that belongs to its visitor alone.
@@ -61,17 +67,19 @@ pub(super) fn make_private(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, cache_control.unwrap_or(HeaderValue::from_static("private, no-store")));
 }
 
-/// Makes a visitor's headers those of the request to the origin.
-pub(super) fn for_origin(headers: &mut HeaderMap, visitor: &Visitor, peer: IpAddr, trusts_hops: bool) {
+/// Makes a visitor's headers those of the request to the origin. `named_by` is the header in which trusted proxies name
+/// the visitor, if that is a special one.
+pub(super) fn for_origin(headers: &mut HeaderMap, visitor: &Visitor, peer: IpAddr, named_by: Option<&str>) {
     remove_hop_by_hop(headers);
-    headers.remove(VERDICT_HEADER);
+    remove_forged(headers, visitor.is_told, named_by);
     // The visitor's body is asked for as soon as the origin wants it; nothing is left to expect.
     headers.remove(EXPECT);
     join_cookies(headers);
-    if !trusts_hops {
-        for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED] {
-            headers.remove(name);
-        }
+    if named_by.is_some() {
+        // What stands there may be the visitor's own: the proxy in front speaks by another header.
+        headers.remove(X_FORWARDED_FOR);
+        let visitor = visitor.address.filter(|address| *address != peer.to_canonical());
+        visitor.into_iter().for_each(|address| append_to_list(headers, X_FORWARDED_FOR, &address.to_string()));
     }
     append_to_list(headers, X_FORWARDED_FOR, &peer.to_canonical().to_string());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(visitor.url.scheme()));
@@ -82,13 +90,31 @@ pub(super) fn for_origin(headers: &mut HeaderMap, visitor: &Visitor, peer: IpAdd
     headers.append(VIA, PSEUDONYM);
 }
 
+/// Removes from a request's trailers what no visitor may tell an origin, which may take them for headers.
+pub(super) fn remove_forged_trailers(trailers: &mut HeaderMap) {
+    remove_forged(trailers, false, None);
+}
+
+/// Removes what an origin could take for a word of ours, or of a proxy that is trusted. Such proxies write their headers'
+/// names as they are.
+fn remove_forged(headers: &mut HeaderMap, is_told: bool, named_by: Option<&str>) {
+    let is_odd = |name: &str| name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
+    let is_named = |name: &str| named_by.is_some_and(|known| is_taken_for(name, known));
+    let is_forged = |name: &str| {
+        is_verdict_header(name) || (is_forwarding_header(name) || is_named(name)) && (!is_told || is_odd(name))
+    };
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forged(name.as_str())).cloned().collect();
+    forged.iter().for_each(|name| _ = headers.remove(name));
+}
+
 /// Headers that Connection must not be able to take away: others rely on them.
 fn is_vital(name: &HeaderName) -> bool {
     *name == HOST || *name == COOKIE || *name == X_FORWARDED_FOR || name.as_str().starts_with("x-forwarded-")
 }
 
-fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+/// The members of a list.
+fn options(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|option| !option.is_empty())
 }
 
@@ -131,10 +157,12 @@ mod tests {
         all
     }
 
-    fn forwarded(lines: &[(&'static str, &'static str)], trusts_hops: bool) -> Vec<String> {
+    fn forwarded(lines: &[(&'static str, &'static str)], is_told: bool, named_by: Option<&str>) -> Vec<String> {
         let mut headers = headers(lines);
-        let visitor = Visitor { address: None, url: CanonicalUrl::new("http", "shop.example", "/").expect("a URL") };
-        for_origin(&mut headers, &visitor, IpAddr::from([10, 0, 0, 9]), trusts_hops);
+        let address = Some(IpAddr::from([192, 0, 2, 1]));
+        let url = CanonicalUrl::new("http", "shop.example", "/").expect("a URL");
+        let visitor = Visitor { address, is_told, url };
+        for_origin(&mut headers, &visitor, IpAddr::from([10, 0, 0, 9]), named_by);
         all(&headers)
     }
 
@@ -149,6 +177,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("proxy-authorization", "x"),
             ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAAQAoAAAAAIAAAAA"),
             ("x-velvetrope-verdict", "bypass"),
             ("expect", "100-continue"),
             ("cookie", "a=1"),
@@ -164,28 +193,73 @@ mod tests {
             "x-forwarded-host: shop.example",
             "x-forwarded-proto: http",
         ];
-        assert_eq!(forwarded(&lines, false), expected);
+        assert_eq!(forwarded(&lines, false, None), expected);
     }
 
     #[test]
-    fn forwarding_headers_are_believed_only_from_trusted_hops() {
+    fn forwarding_headers_are_passed_on_only_from_trusted_proxies() {
         let lines = [
             ("x-forwarded-for", "1.1.1.1"),
             ("x-forwarded-for", "2.2.2.2"),
             ("x-forwarded-host", "outer.example"),
+            ("x-forwarded-port", "1.1.1.1"),
             ("forwarded", "for=1.1.1.1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("cf-connecting-ip", "1.1.1.1"),
         ];
-        assert!(forwarded(&lines, false).contains(&"x-forwarded-for: 10.0.0.9".to_owned()));
-        assert!(!forwarded(&lines, false).iter().any(|line| line.contains("1.1.1.1") || line.contains("outer")));
-        let trusted = forwarded(&lines, true);
-        assert!(trusted.contains(&"x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9".to_owned()));
-        assert!(trusted.contains(&"x-forwarded-host: outer.example".to_owned()));
+        let strange = forwarded(&lines, false, Some("cf-connecting-ip"));
+        let expected = [
+            "host: shop.example",
+            "via: 1.1 velvetrope",
+            "x-forwarded-for: 192.0.2.1, 10.0.0.9",
+            "x-forwarded-host: shop.example",
+            "x-forwarded-proto: http",
+        ];
+        assert_eq!(strange, expected);
+        let trusted = forwarded(&lines, true, None);
+        for line in
+            ["x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9", "x-forwarded-host: outer.example", "forwarded: for=1.1.1.1"]
+        {
+            assert!(trusted.contains(&line.to_owned()), "{trusted:?}");
+        }
+        let by_another_header = forwarded(&lines, true, Some("cf-connecting-ip"));
+        assert!(
+            by_another_header.contains(&"x-forwarded-for: 192.0.2.1, 10.0.0.9".to_owned()),
+            "{by_another_header:?}"
+        );
+        assert!(by_another_header.contains(&"cf-connecting-ip: 1.1.1.1".to_owned()), "{by_another_header:?}");
     }
 
     #[test]
-    fn an_upgrade_needs_both_headers() {
-        assert!(upgrade_of(&headers(&[("upgrade", "websocket")])).is_none());
-        assert!(upgrade_of(&headers(&[("connection", "Upgrade")])).is_none());
-        assert!(upgrade_of(&headers(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")])).is_some());
+    fn no_spelling_of_what_is_ours_gets_through() {
+        let odd = [
+            ("x_velvetrope_verdict", "bypass"),
+            ("x-velvetrope_verdict", "bypass"),
+            ("x.velvetrope-verdict", "bypass"),
+            ("x_forwarded_for", "bypass"),
+            ("x_forwarded-host", "bypass"),
+            ("x_real_ip", "bypass"),
+            ("cf_connecting_ip", "bypass"),
+        ];
+        for is_told in [false, true] {
+            let left = forwarded(&odd, is_told, Some("cf-connecting-ip"));
+            assert!(!left.iter().any(|line| line.contains("bypass")), "{left:?}");
+        }
+        let mut trailers = headers(&odd[..6]);
+        trailers.append("x-forwarded-for", HeaderValue::from_static("1.1.1.1"));
+        trailers.append("digest", HeaderValue::from_static("x"));
+        remove_forged_trailers(&mut trailers);
+        assert_eq!(all(&trailers), ["digest: x"]);
+    }
+
+    #[test]
+    fn only_websockets_are_changed_to() {
+        let upgrade = |lines: &[(&'static str, &'static str)]| is_for_websocket(&headers(lines));
+        assert!(!upgrade(&[("upgrade", "websocket")]));
+        assert!(!upgrade(&[("connection", "Upgrade")]));
+        for other in ["h2c", "TLS/1.0", "websockets", "", "h2c, foo/2"] {
+            assert!(!upgrade(&[("upgrade", other), ("connection", "upgrade")]), "{other}");
+        }
+        assert!(upgrade(&[("upgrade", "h2c, WebSocket"), ("connection", "keep-alive, Upgrade")]));
     }
 }

@@ -1,4 +1,5 @@
-//! The reverse proxy: HTTP/1.1 and HTTP/2 (prior knowledge) in, HTTP/1.1 to one origin.
+//! The reverse proxy: HTTP/1.1 and HTTP/2 (by ALPN, or with prior knowledge) in, HTTP/1.1 to one origin, TLS on either
+//! side.
 //!
 //! It is built on hyper and not on pingora: pingora brings its own runtime, its own life cycle and a C build for its
 //! TLS, for features (many backends, caching) that stand outside what a connector does; hyper leaves every byte of the
@@ -16,11 +17,14 @@
 //! - [`Limits`] and the time-outs of [`crate::policy::ProxySettings`] bound what visitors can take. Too long a request
 //!   line is answered with 414, headers with 431, bodies with 413; what is no HTTP with 400.
 //!
-//! It does not speak TLS (put it behind what does, and set `trusted_hops`), nor WebSockets over HTTP/2 (RFC 8441).
+//! - What stands in front is believed as far as the settings say (`trusted_proxies`, `proxy_protocol` and their kin).
+//!
+//! It does not speak WebSockets over HTTP/2 (RFC 8441), and changes to no other protocol than theirs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::connector::edge::{Arrivals, Identity};
@@ -29,9 +33,11 @@ use crate::host::serving::management::Management;
 use crate::host::serving::metrics::Metrics;
 use crate::host::serving::pushes::Pushes;
 use crate::host::serving::tenants::{Common, Tenants};
+use crate::host::serving::tls::Tls;
 use crate::host::serving::{Starting, seconds};
-use crate::policy::OnFailure;
+use crate::policy::{OnFailure, VisitorTls};
 
+mod announced;
 mod body;
 mod counters;
 mod headers;
@@ -41,7 +47,8 @@ mod upstream;
 mod visitor;
 
 pub use crate::host::serving::{
-    Event, LoadError, LogFormat, Observer, OwnRooms, PolicySource, Running, SecretSource, StartError, init_logs,
+    Event, LoadError, LogFormat, Observer, OwnRooms, PolicySource, Running, SecretSource, StartError, TlsFiles,
+    init_logs,
 };
 use counters::Counters;
 use service::Service;
@@ -60,6 +67,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Instead of `proxy.origin`.
     pub origin: Option<String>,
+    /// Instead of `proxy.tls`.
+    pub tls: Option<TlsFiles>,
     /// Keeps an integration JSON that was delivered, for the next start.
     pub state_file: Option<PathBuf>,
     /// Where rooms, rules and lists are managed; without it they are not. The address of `admin` then has the API and the
@@ -85,6 +94,7 @@ impl Config {
             listen: None,
             admin: None,
             origin: None,
+            tls: None,
             state_file: None,
             #[cfg(feature = "manage")]
             store: None,
@@ -149,7 +159,12 @@ impl Proxy {
         let origin = origin.ok_or_else(|| {
             StartError::Settings("no origin: set `proxy.origin` in velvetrope.toml to the site behind the proxy".into())
         })?;
-        let upstream = Upstream::new(&origin, &settings).map_err(StartError::Settings)?;
+        let folder = keeper.folder().unwrap_or_default();
+        let upstream = Upstream::new(&origin, &settings, &folder).map_err(StartError::Settings)?;
+        let in_folder =
+            |tls: &VisitorTls| TlsFiles { certificate: folder.join(&tls.certificate), key: folder.join(&tls.key) };
+        let tls = config.tls.or_else(|| settings.tls.as_ref().map(in_folder));
+        let tls = tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("proxy");
         let (tenants, hosts) = (Arc::new(tenants), settings.admin_hosts.clone());
@@ -158,6 +173,9 @@ impl Proxy {
         let drain_timeout = seconds(settings.drain_timeout);
         let idle = seconds(settings.tunnel_timeout);
         let tunnels = Tunnels { tracker: tasks.clone(), end: stop.end.clone(), idle };
+        if let Some(tls) = &tls {
+            tls.watch(&starting);
+        }
         let service = Arc::new(Service {
             arrivals: Arrivals::default(),
             keeper,
@@ -165,6 +183,9 @@ impl Proxy {
             settings,
             limits: config.limits,
             identity,
+            tls,
+            leaving: stop.leaving.clone(),
+            is_disbelieved: AtomicBool::new(false),
             metrics,
             counters,
             tunnels,

@@ -2,15 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bumpalo::Bump;
 use hyper::body::{Body as _, Incoming as IncomingBody};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio_util::sync::CancellationToken;
 
 use super::Limits;
 use super::body::{self, AnyBody, Unread};
@@ -26,6 +28,7 @@ use crate::host::serving::connections::Ends;
 use crate::host::serving::keeper::{Keeper, State};
 use crate::host::serving::metrics::{Counted, Metrics};
 use crate::host::serving::pushes::{self, Pushes, retry_after};
+use crate::host::serving::tls::Tls;
 use crate::host::serving::{Event, Observer, aside, guarded, now_ms, seconds};
 use crate::policy::{FailurePolicy, ProxySettings};
 use crate::program::{Scratch, Verdict};
@@ -38,6 +41,12 @@ pub(super) struct Service {
     pub settings: ProxySettings,
     pub limits: Limits,
     pub identity: Identity,
+    /// With visitors.
+    pub tls: Option<Arc<Tls>>,
+    /// Whether the host says that it soon will not serve.
+    pub leaving: CancellationToken,
+    /// Whether somebody who is not trusted has said that visitors use TLS.
+    pub is_disbelieved: AtomicBool,
     pub metrics: Arc<Metrics>,
     pub counters: Counters,
     pub tunnels: Tunnels,
@@ -81,6 +90,11 @@ impl From<Unread> for Refused {
 impl Service {
     /// Answers one request, whatever happens.
     pub(super) async fn answer(self: &Arc<Self>, request: Request<IncomingBody>, ends: Ends) -> Response<AnyBody> {
+        if let Some(path) = &self.settings.health_path
+            && request.uri().path_and_query().is_some_and(|asked| asked.as_str() == path)
+        {
+            return self.health(request.method());
+        }
         let started = Instant::now();
         let answered = match self.try_answer(request, ends, started).await {
             Ok(response) => response,
@@ -104,8 +118,9 @@ impl Service {
     ) -> Result<Response<AnyBody>, Refused> {
         let (mut parts, body) = request.into_parts();
         self.refuse_unservable(&parts)?;
-        let visitor = Visitor::of(&parts.uri, parts.version, &parts.headers, ends.peer, self.settings.trusted_hops)
+        let visitor = Visitor::of(&parts.uri, parts.version, &parts.headers, ends, &self.settings)
             .map_err(|malformed| Refused::new(StatusCode::BAD_REQUEST, "bad-request", malformed.to_string()))?;
+        self.warn_of_disbelief(&visitor, &parts.headers, ends.peer.ip());
         if let Ok(host) = HeaderValue::from_str(visitor.url.authority()) {
             parts.headers.insert(HOST, host);
         }
@@ -135,6 +150,34 @@ impl Service {
             observer(&event);
         }
         Ok(response)
+    }
+
+    /// Tells a load balancer whether visitors can be sent here, and nothing else.
+    fn health(&self, method: &Method) -> Response<AnyBody> {
+        let is_ready = matches!(&*self.keeper.state(), State::InForce(_)) && !self.leaving.is_cancelled();
+        let mut response = match (method, is_ready) {
+            (&Method::GET | &Method::HEAD, true) => plain(StatusCode::OK, "ready"),
+            (&Method::GET | &Method::HEAD, false) => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+            _ => plain(StatusCode::METHOD_NOT_ALLOWED, "only GET"),
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// Says once that visitors seem to use TLS with a proxy that nobody has told this one to believe: they are all sent
+    /// back to `http://`.
+    fn warn_of_disbelief(&self, visitor: &Visitor, headers: &HeaderMap, peer: IpAddr) {
+        let says_https = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        if says_https && !visitor.is_told && visitor.url.scheme() == "http" {
+            let is_news = !self.is_disbelieved.swap(true, Ordering::Relaxed);
+            if is_news {
+                tracing::warn!(
+                    %peer,
+                    "a request says X-Forwarded-Proto: https and is not believed, so redirects lead to http://; if your \
+                     proxy sent it, name it in proxy.trusted_proxies"
+                );
+            }
+        }
     }
 
     fn refuse_unservable(&self, parts: &Parts) -> Result<(), Refused> {
@@ -215,8 +258,7 @@ impl Service {
             }
             Act::Answer(response) => return response,
         };
-        let trusts_hops = self.settings.trusted_hops > 0;
-        let passing = Passing { parts, body, visitor, peer, trusts_hops, extra_headers: request_headers };
+        let passing = Passing { parts, body, visitor, peer, extra_headers: request_headers };
         let counted = || Counted::new(&self.counters.tunnels);
         let mut response = match self.upstream.pass(passing, &self.tunnels, counted).await {
             Ok(response) => response,

@@ -1,6 +1,7 @@
 //! The way to the origin and back.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,16 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,8 +41,11 @@ const HINTS: usize = 8;
 
 /// The site behind the proxy, and the connections to it.
 pub(super) struct Upstream {
-    client: Client<HttpConnector, Upload>,
+    client: Client<HttpsConnector<HttpConnector>, Upload>,
+    scheme: Scheme,
     origin: Authority,
+    /// Where trusted proxies name the visitor, if not in X-Forwarded-For.
+    named_by: Option<String>,
     response_timeout: Duration,
 }
 
@@ -102,25 +111,35 @@ pub(super) struct Passing<'v> {
     pub body: AnyBody,
     pub visitor: &'v Visitor,
     pub peer: IpAddr,
-    pub trusts_hops: bool,
     /// For the origin alone.
     pub extra_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Upstream {
-    /// `origin` as in the settings: `http://HOST[:PORT]`.
-    pub(super) fn new(origin: &str, settings: &ProxySettings) -> Result<Upstream, String> {
-        let origin = authority(origin)?;
+    /// `origin` as in the settings: `http://HOST[:PORT]` or `https://…`. Files stand in `folder`. Blocks.
+    pub(super) fn new(origin: &str, settings: &ProxySettings, folder: &Path) -> Result<Upstream, String> {
+        let (scheme, origin) = address(origin)?;
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(seconds(settings.connect_timeout)));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let roots = match scheme == Scheme::HTTPS {
+            true => roots(settings.origin_ca.as_ref().map(|file| folder.join(file)).as_deref())?,
+            false => RootCertStore::empty(),
+        };
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let tls = tls.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        let tls = tls.with_root_certificates(roots).with_no_client_auth();
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
             .set_host(false)
             .http1_max_headers(MAX_HEADERS)
             .build(connector);
-        Ok(Upstream { client, origin, response_timeout: seconds(settings.response_timeout) })
+        let named_by = settings.client_ip_header.clone().filter(|name| name != "x-forwarded-for");
+        Ok(Upstream { client, scheme, origin, named_by, response_timeout: seconds(settings.response_timeout) })
     }
 
     /// Sends a request on and brings the answer back; redirects are the visitor's to follow.
@@ -130,15 +149,15 @@ impl Upstream {
         tunnels: &Tunnels,
         counted: impl FnOnce() -> Counted,
     ) -> Result<Response<AnyBody>, UpstreamError> {
-        let Passing { mut parts, body, visitor, peer, trusts_hops, extra_headers } = passing;
-        let upgrade = headers::upgrade_of(&parts.headers).filter(|_| parts.version == Version::HTTP_11);
-        let visitors_side = upgrade.as_ref().and_then(|_| parts.extensions.remove::<hyper::upgrade::OnUpgrade>());
-        headers::for_origin(&mut parts.headers, visitor, peer, trusts_hops);
+        let Passing { mut parts, body, visitor, peer, extra_headers } = passing;
+        let is_websocket = parts.version == Version::HTTP_11 && headers::is_for_websocket(&parts.headers);
+        let visitors_side = parts.extensions.remove::<hyper::upgrade::OnUpgrade>().filter(|_| is_websocket);
+        headers::for_origin(&mut parts.headers, visitor, peer, self.named_by.as_deref());
         for (name, value) in extra_headers {
             parts.headers.insert(name, value);
         }
-        if let Some(protocol) = upgrade {
-            headers::set_upgrade(&mut parts.headers, protocol);
+        if visitors_side.is_some() {
+            headers::set_websocket(&mut parts.headers);
         }
         parts.uri = self.uri(&parts.uri, visitor.url.target());
         parts.version = Version::HTTP_11;
@@ -150,15 +169,16 @@ impl Upstream {
         let upload = Upload::new(body);
         let request = Request::from_parts(parts, upload.clone());
         let mut response = self.exchange(request, &upload.progress, talk.as_deref()).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(visitors_side) = visitors_side else {
+        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if is_tunnel {
+            let Some(visitors_side) = visitors_side.filter(|_| headers::is_for_websocket(response.headers())) else {
                 return Err(UpstreamError::Exchange("it changed the protocol unasked".into()));
             };
             let origins_side = hyper::upgrade::on(&mut response);
             let (idle, end) = (tunnels.idle, tunnels.end.clone());
             tunnels.tracker.spawn(tunnel(visitors_side, origins_side, idle, end, counted()));
         }
-        Ok(for_visitor(response, upload))
+        Ok(for_visitor(response, upload, is_tunnel))
     }
 
     async fn exchange(
@@ -191,7 +211,7 @@ impl Upstream {
     /// The target that was decided about, at the origin.
     fn uri(&self, asked: &Uri, target: &str) -> Uri {
         let mut parts = hyper::http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.origin.clone());
         // Nearly always it is the one that was sent, which need not be read again.
         let sent = asked.path_and_query().filter(|sent| sent.as_str() == target).cloned();
@@ -201,15 +221,40 @@ impl Upstream {
     }
 }
 
-/// Reads `http://HOST[:PORT]`.
-fn authority(origin: &str) -> Result<Authority, String> {
-    let wanted = "write `http://HOST:PORT`";
+/// Reads `http://HOST[:PORT]` or `https://…`.
+fn address(origin: &str) -> Result<(Scheme, Authority), String> {
+    let wanted = "write `http://HOST:PORT` or `https://HOST`";
     let uri: Uri = origin.parse().map_err(|error| format!("origin `{origin}`: {error}; {wanted}"))?;
-    if uri.scheme() == Some(&Scheme::HTTPS) {
-        return Err(format!("origin `{origin}`: the proxy speaks no TLS to the origin; {wanted}"));
+    let is_bare = uri.path() == "/" && uri.query().is_none();
+    let scheme = uri.scheme().filter(|scheme| is_bare && [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+    let address = scheme.cloned().zip(uri.authority().cloned());
+    address.ok_or_else(|| format!("origin `{origin}` is not an origin; {wanted}"))
+}
+
+/// Who may vouch for the origin: those in the file, or whom the system trusts. Its own roots, not a list that is built in:
+/// operators add to them, and take away from them.
+fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+    let certificates = match file {
+        Some(file) => {
+            let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            read.map_err(|error| format!("{}: {error}", file.display()))?
+        }
+        None => {
+            let native = rustls_native_certs::load_native_certs();
+            native.errors.iter().for_each(|error| tracing::warn!(%error, "a certificate that the system trusts"));
+            native.certs
+        }
+    };
+    let mut roots = RootCertStore::empty();
+    let (_, unusable) = roots.add_parsable_certificates(certificates);
+    match (roots.is_empty(), file) {
+        (false, None) => Ok(roots),
+        (false, Some(_)) if unusable == 0 => Ok(roots),
+        (_, Some(file)) => Err(format!("{}: not certificates of those who may vouch for the origin", file.display())),
+        (true, None) => Err("the system trusts nobody to vouch for the origin: install its certificates \
+                             (`ca-certificates` on Debian), or name a file in `proxy.origin_ca`"
+            .to_owned()),
     }
-    let bare = uri.scheme() == Some(&Scheme::HTTP) && uri.path() == "/" && uri.query().is_none();
-    uri.authority().filter(|_| bare).cloned().ok_or_else(|| format!("origin `{origin}` is not an origin; {wanted}"))
 }
 
 /// The headers of each 103 that the origin sends before its answer (RFC 8297).
@@ -226,13 +271,12 @@ fn hints<B>(request: &mut Request<B>) -> mpsc::Receiver<HeaderMap> {
     told
 }
 
-fn for_visitor(response: Response<Incoming>, upload: Upload) -> Response<AnyBody> {
+fn for_visitor(response: Response<Incoming>, upload: Upload, is_tunnel: bool) -> Response<AnyBody> {
     let (mut parts, body) = response.into_parts();
-    let upgrade = headers::upgrade_of(&parts.headers).filter(|_| parts.status == StatusCode::SWITCHING_PROTOCOLS);
     let is_last = headers::is_last(&parts.headers);
     headers::remove_hop_by_hop(&mut parts.headers);
-    if let Some(protocol) = upgrade {
-        headers::set_upgrade(&mut parts.headers, protocol);
+    if is_tunnel {
+        headers::set_websocket(&mut parts.headers);
     }
     parts.version = Version::default();
     Response::from_parts(parts, Answered { body, upload, is_last }.boxed_unsync())
@@ -281,10 +325,12 @@ fn classify(error: hyper_util::client::legacy::Error, body: Stage) -> UpstreamEr
     if !error.is_connect() {
         return UpstreamError::Exchange(error.into());
     }
-    let sources = std::iter::successors(Some(&error as &(dyn std::error::Error + 'static)), |error| error.source());
-    let is_timeout = sources.filter_map(|error| error.downcast_ref::<std::io::Error>());
-    if is_timeout.into_iter().any(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+    let sources = || std::iter::successors(Some(&error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let mut io = sources().filter_map(|error| error.downcast_ref::<std::io::Error>());
+    if io.any(|error| error.kind() == std::io::ErrorKind::TimedOut) {
         return UpstreamError::ConnectTimeout;
     }
-    UpstreamError::Connect(error.into())
+    // The outer ones say only that there is no connection.
+    let innermost = sources().last().map(ToString::to_string);
+    UpstreamError::Connect(innermost.unwrap_or_default().into())
 }

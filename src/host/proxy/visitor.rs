@@ -1,57 +1,48 @@
 //! Who asks, and for what: address, scheme and URL as the visitor sees them (design, decision 10).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use hyper::header::{HOST, HeaderMap, HeaderName};
+use hyper::header::{HOST, HeaderMap};
 use hyper::http::uri::Authority;
 use hyper::{Uri, Version};
 
-use crate::host::serving::address;
+use crate::host::serving::address::{self, Told};
+use crate::host::serving::connections::Ends;
+use crate::policy::{ProxySettings, Scheme};
 use crate::request::{CanonicalUrl, Malformed, canonical_authority};
-
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A visitor as the headers and the connection tell.
 #[derive(Debug, PartialEq)]
 pub(super) struct Visitor {
     /// The address; `None` where the trusted proxies name something that is none.
     pub address: Option<IpAddr>,
-    /// What is asked for.
+    /// Whether a trusted proxy has sent the request.
+    pub is_told: bool,
+    /// What the visitor asks for.
     pub url: CanonicalUrl<'static>,
 }
 
 impl Visitor {
-    /// Reads what `trusted_hops` proxies in front say. Nobody believes what stands before that: a visitor may have sent
-    /// it. For the same reason the host is the one in the request, never X-Forwarded-Host, which proxies tend to pass on.
+    /// Reads what the connection, the settings and trusted proxies say. The host is the one in the request unless they
+    /// say otherwise, never X-Forwarded-Host by itself, which proxies tend to pass on.
     pub(super) fn of(
         uri: &Uri,
         version: Version,
         headers: &HeaderMap,
-        peer: SocketAddr,
-        trusted_hops: u32,
+        ends: Ends,
+        settings: &ProxySettings,
     ) -> Result<Visitor, Malformed> {
-        let address = match of_trusted_hop(headers, &X_FORWARDED_FOR, trusted_hops) {
-            None => Some(peer.ip().to_canonical()),
-            Some(entry) => address::parse(entry),
-        };
-        let is_https = of_trusted_hop(headers, &X_FORWARDED_PROTO, trusted_hops.min(1))
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
-        let scheme = if is_https { "https" } else { "http" };
         if uri.scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
             return Err(Malformed::NotAPath);
         }
+        let asked = host(uri, version, headers)?;
+        let Told { is_trusted, address, scheme, host } = address::told(settings, Some(ends.peer.ip()), headers);
+        let of_connection = if ends.is_tls { Scheme::Https } else { Scheme::Http };
+        let scheme = scheme.unwrap_or(of_connection).as_str();
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let url = CanonicalUrl::new(scheme, host(uri, version, headers)?, target)?;
-        Ok(Visitor { address, url })
+        let url = CanonicalUrl::new(scheme, host.as_deref().unwrap_or(asked), target)?;
+        Ok(Visitor { address, is_told: is_trusted, url })
     }
-}
-
-/// What the outermost trusted hop wrote.
-fn of_trusted_hop<'h>(headers: &'h HeaderMap, name: &HeaderName, trusted_hops: u32) -> Option<&'h str> {
-    let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or("unreadable"));
-    address::from_the_right(lines, trusted_hops)
 }
 
 /// The host asked for: of the one Host header, or of the request line where it names one, which then counts instead (RFC
@@ -91,48 +82,41 @@ pub(super) fn version_text(version: Version) -> &'static str {
 mod tests {
     use super::*;
 
-    const PEER: &str = "[::ffff:10.0.0.9]:4711";
-
-    fn visitor(hops: u32, lines: &[(&'static str, &'static str)]) -> Result<Visitor, Malformed> {
+    fn visitor(
+        settings: &ProxySettings,
+        is_tls: bool,
+        lines: &[(&'static str, &'static str)],
+    ) -> Result<Visitor, Malformed> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().expect("a value"));
         }
-        Visitor::of(&Uri::from_static("/a?b"), Version::HTTP_11, &headers, PEER.parse().expect("an address"), hops)
-    }
-
-    fn address(hops: u32, lines: &[&'static str]) -> String {
-        let mut headers = vec![("host", "shop.example")];
-        headers.extend(lines.iter().map(|line| ("x-forwarded-for", *line)));
-        visitor(hops, &headers).expect("a visitor").address.map_or("unknown".into(), |address| address.to_string())
+        let [peer, local] = ["[::ffff:10.0.0.9]:4711", "10.0.0.1:80"].map(|end| end.parse().expect("an address"));
+        let uri = Uri::from_static("/a?b");
+        Visitor::of(&uri, Version::HTTP_11, &headers, Ends { peer, local, is_tls }, settings)
     }
 
     #[test]
-    fn addresses_are_counted_from_the_right() {
-        assert_eq!(address(0, &["1.1.1.1"]), "10.0.0.9");
-        assert_eq!(address(1, &[]), "10.0.0.9");
-        assert_eq!(address(1, &["6.6.6.6, 1.1.1.1"]), "1.1.1.1");
-        assert_eq!(address(1, &["6.6.6.6", "1.1.1.1"]), "1.1.1.1");
-        assert_eq!(address(2, &["6.6.6.6, 1.1.1.1", "2.2.2.2"]), "1.1.1.1");
-        assert_eq!(address(3, &["1.1.1.1, 2.2.2.2"]), "1.1.1.1");
-        assert_eq!(address(1, &["1.1.1.1:99"]), "1.1.1.1");
-        assert_eq!(address(1, &["[2001:db8::1]:99"]), "2001:db8::1");
-        assert_eq!(address(1, &["::ffff:1.1.1.1"]), "1.1.1.1");
-        assert_eq!(address(1, &["1.1.1.1, hidden"]), "unknown");
-    }
-
-    #[test]
-    fn only_a_trusted_hop_speaks_of_the_scheme() {
+    fn the_url_is_the_one_that_the_visitor_sees() {
         let headers =
             [("host", "shop.example:81"), ("x-forwarded-proto", "HTTPS"), ("x-forwarded-host", "evil.example")];
-        assert_eq!(visitor(0, &headers).expect("a visitor").url.as_str(), "http://shop.example:81/a?b");
-        assert_eq!(visitor(1, &headers).expect("a visitor").url.as_str(), "https://shop.example:81/a?b");
+        let url = |settings: &ProxySettings, is_tls| {
+            visitor(settings, is_tls, &headers).expect("a visitor").url.as_str().to_owned()
+        };
+        let trusting = ProxySettings { trusted_hops: 1, ..ProxySettings::default() };
+        assert_eq!(url(&ProxySettings::default(), false), "http://shop.example:81/a?b");
+        assert_eq!(url(&ProxySettings::default(), true), "https://shop.example:81/a?b");
+        assert_eq!(url(&trusting, false), "https://shop.example:81/a?b");
+        let heeding = ProxySettings { forwarded_host: true, ..trusting.clone() };
+        assert_eq!(url(&heeding, false), "https://evil.example/a?b");
+        let broken = [("host", "shop.example"), ("x-forwarded-host", "a b")];
+        assert_eq!(visitor(&heeding, false, &broken), Err(Malformed::NotAHost));
     }
 
     #[test]
     fn a_request_names_one_host() {
         for bad in [&[][..], &[("host", "a"), ("host", "b")], &[("host", "")], &[("host", "a@b")], &[("host", "a/b")]] {
-            assert!(visitor(0, bad).is_err(), "{bad:?}");
+            assert!(visitor(&ProxySettings::default(), false, bad).is_err(), "{bad:?}");
         }
         let uri = Uri::from_static("http://line.example/x");
         let mut headers = HeaderMap::new();

@@ -35,6 +35,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(in crate::host) struct Ends {
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// Whether TLS is spoken on it.
+    pub is_tls: bool,
 }
 
 /// Opens a port; connections wait there while the server is busy. Says which it is.
@@ -91,7 +93,7 @@ async fn accept(
     let (stream, peer) = listener.accept().await?;
     let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
-    Ok((stream, Ends { peer, local }, place))
+    Ok((stream, Ends { peer, local, is_tls: false }, place))
 }
 
 /// Answers the requests of one connection until it ends, or until `stop` says so. `builder` is told whether it speaks

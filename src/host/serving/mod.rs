@@ -24,6 +24,7 @@ mod attended;
 pub(in crate::host) mod connections;
 mod event;
 mod fetch;
+mod forwarded;
 pub(in crate::host) mod guarded;
 pub(in crate::host) mod hits;
 pub(in crate::host) mod keeper;
@@ -33,6 +34,7 @@ pub(in crate::host) mod management;
 pub(in crate::host) mod metrics;
 pub(in crate::host) mod pushes;
 pub(in crate::host) mod tenants;
+pub(in crate::host) mod tls;
 mod waiting;
 mod watch;
 
@@ -44,6 +46,7 @@ use metrics::Metrics;
 use pushes::Pushes;
 use tenants::Tenants;
 pub use tenants::policies_at;
+pub use tls::TlsFiles;
 pub use waiting::OwnRooms;
 
 pub(in crate::host) use super::clock::now_ms;

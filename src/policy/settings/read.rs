@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, OnFailure, OnOverload, Preflight, ProxySettings,
-    ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts,
+    Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,
+    ProxySettings, Scheme, ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts, VisitorTls,
 };
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
@@ -18,6 +18,7 @@ const SCRIPT_REQUESTS: &[(&str, ScriptRequests)] =
     &[("answer", ScriptRequests::Answer), ("redirect", ScriptRequests::Redirect)];
 const ON_OVERLOAD: &[(&str, OnOverload)] =
     &[("queue", OnOverload::Queue), ("open", OnOverload::Open), ("closed", OnOverload::Closed)];
+const SCHEMES: &[(&str, Scheme)] = &[("http", Scheme::Http), ("https", Scheme::Https)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const UNKNOWN_HOSTS: &[(&str, UnknownHosts)] = &[("refuse", UnknownHosts::Refuse), ("pass", UnknownHosts::Pass)];
 const LIST_KINDS: &[(&str, ListKind)] =
@@ -64,6 +65,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     section(fields, "token", &mut settings.token, read_token);
     section(fields, "delivery", &mut settings.delivery, read_delivery);
     section(fields, "proxy", &mut settings.proxy, read_proxy);
+    review_public_address(fields, settings);
     section(fields, "geoip", &mut settings.geoip, read_geoip);
     section(fields, "google_cloud", &mut settings.google_cloud, read_google_cloud);
 }
@@ -155,12 +157,92 @@ fn read_proxy(fields: &Fields, proxy: &mut ProxySettings) {
     set(&mut proxy.admin, fields.parsed("admin", ADDRESS));
     proxy.admin_hosts = hosts(fields, "admin_hosts");
     proxy.origin = checked(fields, "origin", is_origin, ORIGIN);
-    set(&mut proxy.trusted_hops, fields.number("trusted_hops", 0..=16));
+    proxy.origin_ca = fields.text("origin_ca");
+    if let (Some(node), Some(_)) = (fields.get("origin_ca"), proxy.origin.as_ref().filter(|origin| is_plain(origin))) {
+        fields.bad_value(node, "nobody vouches for an origin with `http://`", "write `origin` with `https://`");
+    }
+    read_fronts(fields, proxy);
+    proxy.health_path =
+        checked(fields, "health_path", is_health_path, "a path such as `/healthz`, in ASCII and without a query");
+    proxy.tls = fields.table("tls").and_then(read_tls);
     set(&mut proxy.connect_timeout, fields.number("connect_timeout", 1..=3_600));
     set(&mut proxy.response_timeout, fields.number("response_timeout", 1..=3_600));
     set(&mut proxy.idle_timeout, fields.number("idle_timeout", 1..=3_600));
     set(&mut proxy.tunnel_timeout, fields.number("tunnel_timeout", 1..=86_400));
     set(&mut proxy.drain_timeout, fields.number("drain_timeout", 0..=3_600));
+}
+
+/// Who stands in front, and what is believed of what they say.
+fn read_fronts(fields: &Fields, proxy: &mut ProxySettings) {
+    set(&mut proxy.trusted_hops, fields.number("trusted_hops", 0..=16));
+    proxy.trusted_proxies = networks(fields, "trusted_proxies");
+    let (has_hops, has_proxies) = (proxy.trusted_hops > 0, fields.get("trusted_proxies").is_some());
+    if let (Some(node), true, true) = (fields.get("trusted_hops"), has_hops, has_proxies) {
+        let help =
+            "name your proxies in `trusted_proxies`, or count them in `trusted_hops` if they have no fixed addresses";
+        fields.bad_value(node, "proxies are counted and named at once", help);
+    }
+    let is_header = |text: &str| is_identifier(text);
+    proxy.client_ip_header = checked(fields, "client_ip_header", is_header, "a header, such as `x-real-ip`")
+        .map(|name| name.to_ascii_lowercase());
+    set(&mut proxy.proxy_protocol, fields.flag("proxy_protocol"));
+    proxy.public_scheme = fields.choice("public_scheme", SCHEMES);
+    proxy.public_host =
+        checked(fields, "public_host", is_authority, "a host and perhaps a port, without scheme and path")
+            .map(|host| host.to_ascii_lowercase());
+    set(&mut proxy.forwarded_host, fields.flag("forwarded_host"));
+    let told = [("client_ip_header", proxy.client_ip_header.is_some()), ("forwarded_host", proxy.forwarded_host)];
+    for (key, _) in told.into_iter().filter(|(_, is_set)| *is_set && !has_hops && !has_proxies) {
+        if let Some(node) = fields.get(key) {
+            let help = "name the proxies that may say so in `trusted_proxies`, or count them in `trusted_hops`";
+            fields.bad_value(node, format!("`{key}` is believed of nobody"), help);
+        }
+    }
+}
+
+fn networks(fields: &Fields, key: &'static str) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for (text, node) in fields.texts(key) {
+        match text.parse() {
+            Ok(network) => networks.push(network),
+            Err(why) => fields.bad_value(node, why, "write addresses and networks, such as `10.0.0.0/8` or `::1`"),
+        }
+    }
+    networks
+}
+
+fn read_tls(mut fields: Fields) -> Option<VisitorTls> {
+    fields.subject = "[proxy.tls]".to_owned();
+    fields.required("certificate", "name the file of the certificate and those that it depends on, PEM");
+    fields.required("key", "name the file of its private key, PEM");
+    let (certificate, key) = (fields.text("certificate"), fields.text("key"));
+    fields.finish();
+    Some(VisitorTls { certificate: certificate?, key: key? })
+}
+
+/// Warns where visitors would be sent back to where they did not come from.
+fn review_public_address(fields: &Fields, settings: &Settings) {
+    let proxy = &settings.proxy;
+    let Some(node) = fields.node.get("proxy").filter(|node| matches!(node.value, Value::Object(_))) else { return };
+    let warn = |key, message: String, help: &str| {
+        let problem = Problem::warning(Kind::PublicAddress, message).help(help).about("[proxy]");
+        let node = node.get(key).unwrap_or(node);
+        fields.file.add(node.at..node.end, problem);
+    };
+    let knows_scheme = proxy.tls.is_some() || proxy.public_scheme.is_some();
+    let trusts = proxy.trusted_hops > 0 || !proxy.trusted_proxies.is_empty();
+    if settings.target == Target::Proxy && !proxy.listen.ip().is_loopback() && !knows_scheme && !trusts {
+        let message = "visitors come back from the waiting room to `http://`, and everybody's address is the peer's";
+        let help = "behind something that speaks TLS name it in `trusted_proxies`, or write `public_scheme`; else speak \
+                    TLS by [proxy.tls]; if `http://` is meant, write `public_scheme = \"http\"`";
+        warn("listen", message.to_owned(), help);
+    }
+    if let Some(host) = proxy.public_host.as_ref().filter(|host| !settings.hosts.contains(host))
+        && !settings.hosts.is_empty()
+    {
+        let message = format!("visitors come back from the waiting room to `{host}`, which is not among `hosts`");
+        warn("public_host", message, "add it to `hosts`");
+    }
 }
 
 fn read_geoip(fields: &Fields, geoip: &mut GeoIp) {
@@ -242,6 +324,16 @@ const ORIGIN: &str = "scheme, host and perhaps a port, such as `https://tickets.
 fn is_origin(text: &str) -> bool {
     let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     authority.is_some_and(is_authority)
+}
+
+fn is_plain(origin: &str) -> bool {
+    origin.starts_with("http://")
+}
+
+/// A path that a request line can have, and that is not the front page's.
+fn is_health_path(text: &str) -> bool {
+    let is_path = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    text.len() > 1 && text.starts_with('/') && text.bytes().all(is_path)
 }
 
 /// Host and perhaps a port.

@@ -13,6 +13,7 @@ use super::super::proto::envoy::service::ext_proc::v3::{
     BodyMutation, CommonResponse, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse,
 };
 use super::*;
+use crate::connector::edge::VERDICT_HEADER;
 use crate::host::geo::GeoDatabases;
 use crate::host::serving::hits::Hits;
 use crate::host::serving::keeper::Deployment;
@@ -395,8 +396,8 @@ fn messages_that_nobody_waits_for_get_empty_answers() {
     let kinds: [(Request, IsOfKind); 5] = [
         (body(), |answer| matches!(answer, Response::RequestBody(_))),
         (Request::ResponseBody(HttpBody {}), |answer| matches!(answer, Response::ResponseBody(_))),
-        (Request::RequestTrailers(HttpTrailers {}), |answer| matches!(answer, Response::RequestTrailers(_))),
-        (Request::ResponseTrailers(HttpTrailers {}), |answer| matches!(answer, Response::ResponseTrailers(_))),
+        (Request::RequestTrailers(HttpTrailers::default()), |answer| matches!(answer, Response::RequestTrailers(_))),
+        (Request::ResponseTrailers(HttpTrailers::default()), |answer| matches!(answer, Response::ResponseTrailers(_))),
         (Request::ResponseHeaders(HttpHeaders::default()), |answer| matches!(answer, Response::ResponseHeaders(_))),
     ];
     for (request, is_of_kind) in kinds {
@@ -461,6 +462,45 @@ fn where_nothing_is_in_force_the_failure_policy_is() {
 }
 
 #[test]
+fn no_spelling_of_what_is_ours_gets_through() {
+    const ENVOY: &str = "envoy.filters.http.ext_proc";
+    let forged = [
+        ("x_velvetrope_verdict", &b"session"[..]),
+        ("x-velvetrope_verdict", b"session"),
+        ("x_forwarded_for", b"1.1.1.1"),
+        ("forwarded", b"for=1.1.1.1;host=a"),
+        ("x-forwarded-host", b"a"),
+        ("x-forwarded-for", b"1.1.1.1"),
+        ("x-forwarded-proto", b"https"),
+    ];
+    let removed = |state: &State| {
+        let message = request("/shop/vip", &forged);
+        let attributes = attributes(&[(ENVOY, "source.address", "10.0.0.1:4711")]);
+        let answer = Talk::new(state).say(ProcessingRequest { attributes, ..message }).expect("an answer");
+        let Some(Response::RequestHeaders(answer)) = answer.response else { panic!("no answer to go on") };
+        answer.response.and_then(|common| common.header_mutation).expect("changes").remove_headers
+    };
+    let expected = ["x_velvetrope_verdict", "x-velvetrope_verdict", "x_forwarded_for", "forwarded", "x-forwarded-host"];
+    assert_eq!(removed(&state("")), expected);
+    assert_eq!(removed(&state("[proxy]\ntrusted_proxies = ['192.0.2.0/24']")), expected);
+    assert_eq!(removed(&state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']")), expected[..3]);
+
+    let line = |(name, value): &(&str, &[u8])| HeaderValue {
+        key: (*name).to_owned(),
+        value: String::new(),
+        raw_value: value.to_vec(),
+    };
+    let headers = [("digest", &b"x"[..])].iter().chain(&forged).map(line).collect();
+    let trailers = Request::RequestTrailers(HttpTrailers { trailers: Some(HeaderMap { headers }) });
+    let state = state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']");
+    let mut talk = Talk::new(&state);
+    talk.say(request("/shop/vip", &[]));
+    let answer = talk.say(ProcessingRequest { request: Some(trailers), ..Default::default() }).expect("an answer");
+    let Some(Response::RequestTrailers(answer)) = answer.response else { panic!("{answer:?}") };
+    assert_eq!(answer.header_mutation.expect("changes").remove_headers, forged.map(|(name, _)| name));
+}
+
+#[test]
 fn the_client_is_whom_the_one_in_front_names() {
     let bypassed = |state: &State, attributes: BTreeMap<String, Struct>, forwarded: &str| {
         let mut talk = Talk::new(state);
@@ -476,6 +516,10 @@ fn the_client_is_whom_the_one_in_front_names() {
     assert!(!bypassed(&direct, attributes(&[]), "192.0.2.10"), "anybody can say that");
     assert!(bypassed(&behind, attributes(&[(ENVOY, "source.ip", "10.0.0.1")]), "6.6.6.6, 192.0.2.10, 10.0.0.2"));
     assert!(!bypassed(&behind, attributes(&[]), "192.0.2.10, 6.6.6.6, 10.0.0.2"));
+    let named = state("[proxy]\ntrusted_proxies = ['10.0.0.0/8']");
+    assert!(bypassed(&named, attributes(&[(ENVOY, "source.ip", "10.0.0.1")]), "6.6.6.6, 192.0.2.10, 10.0.0.2"));
+    assert!(!bypassed(&named, attributes(&[(ENVOY, "source.ip", "6.6.6.6")]), "192.0.2.10"));
+    assert!(!bypassed(&named, attributes(&[]), "192.0.2.10"), "nobody knows who says that");
 }
 
 #[test]

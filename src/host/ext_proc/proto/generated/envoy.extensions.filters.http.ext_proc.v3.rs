@@ -5,10 +5,13 @@ pub struct ProcessingMode {
     /// Whether the response's headers are sent.
     #[prost(enumeration = "processing_mode::HeaderSendMode", tag = "2")]
     pub response_header_mode: i32,
+    /// Whether the request's trailers are sent.
+    #[prost(enumeration = "processing_mode::HeaderSendMode", tag = "5")]
+    pub request_trailer_mode: i32,
 }
 /// Nested message and enum types in `ProcessingMode`.
 pub mod processing_mode {
-    /// Whether headers are sent.
+    /// Whether headers, or trailers, are sent.
     #[derive(
         Clone,
         Copy,

@@ -97,9 +97,15 @@ pub struct HttpHeaders {
 /// A part of a body, which is not looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HttpBody {}
-/// Trailers, which are not looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct HttpTrailers {}
+/// Trailers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HttpTrailers {
+    /// Names in lower case.
+    #[prost(message, optional, tag = "1")]
+    pub trailers: ::core::option::Option<
+        super::super::super::config::core::v3::HeaderMap,
+    >,
+}
 /// What to do with headers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HeadersResponse {
@@ -110,9 +116,13 @@ pub struct HeadersResponse {
 /// What to do with a part of a body: nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BodyResponse {}
-/// What to do with trailers: nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct TrailersResponse {}
+/// What to do with trailers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TrailersResponse {
+    /// Changes to them.
+    #[prost(message, optional, tag = "1")]
+    pub header_mutation: ::core::option::Option<HeaderMutation>,
+}
 /// What can be done with headers.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CommonResponse {

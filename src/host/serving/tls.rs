@@ -19,6 +19,8 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::server::TlsStream;
 
+use super::Starting;
+
 /// How HTTP/2 is called in the handshake.
 const H2: &[u8] = b"h2";
 
@@ -32,7 +34,7 @@ pub struct TlsFiles {
 }
 
 /// Answers handshakes.
-pub(super) struct Tls {
+pub(in crate::host) struct Tls {
     files: TlsFiles,
     provider: Arc<CryptoProvider>,
     certificate: Arc<InUse>,
@@ -52,7 +54,7 @@ impl ResolvesServerCert for InUse {
 
 impl Tls {
     /// Reads the certificate; in words why not. Blocks.
-    pub(super) fn new(files: TlsFiles) -> Result<Tls, String> {
+    pub(in crate::host) fn new(files: TlsFiles) -> Result<Tls, String> {
         let provider = Arc::new(ring::default_provider());
         let (certificate, read) = read(&files, &provider)?;
         let certificate = Arc::new(InUse(ArcSwap::from_pointee(certificate)));
@@ -64,8 +66,14 @@ impl Tls {
         Ok(Tls { files, provider, certificate, acceptor, read: Mutex::new(read) })
     }
 
+    /// Takes new certificates into use as their files change.
+    pub(in crate::host) fn watch(self: &Arc<Self>, starting: &Starting) {
+        let (watched, loading) = (Arc::clone(self), Arc::clone(self));
+        starting.watch(move || watched.watched_folders(), move || loading.load_if_changed());
+    }
+
     /// Takes a new certificate into use, if there is one that is good. Blocks.
-    pub(super) fn load_if_changed(&self) {
+    fn load_if_changed(&self) {
         let mut last = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let texts = match texts(&self.files) {
             Ok(texts) if digest(&texts) == *last => return,
@@ -83,13 +91,17 @@ impl Tls {
     }
 
     /// Where something can happen that concerns the certificate.
-    pub(super) fn watched_folders(&self) -> BTreeSet<PathBuf> {
+    fn watched_folders(&self) -> BTreeSet<PathBuf> {
         let parents = [&self.files.certificate, &self.files.key].into_iter().filter_map(|file| file.parent());
         parents.map(|folder| if folder == Path::new("") { ".".into() } else { folder.to_owned() }).collect()
     }
 
     /// The handshake, and whether HTTP/2 was agreed on; `None` where it fails or takes too long.
-    pub(super) async fn accept(&self, stream: TcpStream, patience: Duration) -> Option<(TlsStream<TcpStream>, bool)> {
+    pub(in crate::host) async fn accept(
+        &self,
+        stream: TcpStream,
+        patience: Duration,
+    ) -> Option<(TlsStream<TcpStream>, bool)> {
         let accepted = timeout(patience, self.acceptor.accept(stream)).await.ok()?;
         let stream = accepted.inspect_err(|error| tracing::debug!(%error, "no TLS")).ok()?;
         let is_h2 = stream.get_ref().1.alpn_protocol() == Some(H2);

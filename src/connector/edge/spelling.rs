@@ -1,0 +1,49 @@
+//! Names of headers that an origin may take for others.
+//!
+//! CGI and its heirs (WSGI, Rack, PHP) tell origins of headers in variables, in whose names every character that is no
+//! letter and no digit has become `_` (RFC 3875, section 4.1.18): `X_Velvetrope_Verdict` is `X-Velvetrope-Verdict` to them.
+
+use super::VERDICT_HEADER;
+
+/// Whether an origin may take a header or trailer of this name for the one that tells the verdict.
+pub fn is_verdict_header(name: &str) -> bool {
+    is_taken_for(name, VERDICT_HEADER)
+}
+
+/// Whether an origin may take a header or trailer of this name for one in which proxies say who asked for what:
+/// `Forwarded` (RFC 7239), `X-Forwarded-…`, `X-Real-IP`.
+pub fn is_forwarding_header(name: &str) -> bool {
+    const X_FORWARDED: &str = "x-forwarded-";
+    let start = name.get(..X_FORWARDED.len());
+    start.is_some_and(|start| is_taken_for(start, X_FORWARDED))
+        || is_taken_for(name, "forwarded")
+        || is_taken_for(name, "x-real-ip")
+}
+
+/// Whether a name is another one but for letter case and for which characters stand between letters and digits.
+/// `known` is in lower case, with `-`.
+pub fn is_taken_for(name: &str, known: &str) -> bool {
+    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    name.len() == known.len() && name.bytes().map(folded).eq(known.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_found_and_nothing_else() {
+        for name in ["x-velvetrope-verdict", "X_Velvetrope_Verdict", "X-VELVETROPE_verdict", "x.velvetrope-verdict"] {
+            assert!(is_verdict_header(name), "{name}");
+        }
+        for name in ["x-velvetrope-verdicts", "xx-velvetrope-verdict", "x--velvetrope-verdict", "", "verdict"] {
+            assert!(!is_verdict_header(name), "{name}");
+        }
+        for name in ["Forwarded", "x-forwarded-for", "X_Forwarded_Host", "x-forwarded-", "X-Real_IP"] {
+            assert!(is_forwarding_header(name), "{name}");
+        }
+        for name in ["x-forwarded", "forwarded-for", "x-real-ips", "é-forwarded-for", "x-forwarde\u{e9}-"] {
+            assert!(!is_forwarding_header(name), "{name}");
+        }
+    }
+}
