@@ -1,20 +1,20 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
 # What tests need more than Rust for, and what is off by default.
-ALL_TESTS = browser-tests,cache-tests,envoy-tests,front-tests,instruction-counts,count-allocations
+ALL_TESTS = browser-tests,cache-tests,envoy-tests,front-tests,instruction-counts,count-allocations,origin-tests
 
 .PHONY: test tools worker lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
 
-# Chromium, its driver, valgrind, and proxies and caches that stand in front of sites. What the Worker needs beyond Rust and
+# Chromium, its driver, valgrind, and the proxies, caches and origins around it. What the Worker needs beyond Rust and
 # Node.js, `tools/wasm` sees to, and Envoy `tools/envoy`.
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
 	@if ! { command -v chromedriver && command -v chromium && command -v valgrind && command -v nginx && \
-		command -v apache2; } >/dev/null; then \
-		tools/apt chromium chromium-driver valgrind nginx apache2; \
+		command -v apache2 && command -v gunicorn; } >/dev/null; then \
+		tools/apt chromium chromium-driver valgrind nginx apache2 gunicorn; \
 	fi
 	@if ! { command -v nginx && command -v haproxy && command -v caddy; } >/dev/null; then \
 		tools/apt nginx haproxy caddy; \
@@ -41,8 +41,8 @@ lint: worker
 			--no-default-features --features manage) 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
-# proxy behind real ones and behind real caches, the callout behind a real Envoy, the instructions of hot paths, the API
-# with its own clients, and the Worker in the runtime that it is made for.
+# proxy behind real ones, behind real caches and before real origins, the callout behind a real Envoy, the instructions of
+# hot paths, the API with its own clients, and the Worker in the runtime that it is made for.
 tests: worker
 	tools/envoy cargo test --locked --features $(ALL_TESTS)
 	tools/clients

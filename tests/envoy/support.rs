@@ -127,12 +127,17 @@ pub const FAIL_OPEN: (&str, &str) = ("failure_mode_allow: false", "failure_mode_
 impl Envoy {
     /// Set up as users do, but for the ports and for `changes` (what it says, what it shall say).
     pub async fn start(origin: &Origin, callouts: [SocketAddr; 2], changes: &[(&str, &str)]) -> Envoy {
+        Envoy::before_site(origin.address, callouts, changes).await
+    }
+
+    /// The same, before whatever listens there.
+    pub async fn before_site(site: SocketAddr, callouts: [SocketAddr; 2], changes: &[(&str, &str)]) -> Envoy {
         let folder = tempfile::tempdir().expect("a folder");
         let port = |address: SocketAddr| format!("port_value: {} ", address.port());
         let ports = [
             ("port_value: 9901 ".to_owned(), "port_value: 0 ".to_owned()),
             ("0.0.0.0, port_value: 8080 ".to_owned(), "127.0.0.1, port_value: 0 ".to_owned()),
-            ("port_value: 3000 ".to_owned(), port(origin.address)),
+            ("port_value: 3000 ".to_owned(), port(site)),
             ("port_value: 50051 ".to_owned(), port(callouts[0])),
             ("port_value: 50052 ".to_owned(), port(callouts[1])),
         ];

@@ -1,0 +1,106 @@
+"""The sites of tests/rope/policy as applications behind gunicorn, each reading the path in its own way."""
+
+import posixpath
+import re
+from urllib.parse import unquote_to_bytes
+
+
+def unquote(text):
+    """Takes the escapes out, as WSGI does: one character for each byte."""
+    return unquote_to_bytes(text.encode("latin-1")).decode("latin-1")
+
+
+def normal(path):
+    return "/" + posixpath.normpath(path).lstrip("/")
+
+
+def without_parameters(path):
+    return "/".join(segment.split(";")[0] for segment in path.split("/"))
+
+
+def of_windows(path):
+    """As file systems of Windows find files: `\\` separates, and dots and spaces at the end of a name are nothing."""
+    path = normal(path.replace("\\", "/"))
+    return "/".join(segment.rstrip(". ") for segment in path.split("/"))
+
+
+def shop(path):
+    if path == "/shop/assets" or path.startswith("/shop/assets/"):
+        return "assets"
+    return "shop" if "/shop" in path.lower() else "public"
+
+
+def tickets(path):
+    return "presale" if path == "/presale" or path.startswith("/presale/") else "public"
+
+
+def page(path):
+    return "buy" if path.lower().startswith("/buy") else "public"
+
+
+def staff(path):
+    return "staff"
+
+
+SITES = {"shop.example": shop, "tickets.example": tickets, "page.example": page, "staff.example": staff}
+
+EXACT = {
+    shop: {"/shop": "shop", "/shop/tickets": "shop", "/shop/tickets/1": "shop"},
+    tickets: {"/presale": "presale", "/presale/x": "presale"},
+    page: {"/buy": "buy", "/buy/x": "buy"},
+    staff: {},
+}
+
+PATTERNS = {
+    shop: [(r"^/shop/assets(/|$)", "assets"), (r"(?i)/shop", "shop")],
+    tickets: [(r"^/presale(/.*)?$", "presale")],
+    page: [(r"(?i)^/buy", "buy")],
+    staff: [(r"^", "staff")],
+}
+
+
+def exact(site, path):
+    return EXACT[site].get(path, "none")
+
+
+def by_pattern(site, path):
+    """As routers with patterns: of text, in which `$` also stands before a last line break."""
+    text = path.encode("latin-1").decode("utf-8", "replace")
+    return next((place for pattern, place in PATTERNS[site] if re.search(pattern, text)), "public")
+
+
+def site_of(host):
+    name = re.sub(r":\d*$", "", host.strip().lower()).rstrip(".")
+    # The first site is the one of hosts that nobody knows, as it often is.
+    return SITES.get(name, shop)
+
+
+def app(environ, start_response):
+    site = site_of(environ.get("HTTP_HOST", ""))
+    path = environ["PATH_INFO"]
+    # As it came, without what an absolute one begins with.
+    raw = re.sub(r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*", "", environ["RAW_URI"]).split("?")[0].split("#")[0]
+    served = {
+        "raw": site(raw),
+        "prefix": site(path),
+        "exact": exact(site, path),
+        "pattern": by_pattern(site, path),
+        "segments": site("/" + "/".join(segment for segment in path.split("/") if segment)),
+        "normal": site(normal(path)),
+        "backslash": site(normal(path.replace("\\", "/"))),
+        "servlet": site(normal(unquote(without_parameters(raw)))),
+        "parameters-late": site(normal(without_parameters(path))),
+        "twice": site(normal(unquote(path))),
+        "twice-parameters": site(normal(without_parameters(unquote(path)))),
+        "twice-backslash": site(normal(unquote(path).replace("\\", "/"))),
+        "c-string": site(normal(path.split("\0")[0])),
+        "stripped": site(normal(path.strip())),
+        "windows": site(of_windows(path)),
+    }
+    headers = [
+        ("x-served", ", ".join("=".join(pair) for pair in served.items())),
+        ("x-saw", environ.get("HTTP_X_VELVETROPE_VERDICT", "")),
+        ("content-length", "0"),
+    ]
+    start_response("200 OK", headers)
+    return []
