@@ -224,8 +224,10 @@ fn quantified(quantifier: Quantifier, inner: &Condition) -> Option<bool> {
     match quantifier {
         Quantifier::Any if is(false) => Some(false),
         Quantifier::Any if is(true) && each(inner, &has_elements) => Some(true),
-        // Of no elements all are anything; but where something else than the elements is missing, nothing is said.
-        Quantifier::All if is(true) && each(inner, &|operand| !matches!(operand.base, Base::Call(_))) => Some(true),
+        // Of no elements all are anything; but what a function makes of something missing is false.
+        Quantifier::All if is(true) && each(inner, &|operand| is_of_field(operand) || has_elements(operand)) => {
+            Some(true)
+        }
         Quantifier::All if is(false) && each(inner, &has_elements) => Some(false),
         _ => None,
     }
@@ -234,7 +236,7 @@ fn quantified(quantifier: Quantifier, inner: &Condition) -> Option<bool> {
 /// Whether this is so of every operand of a condition within `any` or `all`.
 fn each(condition: &Condition, is_so: &impl Fn(&Operand) -> bool) -> bool {
     match condition {
-        Condition::Truth(operand) => is_so(affix(operand).map_or(operand, |(operand, _)| operand)),
+        Condition::Truth(operand) => is_so(operand),
         Condition::Compare(comparison) => is_so(&comparison.left),
         Condition::Not(inner) => each(inner, is_so),
         Condition::Chain(_, parts) => parts.iter().all(|part| each(part, is_so)),
@@ -242,8 +244,13 @@ fn each(condition: &Condition, is_so: &impl Fn(&Operand) -> bool) -> bool {
     }
 }
 
+fn is_of_field(operand: &Operand) -> bool {
+    matches!(operand.base, Base::Field(_))
+}
+
 /// Whether there is an element for every request: none comes without headers.
 fn has_elements(operand: &Operand) -> bool {
+    let operand = affix(operand).map_or(operand, |(operand, _)| operand);
     let headers = [Field::HttpRequestHeadersNames, Field::HttpRequestHeadersValues];
     matches!((&operand.base, operand.path.as_slice()), (Base::Field(field), [Index::Each])
         if field.standard().is_some_and(|field| headers.contains(&field)))

@@ -55,6 +55,8 @@ pub enum Code {
     TooManyAttempts = 1011,
     /// The token does not allow it.
     Forbidden = 1012,
+    /// The rule would let everybody pass, and does not say that it is meant to.
+    OpensForEverybody = 1013,
     /// No valid token.
     Authentication = 10000,
 }

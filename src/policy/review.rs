@@ -1,11 +1,11 @@
 //! Reads an integration JSON for people: what the engine would silently work around, and what would fail for every
 //! visitor.
 
-use super::check::constant;
 use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean, nearest};
 use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
+use crate::language::certainty;
 
 const INTEGRATION_KEYS: &[&str] = &[
     "Name",
@@ -69,11 +69,11 @@ pub(super) fn review(file: File, root: &Node, published: &Published) {
         let subject = format!("integration {number} ({})", integration.title());
         let reviewer = Reviewer { file, node, integration, subject };
         reviewer.review();
-        reviewer.triggers(constant(&when.root));
+        reviewer.triggers(certainty(when));
         if let Some(earlier) = catch_all {
             let message = format!("it is never reached: integration {earlier} matches every request");
             reviewer.add(node, Problem::warning(Kind::Constant, message));
-        } else if constant(&when.root) == Some(true) {
+        } else if certainty(when) == Some(true) {
             catch_all = Some(number);
         }
     }
