@@ -52,6 +52,7 @@ impl Desk<'_, '_> {
     }
 
     pub(super) fn delete_list(&self, list: &ListRow, form: &Form) -> Result<Reply, Failure> {
+        self.zone.refuse_if_managed_by_files()?;
         let deleted = match form.has("sure") {
             true => self.call(api::lists::delete, &[("list_id", &list.id)], &json!({}), Some(form.text("version"))),
             false => Err(Failure::new(400, Code::Invalid, "tick the box to delete the list and its items")),

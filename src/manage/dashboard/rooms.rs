@@ -18,6 +18,7 @@ impl Desk<'_, '_> {
 
     /// Switches a room on or off; asks before it is switched off.
     pub(super) fn suspend_room(&self, row: &RoomRow, is_suspended: bool, form: &Form) -> Result<Reply, Failure> {
+        self.zone.refuse_if_managed_by_files()?;
         if is_suspended && !form.has("sure") {
             return Ok(self.ask_to_suspend(row));
         }
