@@ -56,7 +56,7 @@ pub enum Code {
     /// The token does not allow it.
     Forbidden = 1012,
     /// The rule would let everybody pass, and does not say that it is meant to.
-    OpensForEverybody = 1013,
+    OpensForEverybody = 1014,
     /// No valid token.
     Authentication = 10000,
 }

@@ -76,7 +76,7 @@ pub(crate) enum Kind {
     /// A rule that lets everybody pass, and does not say that it is meant to.
     OpensForEverybody = 20,
     /// A setting that is kept and that nothing acts on yet.
-    NotActedOn = 21,
+    NotActedOn = 23,
 }
 
 impl std::fmt::Display for Kind {

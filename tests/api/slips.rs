@@ -10,7 +10,7 @@ use crate::support::{Site, files, rule};
 
 const ROOMS: &str = "/zones/site/waiting_rooms";
 const LISTS: &str = "/accounts/site/rules/lists";
-const OPENS: u64 = 1013;
+const OPENS: u64 = 1014;
 
 fn acknowledged(expression: &str) -> Value {
     let mut rule = rule(expression);
