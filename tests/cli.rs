@@ -885,10 +885,11 @@ mod servers {
         let mut server = Server::start(&[&["serve", TICKETING], &arguments[..]].concat());
         let mut logs = BufReader::new(server.0.stderr.take().unwrap());
         let mut seen = String::new();
-        while !seen.contains("\"serving\"") {
+        while !seen.contains("listening to signals") {
             assert!(logs.read_line(&mut seen).expect("it prints text") > 0, "{seen}");
         }
-        assert!(seen.contains("the secret is shorter than 32 characters") && !seen.contains("k1"), "{seen}");
+        let [warned, served] = ["the secret is shorter than 32 characters", "\"serving\""].map(|text| seen.find(text));
+        assert!(warned.is_some() && warned < served && !seen.contains("k1"), "{seen}");
         assert_eq!(server.terminate(), Some(0));
     }
 
@@ -896,11 +897,13 @@ mod servers {
     #[test]
     fn a_policy_that_signs_nothing_needs_no_secret() {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings =
-            "customer_id = \"acme\"\n[rules]\n\"*\" = \"rules.json\"\n[proxy]\norigin = \"http://127.0.0.1:9\"\n";
-        std::fs::write(folder.path().join("velvetrope.toml"), settings).expect("a file");
+        let settings = "customer_id = \"acme\"\nrooms = \"rooms.json\"\nrules = { \"*\" = \"rules.json\" }\n\
+                        [proxy]\norigin = \"http://127.0.0.1:9\"\n";
+        let rooms = r#"[{"name": "winter", "host": "tickets.example", "suspended": true}]"#;
         let rules = r#"[{"action": "bypass_waiting_room", "expression": "ip.src in {192.0.2.1}"}]"#;
-        std::fs::write(folder.path().join("rules.json"), rules).expect("a file");
+        for (file, text) in [("velvetrope.toml", settings), ("rooms.json", rooms), ("rules.json", rules)] {
+            std::fs::write(folder.path().join(file), text).expect("a file");
+        }
         let policy = folder.path().to_str().expect("UTF-8");
         let arguments = ["serve", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
         let mut server = command(arguments);
