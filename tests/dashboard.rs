@@ -498,6 +498,7 @@ async fn slips_are_asked_about_and_undone() {
     assert!(!desk.passes("/sale/late").await);
     desk.there(Locator::Css("#everybody input")).await.click().await.expect("a tick");
     // What was ticked was one expression.
+    desk.click("Edit expression").await;
     desk.fill("#expression", "ssl or not ssl or true").await;
     desk.becomes("the tick", "return document.querySelector('#everybody input').checked", &json!(false)).await;
     desk.there(Locator::Css("#diagnostic .error")).await;

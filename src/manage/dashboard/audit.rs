@@ -43,15 +43,15 @@ impl Desk<'_, '_> {
         let number = self.query("done").and_then(|number| number.parse().ok());
         let entry = number.map(|number| self.store.entry(&self.zone.id, number)).transpose()?.flatten();
         Ok(html! {
-            @if let Some(entry) = entry.filter(api::undo::has_way_back) { (self.offer(&entry)) }
+            @if let Some(entry) = entry.filter(api::undo::has_way_back) { (self.offer(&entry, true)) }
             @if self.query("undone").is_some() {
                 div.notice.good role="status" { p { "It is as it was before." } }
             }
         })
     }
 
-    /// Offers to undo a change.
-    pub(super) fn offer(&self, entry: &Entry) -> Markup {
+    /// Offers to undo a change; `is_next` where that is what the keyboard is to be at.
+    pub(super) fn offer(&self, entry: &Entry, is_next: bool) -> Markup {
         html! {
             form.notice.good method="post" action=(self.undo_link(entry.number)) {
                 (self.hidden(None))
@@ -60,7 +60,7 @@ impl Desk<'_, '_> {
                     @if let Some(name) = subject(entry) { " “" (name) "”" }
                     ". "
                 }
-                @if self.may_change() { button.quiet autofocus { "Undo" } }
+                @if self.may_change() { button.quiet autofocus[is_next] { "Undo" } }
             }
         }
     }

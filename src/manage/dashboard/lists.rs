@@ -333,7 +333,7 @@ impl Desk<'_, '_> {
                 let entry = entry.map(|entry| self.store.entry(&self.zone.id, entry)).transpose()?.flatten();
                 html! {
                     div.notice.good role="status" { p { "The change is done." } }
-                    @if let Some(entry) = entry { (self.offer(&entry)) }
+                    @if let Some(entry) = entry { (self.offer(&entry, false)) }
                 }
             }
             (_, Some(error)) => html! { div.notice.bad role="alert" { p { "Nothing was changed: " (error) } } },

@@ -199,7 +199,7 @@ impl Desk<'_, '_> {
             false => Err(Failure::new(400, Code::Invalid, "tick the box to delete the room and its rules")),
         };
         match deleted {
-            Ok(_) => Ok(Reply::redirect(&(self.link(&["rooms"]) + &self.done(&row.id)?)).kept()),
+            Ok(_) => Ok(self.to_rooms(row)?.kept()),
             Err(failure) => Ok(self.room_form(Some(row), &row.json(), Some(&failure))),
         }
     }

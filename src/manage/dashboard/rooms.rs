@@ -31,7 +31,7 @@ impl Desk<'_, '_> {
 
     /// To the rooms, with the offer to undo what was done to one.
     pub(super) fn to_rooms(&self, row: &RoomRow) -> Result<Reply, Failure> {
-        Ok(Reply::redirect(&format!("{}{}#room-{}", self.link(&["rooms"]), self.done(&row.id)?, row.id)))
+        Ok(Reply::redirect(&(self.link(&["rooms"]) + &self.done(&row.id)?)))
     }
 
     fn ask_to_suspend(&self, row: &RoomRow) -> Reply {
