@@ -867,6 +867,54 @@ mod servers {
     }
 
     #[test]
+    fn without_a_secret_nothing_is_served() {
+        for command in
+            [["serve", TICKETING, "--listen", "127.0.0.1:0"], ["ext-proc", TICKETING, "--listen", "127.0.0.1:0"]]
+        {
+            for ran in [run(command), run_with_secret("", command)] {
+                assert!(ran.err.contains("set the environment variable VELVETROPE_SECRET"), "{}", ran.err);
+                assert!(!ran.err.contains("\"serving\"") && !ran.err.contains(" serving "), "{}", ran.err);
+                ran.ends_with(2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_told_of_before_anything_is_served() {
+        let arguments = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let mut server = Server::start(&[&["serve", TICKETING], &arguments[..]].concat());
+        let mut logs = BufReader::new(server.0.stderr.take().unwrap());
+        let mut seen = String::new();
+        while !seen.contains("listening to signals") {
+            assert!(logs.read_line(&mut seen).expect("it prints text") > 0, "{seen}");
+        }
+        let [warned, served] = ["the secret is shorter than 32 characters", "\"serving\""].map(|text| seen.find(text));
+        assert!(warned.is_some() && warned < served && !seen.contains("k1"), "{seen}");
+        assert_eq!(server.terminate(), Some(0));
+    }
+
+    /// Who passes is said, and nobody has to wait: nothing is signed.
+    #[test]
+    fn a_policy_that_signs_nothing_needs_no_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = "customer_id = \"acme\"\nrooms = \"rooms.json\"\nrules = { \"*\" = \"rules.json\" }\n\
+                        [proxy]\norigin = \"http://127.0.0.1:9\"\n";
+        let rooms = r#"[{"name": "winter", "host": "tickets.example", "suspended": true}]"#;
+        let rules = r#"[{"action": "bypass_waiting_room", "expression": "ip.src in {192.0.2.1}"}]"#;
+        for (file, text) in [("velvetrope.toml", settings), ("rooms.json", rooms), ("rules.json", rules)] {
+            std::fs::write(folder.path().join(file), text).expect("a file");
+        }
+        let policy = folder.path().to_str().expect("UTF-8");
+        let arguments = ["serve", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let mut server = command(arguments);
+        server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut server = Server(server.spawn().expect("the command runs"));
+        let (_, logs) = until(server.0.stderr.take().unwrap(), "there is no secret");
+        let (_, _logs) = until(logs, "listening to signals");
+        assert_eq!(server.terminate(), Some(0));
+    }
+
+    #[test]
     fn the_demo_says_what_to_try_and_ends_when_it_is_told_to() {
         let mut server = Server::start(&["demo"]);
         let (line, _lines) = until(server.0.stdout.take().unwrap(), "/shop");

@@ -463,6 +463,73 @@ async fn a_session_that_ends_takes_nothing_with_it() {
     desk.end().await;
 }
 
+/// One click, or one key, opens the rope for nobody; and what was done by a slip is undone by the next click.
+#[tokio::test(flavor = "multi_thread")]
+async fn slips_are_asked_about_and_undone() {
+    let desk = Desk::new().await;
+    let mut flaws = Vec::new();
+    assert!(!desk.passes("/sale/late").await);
+    desk.there(Locator::Css("[aria-label='Room sale is enabled']")).await.click().await.expect("a click");
+    desk.heading("Disable room sale?").await;
+    assert!(!desk.passes("/sale/late").await);
+    flaws.extend(desk.flaws("room-stop").await);
+    desk.click("Disable room").await;
+    desk.there(Locator::Css("form.notice.good")).await;
+    flaws.extend(desk.flaws("room-stopped").await);
+    desk.click("Undo").await;
+    desk.there(Locator::XPath("//p[contains(., 'as it was before')]")).await;
+    desk.becomes("the switch", SWITCH, &json!("true")).await;
+
+    desk.rules_of_sale().await;
+    desk.click("Create new bypass rule").await;
+    desk.choose("#operator-0-0", "contains").await;
+    desk.becomes("what is missing", INCOMPLETE, &json!(true)).await;
+    desk.click("Save and deploy").await;
+    desk.there(Locator::Css("[role=alert]")).await;
+    assert!(!desk.passes("/sale/late").await);
+    desk.goto("/dashboard/site/rooms").await;
+    desk.rules_of_sale().await;
+    desk.click("Create new bypass rule").await;
+    desk.click("Edit expression").await;
+    desk.fill("#expression", "ssl or not ssl").await;
+    desk.there(Locator::Css("#everybody:not([hidden])")).await;
+    desk.click("Save and deploy").await;
+    desk.there(Locator::Css("[role=alert]")).await;
+    assert!(!desk.passes("/sale/late").await);
+    desk.there(Locator::Css("#everybody input")).await.click().await.expect("a tick");
+    // What was ticked was one expression.
+    desk.click("Edit expression").await;
+    desk.fill("#expression", "ssl or not ssl or true").await;
+    desk.becomes("the tick", "return document.querySelector('#everybody input').checked", &json!(false)).await;
+    desk.there(Locator::Css("#diagnostic .error")).await;
+    desk.there(Locator::Css("#everybody input")).await.click().await.expect("a tick");
+    desk.there(Locator::Css("#diagnostic .doubt")).await;
+    desk.click("Save and deploy").await;
+    desk.there(Locator::XPath("//p[contains(., 'The rule is saved')]")).await;
+    assert!(desk.passes("/sale/late").await);
+
+    desk.goto("/dashboard/site/lists").await;
+    desk.click("$partners").await;
+    desk.heading("List $partners").await;
+    desk.there(Locator::Css("[value=replace]")).await.click().await.expect("a choice");
+    desk.fill("#items-text", "192.0.2.9").await;
+    desk.click("Import").await;
+    desk.there(Locator::XPath("//p[contains(., '1 in all')]")).await;
+    desk.there(Locator::Css("form.notice.good")).await;
+    flaws.extend(desk.flaws("list-replaced").await);
+    desk.click("Undo").await;
+    desk.there(Locator::XPath("//p[contains(., '3 in all')]")).await;
+    desk.goto("/dashboard/site/audit").await;
+    desk.there(Locator::XPath("//summary[contains(., 'items changed')]")).await;
+    flaws.extend(desk.flaws("audit-items").await);
+    assert!(flaws.is_empty(), "{}", flaws.join("\n"));
+    desk.end().await;
+}
+
+const SWITCH: &str =
+    "return document.querySelector(\"[aria-label='Room sale is enabled']\")?.getAttribute('aria-checked')";
+const INCOMPLETE: &str = "return document.querySelector('#builder .wrong').textContent.includes('give a value')";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_items_do_not_freeze_the_page() {
     let desk = Desk::new().await;
@@ -545,6 +612,12 @@ const PAGES: &[Page] = &[
         "/site/rooms/ROOM/rules/two",
         &[Click("Edit expression"), Fill("#expression", "http.request.uri.path eq \"sale\"")],
         "#diagnostic .notice",
+    ),
+    (
+        "rule-everybody",
+        "/site/rooms/ROOM/new-rule",
+        &[Click("Edit expression"), Fill("#expression", "starts_with(http.request.uri.path, \"/\")")],
+        "#everybody:not([hidden])",
     ),
     (
         "rule-no-rows",

@@ -14,7 +14,8 @@ use crate::host::ext_proc::{Config, ExtProc, TlsFiles, policies_at};
 /// not serving any more, goes on for a while, and lets the requests under way come to their end. The policy is read
 /// again when its files change, and on SIGHUP; one that does not compile never replaces one that does. Of several
 /// policies the one decides that the load balancer names in the extension's metadata ("velvetrope"), else the one that
-/// has the request's host among its `hosts`, or for its name. Logs go to standard error; VELVETROPE_LOG filters them.
+/// has the request's host among its `hosts`, or for its name. Without the secrets that the policies name it does not
+/// start, and it warns of one that is short. Logs go to standard error; VELVETROPE_LOG filters them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -10,8 +10,9 @@ use crate::host::proxy::{Config, PolicySource, Proxy, TlsFiles};
 /// Stand before a site as a reverse proxy
 ///
 /// Serves until SIGTERM or SIGINT, then lets the requests under way come to their end. The policy is read again when
-/// its files change, and on SIGHUP; one that does not compile never replaces one that does. Logs go to standard error;
-/// VELVETROPE_LOG filters them.
+/// its files change, and on SIGHUP; one that does not compile never replaces one that does. Without the secret that the
+/// policy names it does not start, and it warns of one that is short. Logs go to standard error; VELVETROPE_LOG filters
+/// them.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

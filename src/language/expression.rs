@@ -236,3 +236,25 @@ pub struct Wildcard {
     /// `strict wildcard`: letters of either case differ.
     pub strict: bool,
 }
+
+impl Wildcard {
+    /// What stands between the stars, escapes resolved; one more than there are stars.
+    pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
+        let mut segments = vec![Vec::new()];
+        let mut bytes = self.pattern.iter().copied();
+        while let Some(byte) = bytes.next() {
+            let literal = match byte {
+                b'*' => {
+                    segments.push(Vec::new());
+                    continue;
+                }
+                b'\\' => bytes.next().unwrap_or(byte),
+                byte => byte,
+            };
+            if let Some(segment) = segments.last_mut() {
+                segment.push(literal);
+            }
+        }
+        segments
+    }
+}

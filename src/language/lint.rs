@@ -109,18 +109,18 @@ impl Lint {
         self.never_this_case(subject, affix, &call.span);
         self.host_with_more(subject, affix, &call.span);
         if function == Function::StartsWith {
-            self.path_without_slash(subject, affix, &call.span);
+            self.path_without_slash(subject, affix, &call.span, "this is never true");
         }
     }
 
     fn comparison(&mut self, comparison: &Comparison) {
         let Comparison { left, test, span } = comparison;
         match test {
-            Test::Order(relation, Right::Literal(Literal::Bytes(text))) => {
-                if matches!(relation, Relation::Eq | Relation::Ne) {
-                    self.whole_value(left, text, span);
-                }
-            }
+            Test::Order(relation, Right::Literal(Literal::Bytes(text))) => match relation {
+                Relation::Eq => self.whole_value(left, text, span, "this is never true"),
+                Relation::Ne => self.whole_value(left, text, span, "this is true of every request"),
+                _ => {}
+            },
             Test::Order(..) | Test::InList(_) | Test::Bits(_) => {}
             Test::Contains(text) if text.is_empty() => {
                 self.warn(Code::EmptyText, span, "every value contains the empty text", None);
@@ -135,11 +135,11 @@ impl Lint {
         }
     }
 
-    /// Text that the left side as a whole shall equal.
-    fn whole_value(&mut self, left: &Operand, text: &[u8], span: &Span) {
+    /// Text that the left side as a whole shall equal, or shall not; `so` is what comes of it if it never can.
+    fn whole_value(&mut self, left: &Operand, text: &[u8], span: &Span, so: &str) {
         self.never_this_case(left, text, span);
         self.host_with_more(left, text, span);
-        self.path_without_slash(left, text, span);
+        self.path_without_slash(left, text, span, so);
         if field_of(left) == Some(Field::IpSrcCountry) && !is_country(text) {
             let code = String::from_utf8_lossy(text);
             let help = meant_country(text).map(|meant| format!("did you mean \"{meant}\"?"));
@@ -176,7 +176,7 @@ impl Lint {
         }
         self.host_with_more(left, pattern, span);
         if !pattern.starts_with(b"*") {
-            self.path_without_slash(left, pattern, span);
+            self.path_without_slash(left, pattern, span, "this is never true");
         }
     }
 
@@ -185,7 +185,9 @@ impl Lint {
             Set::Ints(ranges) => overlap(ranges.clone(), |range| (*range.start(), *range.end())),
             Set::Ips(ranges) => overlap(ranges.clone(), |range| (range.first, range.last)),
             Set::Bytes(strings) => {
-                strings.iter().for_each(|text| self.whole_value(left, text, span));
+                for text in strings {
+                    self.whole_value(left, text, span, &format!("it is never {}", Shown(text)));
+                }
                 overlap(strings.iter().map(|text| Shown(text)).collect(), |text| (text.0, text.0))
             }
         };
@@ -197,7 +199,7 @@ impl Lint {
         }
     }
 
-    fn path_without_slash(&mut self, left: &Operand, text: &[u8], span: &Span) {
+    fn path_without_slash(&mut self, left: &Operand, text: &[u8], span: &Span, so: &str) {
         let is_path = matches!(
             field_of(left),
             Some(
@@ -210,7 +212,7 @@ impl Lint {
         if is_path && !text.starts_with(b"/") {
             let rooted = Literal::Bytes([b"/", text].concat().into());
             let help = format!("did you mean {rooted}?");
-            self.warn(Code::PathWithoutSlash, span, "a path begins with `/`, so this is never true", help);
+            self.warn(Code::PathWithoutSlash, span, format!("a path begins with `/`, so {so}"), help);
         }
     }
 

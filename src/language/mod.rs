@@ -2,10 +2,11 @@
 //!
 //! `grammar/expression.pest` is the one source of syntax. [`parse`] turns text into an [`Expression`] whose names,
 //! types and literals are checked against a [`Scheme`], or into [`Diagnostic`]s that say what to write instead.
-//! [`lint`] warns of expressions that parse and betray. An expression prints itself as canonical text.
+//! [`lint`] warns of expressions that parse and betray, and [`certainty`] sees which are the same for every request. An expression prints itself as canonical text.
 //!
 //! The module knows nothing of programs and nothing of Queue-it.
 
+mod certainty;
 mod check;
 mod country;
 mod diagnostic;
@@ -18,6 +19,7 @@ mod recover;
 mod scheme;
 mod suggest;
 
+pub use certainty::certainty;
 pub use diagnostic::{Code, Diagnostic, Kind, Severity};
 pub use expression::Expression;
 pub use function::Function;

@@ -6,7 +6,7 @@ use crate::language::Severity;
 use crate::policy::Finding;
 use crate::policy::document::{Node, parse_json, pointer};
 use crate::policy::fields::Fields;
-use crate::policy::finding::{File, Report};
+use crate::policy::finding::{File, Kind, Report};
 use crate::policy::place;
 
 /// What findings call the body.
@@ -51,10 +51,11 @@ fn refusal(text: &str, root: &Node, findings: &[Finding]) -> Failure {
 }
 
 fn objection(text: &str, root: &Node, finding: &Finding) -> Objection {
-    const DUPLICATE: &str = "P0007";
+    let is = |kind: Kind| finding.code == kind.to_string();
     let code = match finding.within {
+        _ if is(Kind::OpensForEverybody) => Code::OpensForEverybody,
         Some(_) => Code::Expression,
-        None if finding.code == DUPLICATE => Code::Duplicate,
+        None if is(Kind::Duplicate) => Code::Duplicate,
         None => Code::Invalid,
     };
     let at = place::offset(text, finding.line, finding.column);

@@ -195,6 +195,12 @@ impl Operator {
         }
     }
 
+    /// Whether an empty value would make it true of everybody, or of nobody. To equal nothing at all means something: a
+    /// request without the header.
+    fn needs_text(self) -> bool {
+        !matches!(self, Operator::Equals | Operator::In | Operator::IsTrue | Operator::IsFalse)
+    }
+
     fn negative(self) -> Option<Operator> {
         match self {
             Operator::Contains => Some(Operator::DoesNotContain),
@@ -439,6 +445,9 @@ impl Row {
     }
 
     fn condition(&self, operator: Operator, left: &str, element: &Type) -> Result<String, String> {
+        if self.is_empty() && self.operator.needs_text() {
+            return Err(format!("give a value for `{}`: an empty one would decide for everybody", self.field));
+        }
         let relation = |word: &str| Ok(format!("{left} {word} {}", literal(self.value()?, element)?));
         match operator {
             Operator::Equals => relation("eq"),
@@ -471,6 +480,11 @@ impl Row {
             // Negations have been taken off before.
             _ => Ok(left.to_owned()),
         }
+    }
+
+    /// Whether one of the values is empty, or all are.
+    fn is_empty(&self) -> bool {
+        self.values.iter().any(String::is_empty)
     }
 
     fn value(&self) -> Result<&str, String> {
@@ -599,6 +613,16 @@ mod tests {
             (row("ip.src.asnum", Operator::LessThan, &["x"]), "no number"),
             (row("http.host", Operator::MatchesRegex, &["("]), "no regular expression"),
             (row("http.request.headers", Operator::Equals, &["a"]), "name the entry"),
+            (row("http.host", Operator::Contains, &[""]), "give a value"),
+            (row("http.host", Operator::DoesNotContain, &[""]), "give a value"),
+            (row("http.host", Operator::StartsWith, &[""]), "give a value"),
+            (row("http.host", Operator::EndsWith, &[""]), "give a value"),
+            (row("http.host", Operator::NotEqual, &[""]), "give a value"),
+            (row("http.host", Operator::NotIn, &["a", ""]), "give a value"),
+            (row("http.host", Operator::MatchesRegex, &[""]), "give a value"),
+            (row("http.host", Operator::Wildcard, &[""]), "give a value"),
+            (row("http.host", Operator::StrictWildcard, &[""]), "give a value"),
+            (row("http.host", Operator::GreaterOrEqual, &[""]), "give a value"),
         ] {
             let reason = Builder { groups: vec![vec![row]] }.expression().unwrap_err();
             assert!(reason.contains(part), "{reason}");
@@ -608,14 +632,14 @@ mod tests {
 
     fn value(choice: &Choice, operator: Operator) -> BoxedStrategy<Vec<String>> {
         let one = |strategy: BoxedStrategy<String>| strategy.prop_map(|value| vec![value]).boxed();
-        let text = || "[ -~é\u{1}]{0,8}".boxed();
+        let text = || "[ -~é\u{1}]{1,8}".boxed();
         let numbers = || any::<i32>().prop_map(|number| number.to_string()).boxed();
         let addresses = || any::<std::net::IpAddr>().prop_map(|address| address.to_string()).boxed();
         let several = |strategy: BoxedStrategy<String>| prop::collection::vec(strategy, 1..4).boxed();
         match (operator, choice.editor) {
             (Operator::IsTrue | Operator::IsFalse, _) => Just(Vec::new()).boxed(),
             (Operator::InList | Operator::NotInList, _) => one("[a-z0-9_]{1,9}".boxed()),
-            (Operator::MatchesRegex, _) => one(r##"[a-c"#/^$.]{0,6}(\\[.d])?"##.boxed()),
+            (Operator::MatchesRegex, _) => one(r##"[a-c"#/^$.]{1,6}(\\[.d])?"##.boxed()),
             (Operator::Wildcard | Operator::StrictWildcard, _) => {
                 one(r##"[a-c"/]{1,3}(\*[a-c]{1,2}|\\\*|\\\\){0,2}"##.boxed())
             }

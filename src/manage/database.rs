@@ -134,18 +134,19 @@ pub fn migrate(database: &dyn Database) -> Result<(), DatabaseError> {
 }
 
 /// The statements that lead from one version of the schema to the next. What has been released is never edited.
-const MIGRATIONS: &[&[&str]] = &[&[
-    // A policy; `settings` is its velvetrope.toml as last seen, `integration` the integration JSON, if there is one.
-    "CREATE TABLE zones (
+const MIGRATIONS: &[&[&str]] = &[
+    &[
+        // A policy; `settings` is its velvetrope.toml as last seen, `integration` the integration JSON, if there is one.
+        "CREATE TABLE zones (
         id TEXT PRIMARY KEY,
         settings TEXT NOT NULL,
         integration TEXT,
         options TEXT NOT NULL DEFAULT '{}',
         revision INTEGER NOT NULL DEFAULT 1
     ) STRICT",
-    // `origin`: 'placed' by host and path or an expression; 'published' by the integration JSON; 'every' is `*`.
-    // `body` is the room as the API has it, but for what the other columns say.
-    "CREATE TABLE rooms (
+        // `origin`: 'placed' by host and path or an expression; 'published' by the integration JSON; 'every' is `*`.
+        // `body` is the room as the API has it, but for what the other columns say.
+        "CREATE TABLE rooms (
         id TEXT PRIMARY KEY,
         zone TEXT NOT NULL REFERENCES zones (id) ON DELETE CASCADE,
         name TEXT NOT NULL COLLATE NOCASE,
@@ -157,8 +158,8 @@ const MIGRATIONS: &[&[&str]] = &[&[
         modified_on TEXT NOT NULL,
         UNIQUE (zone, name)
     ) STRICT",
-    // Positions of a room's rules ascend; they need not be without gaps.
-    "CREATE TABLE rules (
+        // Positions of a room's rules ascend; they need not be without gaps.
+        "CREATE TABLE rules (
         room TEXT NOT NULL REFERENCES rooms (id) ON DELETE CASCADE,
         id TEXT NOT NULL,
         position INTEGER NOT NULL,
@@ -169,9 +170,9 @@ const MIGRATIONS: &[&[&str]] = &[&[
         last_updated TEXT NOT NULL,
         PRIMARY KEY (room, id)
     ) STRICT",
-    "CREATE INDEX rules_in_order ON rules (room, position)",
-    // `revision` counts changes of the items.
-    "CREATE TABLE lists (
+        "CREATE INDEX rules_in_order ON rules (room, position)",
+        // `revision` counts changes of the items.
+        "CREATE TABLE lists (
         id TEXT PRIMARY KEY,
         zone TEXT NOT NULL REFERENCES zones (id) ON DELETE CASCADE,
         name TEXT NOT NULL,
@@ -182,9 +183,9 @@ const MIGRATIONS: &[&[&str]] = &[&[
         modified_on TEXT NOT NULL,
         UNIQUE (zone, name)
     ) STRICT",
-    // `value` is the item as a text, by which it is searched and told from others, `item` the same as the API has it, in
-    // JSON; `sort` is what items are ordered by.
-    "CREATE TABLE items (
+        // `value` is the item as a text, by which it is searched and told from others, `item` the same as the API has it, in
+        // JSON; `sort` is what items are ordered by.
+        "CREATE TABLE items (
         list TEXT NOT NULL REFERENCES lists (id) ON DELETE CASCADE,
         id TEXT NOT NULL,
         value TEXT NOT NULL,
@@ -195,10 +196,10 @@ const MIGRATIONS: &[&[&str]] = &[&[
         modified_on TEXT NOT NULL,
         PRIMARY KEY (list, id)
     ) STRICT",
-    "CREATE UNIQUE INDEX items_by_value ON items (list, value)",
-    "CREATE UNIQUE INDEX items_in_order ON items (list, sort)",
-    // What is asked of a list and done afterwards, in order. `list` may be gone by then.
-    "CREATE TABLE operations (
+        "CREATE UNIQUE INDEX items_by_value ON items (list, value)",
+        "CREATE UNIQUE INDEX items_in_order ON items (list, sort)",
+        // What is asked of a list and done afterwards, in order. `list` may be gone by then.
+        "CREATE TABLE operations (
         number INTEGER PRIMARY KEY,
         id TEXT NOT NULL UNIQUE,
         zone TEXT NOT NULL,
@@ -210,14 +211,14 @@ const MIGRATIONS: &[&[&str]] = &[&[
         completed TEXT,
         error TEXT
     ) STRICT",
-    "CREATE TABLE operation_items (
+        "CREATE TABLE operation_items (
         operation INTEGER NOT NULL REFERENCES operations (number) ON DELETE CASCADE,
         part INTEGER NOT NULL,
         items TEXT NOT NULL,
         PRIMARY KEY (operation, part)
     ) STRICT",
-    // `subject` is an id; `before` and `after` are JSON. `rules_version` is the room's after the change.
-    "CREATE TABLE audit (
+        // `subject` is an id; `before` and `after` are JSON. `rules_version` is the room's after the change.
+        "CREATE TABLE audit (
         number INTEGER PRIMARY KEY,
         at TEXT NOT NULL,
         actor TEXT NOT NULL,
@@ -229,16 +230,16 @@ const MIGRATIONS: &[&[&str]] = &[&[
         before TEXT,
         after TEXT
     ) STRICT",
-    "CREATE INDEX audit_of_rules ON audit (room, rules_version)",
-    // The rules that an entry replaced as a whole, in their order.
-    "CREATE TABLE replaced_rules (
+        "CREATE INDEX audit_of_rules ON audit (room, rules_version)",
+        // The rules that an entry replaced as a whole, in their order.
+        "CREATE TABLE replaced_rules (
         entry INTEGER NOT NULL REFERENCES audit (number) ON DELETE CASCADE,
         position INTEGER NOT NULL,
         rule TEXT NOT NULL,
         PRIMARY KEY (entry, position)
     ) STRICT",
-    // Digests are SHA-256 in hexadecimal.
-    "CREATE TABLE tokens (
+        // Digests are SHA-256 in hexadecimal.
+        "CREATE TABLE tokens (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,
         scope TEXT NOT NULL CHECK (scope IN ('read', 'write')),
@@ -246,10 +247,28 @@ const MIGRATIONS: &[&[&str]] = &[&[
         created_on TEXT NOT NULL,
         revoked_on TEXT
     ) STRICT",
-    "CREATE TABLE sessions (
+        "CREATE TABLE sessions (
         digest TEXT PRIMARY KEY,
         token TEXT NOT NULL,
         csrf TEXT NOT NULL,
         expires INTEGER NOT NULL
     ) STRICT",
-]];
+    ],
+    &[
+        // Whether somebody has acknowledged that the rule lets everybody pass.
+        "ALTER TABLE rules ADD COLUMN opens_for_everybody INTEGER NOT NULL DEFAULT 0",
+        // Ids that no path of the API could name, so that such rules could not be deleted.
+        "UPDATE rules SET id = lower(hex(randomblob(16))) WHERE id IN ('', '.', '..')",
+        // The items that an entry changed, each as the API has it; null where there was none, or is none any more.
+        "CREATE TABLE changed_items (
+        entry INTEGER NOT NULL REFERENCES audit (number) ON DELETE CASCADE,
+        sort TEXT NOT NULL,
+        value TEXT NOT NULL,
+        before TEXT,
+        after TEXT,
+        PRIMARY KEY (entry, sort)
+    ) STRICT",
+        // The entry that says what an operation has changed.
+        "ALTER TABLE operations ADD COLUMN entry INTEGER",
+    ],
+];

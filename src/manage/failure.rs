@@ -55,6 +55,8 @@ pub enum Code {
     Forbidden = 1012,
     /// The store cannot be opened, or there is no room for more in it.
     Storage = 1013,
+    /// The rule would let everybody pass, and does not say that it is meant to.
+    OpensForEverybody = 1014,
     /// No valid token.
     Authentication = 10000,
 }

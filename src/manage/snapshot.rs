@@ -136,6 +136,14 @@ struct FileRule {
     expression: String,
     enabled: Option<bool>,
     status: Option<String>,
+    #[serde(default)]
+    velvetrope: FileAdditions,
+}
+
+/// What a rule in a file says beyond the API.
+#[derive(Default, Deserialize)]
+struct FileAdditions {
+    opens_for_everybody: Option<bool>,
 }
 
 impl Held {
@@ -192,6 +200,7 @@ impl FileRule {
             expression: Some(self.expression),
             description: Some(self.description.unwrap_or_default()),
             enabled: Some(enabled),
+            opens_for_everybody: Some(self.velvetrope.opens_for_everybody.unwrap_or_default()),
         }
     }
 }
@@ -218,6 +227,7 @@ fn put_rules(store: &Store<'_>, room: &RoomRow, wanted: Vec<Wanted>) -> Result<(
         expression: Some(rule.expression),
         description: Some(rule.description),
         enabled: Some(rule.enabled),
+        opens_for_everybody: Some(rule.velvetrope.opens_for_everybody),
     };
     let present: Vec<Wanted> = store.rules(&room.id)?.into_iter().map(said).collect();
     if present != wanted {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::document::{Node, inside_string};
 use super::finding::{File, Kind, Problem, did_you_mean};
 use super::settings::Settings;
-use crate::language::expression::{Argument, Base, Condition, Connective, Operand, Right, Test};
+use crate::language::expression::{Argument, Base, Condition, Operand, Right, Test};
 use crate::language::{self, Diagnostic, Expression, Scheme};
 use crate::program::{List, Lists};
 use crate::request::{Field, FieldId, Supply, Target, Type};
@@ -146,24 +146,6 @@ fn target_name(target: Target) -> &'static str {
     }
 }
 
-/// Whether a condition is the same for every request, as far as its shape tells.
-pub(crate) fn constant(condition: &Condition) -> Option<bool> {
-    match condition {
-        Condition::Constant(value) => Some(*value),
-        Condition::Not(inner) => constant(inner).map(|value| !value),
-        Condition::Chain(Connective::Xor, _) => None,
-        Condition::Chain(connective, parts) => {
-            let decisive = *connective == Connective::Or;
-            let parts: Vec<_> = parts.iter().map(constant).collect();
-            match parts.contains(&Some(decisive)) {
-                true => Some(decisive),
-                false => parts.iter().all(|part| *part == Some(!decisive)).then_some(!decisive),
-            }
-        }
-        Condition::Truth(_) | Condition::Compare(_) | Condition::Quantified(..) => None,
-    }
-}
-
 /// The names of the lists that an expression uses.
 #[cfg(feature = "manage")]
 pub(crate) fn lists_of(expression: &Expression) -> Vec<&str> {
@@ -223,35 +205,6 @@ fn visit_operand<'e>(operand: &'e Operand, see: &mut impl FnMut(Seen<'e>)) {
                     Argument::Literal(_) | Argument::Pattern(_) => {}
                 }
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_condition_is_constant_where_its_shape_tells() {
-        use Condition::{Chain, Constant};
-        let open = || {
-            Condition::Truth(Operand {
-                base: Base::Field(Field::Ssl.into()),
-                path: Vec::new(),
-                value_type: Type::Bool,
-                each: false,
-                span: 0..0,
-            })
-        };
-        for (condition, value) in [
-            (open(), None),
-            (Chain(Connective::And, vec![open(), Constant(false)]), Some(false)),
-            (Chain(Connective::And, vec![open(), Constant(true)]), None),
-            (Chain(Connective::Or, vec![open(), Constant(true)]), Some(true)),
-            (Chain(Connective::Or, vec![Constant(false), Constant(false)]), Some(false)),
-            (Condition::Not(Box::new(Constant(true))), Some(false)),
-        ] {
-            assert_eq!(constant(&condition), value, "{condition:?}");
         }
     }
 }

@@ -73,12 +73,22 @@ pub(crate) enum Kind {
     Surprise = 18,
     /// Problems beyond those that are told one by one.
     More = 19,
+    /// A rule that lets everybody pass, and does not say that it is meant to.
+    OpensForEverybody = 20,
     /// A cookie that browsers do not take.
     CookieDomain = 21,
     /// A page that visitors are sent to and had better not be.
     TargetUrl = 22,
+    /// A setting that is kept and that nothing acts on yet.
+    NotActedOn = 23,
     /// What makes redirects lead back to where visitors did not come from.
     PublicAddress = 24,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "P{:04}", *self as u16)
+    }
 }
 
 /// A problem on its way into the report.
@@ -93,7 +103,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub fn error(kind: Kind, message: impl Into<String>) -> Problem {
-        Problem::new(Severity::Error, format!("P{:04}", kind as u16), message.into())
+        Problem::new(Severity::Error, kind.to_string(), message.into())
     }
 
     pub fn warning(kind: Kind, message: impl Into<String>) -> Problem {
@@ -102,6 +112,11 @@ impl Problem {
 
     pub fn new(severity: Severity, code: String, message: String) -> Problem {
         Problem { severity, code, subject: String::new(), message, help: None }
+    }
+
+    /// The same as a warning.
+    pub fn softened(self) -> Problem {
+        Problem { severity: Severity::Warning, ..self }
     }
 
     /// What it is about.

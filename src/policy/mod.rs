@@ -100,6 +100,14 @@ impl Policy {
         all.filter_map(|(integration, number)| Some((number, integration.title(), integration.broken.as_deref()?)))
     }
 
+    /// Whether there is anything here that is signed: tokens, sessions, or a configuration that is delivered. Where all
+    /// that is said is who passes, nobody needs a secret.
+    pub fn needs_secret(&self) -> bool {
+        let delivery = &self.settings.delivery;
+        let is_signed = |integration: &Integration| integration.action != Action::Ignore;
+        delivery.push || delivery.pull || self.integrations.all.iter().any(is_signed)
+    }
+
     /// The integration that a verdict is about.
     pub fn matched(&self, verdict: Verdict) -> Option<&Integration> {
         match verdict {

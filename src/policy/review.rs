@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 
-use super::check::constant;
 use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean, nearest};
 use super::hosts::{can_match, can_set_cookie, is_loopback};
 use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
 use crate::language::expression::Condition;
+use crate::language::{Expression, certainty};
 
 const INTEGRATION_KEYS: &[&str] = &[
     "Name",
@@ -74,11 +74,11 @@ pub(super) fn review(file: File, root: &Node, published: &mut Published, hosts: 
         let subject = format!("integration {number} ({})", integration.title());
         let broken = RefCell::new(integration.broken.take());
         let reviewer = Reviewer { file, node, integration, subject, is_delivered, broken };
-        reviewer.review_whole(hosts, &when.root);
+        reviewer.review_whole(hosts, when);
         if let Some(earlier) = catch_all {
             let message = format!("it is never reached: integration {earlier} matches every request");
             reviewer.add(node, Problem::warning(Kind::Constant, message));
-        } else if constant(&when.root) == Some(true) {
+        } else if certainty(when) == Some(true) {
             catch_all = Some(number);
         }
         integration.broken = reviewer.broken.into_inner().filter(|_| is_delivered);
@@ -111,14 +111,14 @@ struct Reviewer<'a> {
 
 impl Reviewer<'_> {
     /// `when` is what its triggers come to.
-    fn review_whole(&self, hosts: &[String], when: &Condition) {
+    fn review_whole(&self, hosts: &[String], when: &Expression) {
         let unreadable = self.broken.borrow().clone();
         if let Some(why) = unreadable {
             return self.add(self.node, Problem::warning(Kind::BrokenIntegration, why));
         }
         self.review();
-        self.at_hosts(hosts, when);
-        self.triggers(constant(when));
+        self.at_hosts(hosts, &when.root);
+        self.triggers(certainty(when));
     }
 
     fn review(&self) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::STORED;
 use super::check::{Checker, Origin};
 use super::document::{Node, Value, parse_json};
 use super::fields::Fields;
@@ -385,7 +386,37 @@ fn read_room(fields: &Fields, name: String, additional_routes: Vec<Route>) -> Ro
         let help = "let no more enter in a minute than the site holds";
         fields.bad_value(node, "`new_users_per_minute` exceeds `total_active_users`", help);
     }
+    // What a store holds was told of when it was put there.
+    if !fields.file.path.starts_with(STORED) {
+        warn_of_idle(fields, &room);
+    }
     room
+}
+
+/// Warns of settings that are kept for the room itself, and that nothing here acts on yet.
+fn warn_of_idle(fields: &Fields, room: &Room) {
+    let is_said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let is_other = |text: &Option<String>, usual: &str| text.as_ref().is_some_and(|text| text != usual);
+    let idle = [
+        ("total_active_users", room.total_active_users.is_some()),
+        ("new_users_per_minute", room.new_users_per_minute.is_some()),
+        ("queue_all", room.queue_all),
+        ("queueing_method", room.queueing_method != fifo()),
+        ("queueing_status_code", room.queueing_status_code != ok()),
+        ("json_response_enabled", room.json_response_enabled),
+        ("custom_page_html", is_said(&room.custom_page_html)),
+        ("cookie_suffix", is_said(&room.cookie_suffix)),
+        ("enabled_origin_commands", !room.enabled_origin_commands.is_empty()),
+        ("turnstile_mode", is_other(&room.turnstile_mode, "off")),
+        ("turnstile_action", is_other(&room.turnstile_action, "log")),
+    ];
+    let idle = idle.into_iter().filter(|(_, is_set)| *is_set).filter_map(|(key, _)| Some((key, fields.get(key)?)));
+    let samesite = fields.get("cookie_attributes").and_then(|attributes| attributes.get("samesite"));
+    let samesite = samesite.filter(|_| is_other(&room.cookie_attributes.samesite, "auto"));
+    for (key, node) in idle.chain(samesite.map(|node| ("cookie_attributes.samesite", node))) {
+        let problem = Problem::warning(Kind::NotActedOn, format!("`{key}` is kept, and nothing acts on it yet"));
+        fields.problem(node, problem.help("visitors wait at Queue-it: set there how they do"));
+    }
 }
 
 fn choice(fields: &Fields, key: &'static str, words: &[&'static str]) -> Option<String> {

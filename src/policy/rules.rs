@@ -5,13 +5,14 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{Checker, Origin, constant};
+use super::STORED;
+use super::check::{Checker, Origin};
 use super::document::{Node, Value, parse_json};
 use super::fields::Fields;
 use super::finding::{File, Kind, Problem};
 use super::integration::{Action, Integration};
 use super::place::Lines;
-use crate::language::Expression;
+use crate::language::{Expression, Scheme, certainty, parse};
 
 /// A bypass rule; drafts are kept, and never in force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,6 +91,17 @@ pub(super) struct RuleObject {
     status: Option<StatusName>,
     /// Set by the API; ignored.
     last_updated: Option<String>,
+    /// What the API does not know.
+    velvetrope: Option<RuleAdditions>,
+}
+
+/// What a rule can say beyond the API.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[allow(dead_code, reason = "read by the schema only")]
+struct RuleAdditions {
+    /// Acknowledges that the rule lets everybody pass. Without it a rule that can be seen to do so is refused.
+    opens_for_everybody: Option<bool>,
 }
 
 /// The only action.
@@ -147,7 +159,7 @@ fn read_rule(
 ) -> Option<Checked> {
     let room = &home.room;
     let mut fields = Fields::new(file, node, format!("rule {number} of room {room}"))?;
-    let (submitted, checked) = submitted(&mut fields, room, true, checker);
+    let (submitted, checked) = submitted(&mut fields, room, None, checker);
     fields.finish();
     let (expression_node, expression) = checked?;
     let line = lines.line(expression_node.at);
@@ -166,17 +178,31 @@ pub(crate) struct Submitted {
     pub description: Option<String>,
     pub enabled: Option<bool>,
     pub expression: Option<String>,
+    pub opens_for_everybody: Option<bool>,
+}
+
+/// A rule that is to be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a> {
+    pub expression: &'a str,
+    pub enabled: bool,
+    /// Whether it says that it opens for everybody. That is said of one expression: with another it lapses.
+    pub opens_for_everybody: bool,
+    /// Whether what is said replaces the rule, so that what is not said takes its default, but for what is ours.
+    pub is_replaced: bool,
 }
 
 /// Reads a rule of `room`, and checks its expression; everything wrong with it is reported. A whole one must say what
-/// it does and when. The caller asks for what else may stand there, and finishes the fields.
+/// it does and when; one that changes another (`before`) need not. The caller asks for what else may stand there, and
+/// finishes the fields.
 pub(crate) fn submitted<'n, 't>(
     fields: &mut Fields<'n, 't, '_>,
     room: &str,
-    is_whole: bool,
+    before: Option<Before>,
     checker: &Checker,
 ) -> (Submitted, Option<(&'n Node<'t>, Expression)>) {
-    let (id, description) = (fields.text("id"), fields.text("description"));
+    let is_whole = before.is_none_or(|before| before.is_replaced);
+    let (id, description) = (read_id(fields), fields.text("description"));
     if let Some(description) = description.as_deref().filter(|description| !description.is_empty()) {
         fields.subject = format!("rule {description:?} of room {room}");
     }
@@ -186,15 +212,37 @@ pub(crate) fn submitted<'n, 't>(
     get("action", "write `\"action\": \"bypass_waiting_room\"`");
     fields.choice("action", &[("bypass_waiting_room", ())]);
     let enabled = read_enabled(fields);
+    let opens_for_everybody = read_additions(fields);
     let node = get("expression", "write when the rule applies, in the rules language");
     let text = node.and_then(|node| fields.text_of(node));
     let expression = node.zip(text.as_deref()).and_then(|(node, text)| {
         let origin = Origin { file: fields.file, node, subject: &fields.subject };
-        let expression = checker.expression(origin, text)?;
-        warn_of_constant(origin, text, &expression, enabled.unwrap_or(true));
-        Some((node, expression))
+        Some((node, checker.expression(origin, text)?))
     });
-    (Submitted { id, description, enabled, expression: text }, expression)
+    let submitted = Submitted { id, description, enabled, expression: text, opens_for_everybody };
+    review_reach(fields, &submitted, before, expression.as_ref().map(|(node, expression)| (*node, expression)));
+    (submitted, expression)
+}
+
+/// An id, which must be one that a path of the API can name.
+fn read_id(fields: &Fields) -> Option<String> {
+    const LONGEST: usize = 200;
+    let node = fields.get("id")?;
+    let id = fields.text_of(node)?;
+    let is_good = !matches!(id.as_str(), "" | "." | "..") && id.len() <= LONGEST && !id.contains(char::is_control);
+    if !is_good {
+        let help = format!("give one of 1 to {LONGEST} bytes, not `.` or `..`, or leave it out");
+        fields.bad_value(node, format!("{id:?} cannot be the id of a rule: no address could name it"), &help);
+    }
+    Some(id)
+}
+
+/// Whether the rule says that it opens for everybody.
+fn read_additions(fields: &Fields) -> Option<bool> {
+    let additions = fields.table("velvetrope")?;
+    let opens = additions.flag("opens_for_everybody");
+    additions.finish();
+    opens
 }
 
 /// `enabled`, or Terraform's `status`, which must not contradict it.
@@ -209,11 +257,45 @@ fn read_enabled(fields: &Fields) -> Option<bool> {
     enabled.or(status)
 }
 
-fn warn_of_constant(origin: Origin, text: &str, expression: &Expression, enabled: bool) {
-    let message = match constant(&expression.root) {
-        Some(true) if enabled => "the rule lets everybody pass the waiting room",
-        Some(false) => "the rule can never apply",
+/// Reports a rule that is the same for every request. One that lets everybody pass is refused unless it says so, or is
+/// a draft, or was in force as it is. `said` is the expression, if one was given.
+fn review_reach(fields: &Fields, submitted: &Submitted, before: Option<Before>, said: Option<(&Node, &Expression)>) {
+    let default = before.filter(|before| !before.is_replaced).is_none_or(|before| before.enabled);
+    let enabled = submitted.enabled.unwrap_or(default);
+    let same = before.filter(|before| submitted.expression.as_deref().is_none_or(|text| text == before.expression));
+    let acknowledged = same.is_some_and(|before| before.opens_for_everybody);
+    let acknowledged = submitted.opens_for_everybody.unwrap_or(acknowledged);
+    let was_in_force = same.is_some_and(|before| before.enabled && !before.opens_for_everybody);
+    let kept;
+    let (node, text, expression) = match (said, before) {
+        (Some((node, expression)), _) => (node, node.as_text().unwrap_or_default(), expression),
+        (None, Some(before)) if submitted.expression.is_none() => {
+            let Ok(expression) = parse(before.expression, Scheme::standard()) else { return };
+            kept = expression;
+            (fields.get("enabled").unwrap_or(fields.node), before.expression, &kept)
+        }
         _ => return,
     };
-    origin.add(text, 0..text.len(), Problem::warning(Kind::Constant, message));
+    let problem = match certainty(expression) {
+        Some(false) => Problem::warning(Kind::Constant, "the rule can never apply"),
+        Some(true) if !enabled => {
+            Problem::warning(Kind::OpensForEverybody, "the draft would let everybody pass the waiting room")
+        }
+        Some(true) if acknowledged => {
+            Problem::warning(Kind::Constant, "the rule lets everybody pass the waiting room, as it says")
+        }
+        Some(true) => {
+            // What a store holds was put in force before rules had to say so: it is not taken out of force for that.
+            let is_refused = !was_in_force && !fields.file.path.starts_with(STORED);
+            let problem = Problem::error(Kind::OpensForEverybody, EVERYBODY).help(ACKNOWLEDGE);
+            if is_refused { problem } else { problem.softened() }
+        }
+        None => return,
+    };
+    Origin { file: fields.file, node, subject: &fields.subject }.add(text, 0..text.len(), problem);
 }
+
+/// What is wrong with a rule that is true of every request.
+const EVERYBODY: &str = "the rule is true of every request, so everybody would pass the waiting room";
+const ACKNOWLEDGE: &str = "say of whom it shall be true; or, if it is meant to let everybody pass, say so beside it: \
+                           `\"velvetrope\": {\"opens_for_everybody\": true}`";

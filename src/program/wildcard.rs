@@ -29,8 +29,11 @@ struct AfterStar {
 impl WildcardPattern {
     /// Prepares a checked pattern.
     pub fn new(wildcard: &Wildcard) -> Self {
-        let pattern = if wildcard.strict { wildcard.pattern.to_vec() } else { wildcard.pattern.to_ascii_lowercase() };
-        let mut segments = segments(&pattern).into_iter();
+        let mut segments = wildcard.segments();
+        if !wildcard.strict {
+            segments.iter_mut().for_each(|segment| segment.make_ascii_lowercase());
+        }
+        let mut segments = segments.into_iter();
         let first = segments.next().unwrap_or_default().into();
         let rest = segments
             .next_back()
@@ -75,26 +78,6 @@ impl WildcardPattern {
         on_star(at..end);
         true
     }
-}
-
-/// What stands between the stars, escapes resolved; one more than there are stars.
-fn segments(pattern: &[u8]) -> Vec<Vec<u8>> {
-    let mut segments = vec![Vec::new()];
-    let mut bytes = pattern.iter().copied();
-    while let Some(byte) = bytes.next() {
-        let literal = match byte {
-            b'*' => {
-                segments.push(Vec::new());
-                continue;
-            }
-            b'\\' => bytes.next().unwrap_or(byte),
-            byte => byte,
-        };
-        if let Some(segment) = segments.last_mut() {
-            segment.push(literal);
-        }
-    }
-    segments
 }
 
 #[cfg(test)]

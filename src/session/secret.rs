@@ -92,6 +92,14 @@ impl Secrets {
         Secrets { current: Secret::new(current), previous }
     }
 
+    /// Whether one of them could be guessed: whoever has been given one token, or one cookie, can try keys on it as fast
+    /// as a machine goes, and nobody notices. 32 characters are 128 bits where they are hexadecimal digits; Queue-it's own
+    /// keys have 72.
+    pub fn are_short(&self) -> bool {
+        const LEAST: usize = 32;
+        self.accepted().any(|secret| secret.text.chars().count() < LEAST)
+    }
+
     /// The one to sign with.
     pub fn current(&self) -> &Secret {
         &self.current

@@ -80,6 +80,12 @@ impl Page {
         }
     }
 
+    /// The value of a hidden field, the first of that name.
+    fn hidden(&self, name: &str) -> String {
+        let value = self.text.split(&format!("name=\"{name}\" value=\"")).nth(1).expect("the field");
+        value.split('"').next().expect("a value").to_owned()
+    }
+
     #[track_caller]
     fn has(&self, text: &str) -> &Page {
         assert!(self.text.contains(text), "no {text:?} in {}", self.text);
@@ -151,7 +157,7 @@ fn forms_of_others_are_refused() {
     let csrf = browser.csrf.borrow().clone();
     let send = |origin: &str, csrf: &str| {
         let headers = [("cookie", browser.cookie.as_str()), ("origin", origin)];
-        site.post(&path, &headers, &[("csrf", csrf), ("version", "1")]).status().as_u16()
+        site.post(&path, &headers, &[("csrf", csrf), ("version", "1"), ("sure", "yes")]).status().as_u16()
     };
     assert_eq!(send("https://admin.example", ""), 403);
     assert_eq!(send("https://admin.example", &"0".repeat(64)), 403);
@@ -569,11 +575,117 @@ fn a_list_is_created_filled_searched_and_deleted() {
 
     let lists = site.get("/accounts/site/rules/lists");
     let admins = lists.as_array().expect("lists").iter().find(|list| list["name"] == "admins").expect("the list");
-    let in_use = browser.send(&format!("/site/lists/{}/delete", admins["id"].as_str().expect("an id")), &[]);
+    let page = format!("/site/lists/{}", admins["id"].as_str().expect("an id"));
+    let send = |page: &str| {
+        let version = browser.get(page).hidden("version");
+        browser.send(&format!("{page}/delete"), &[("sure", "yes"), ("version", &version)])
+    };
+    let in_use = send(&page);
     assert_eq!(in_use.status, 409);
     in_use.has("is used by rule");
-    assert_eq!(browser.send(&format!("{list}/delete"), &[]).to, "/dashboard/site/lists");
+    let asked = browser.send(&format!("{list}/delete"), &[]);
+    assert_eq!(asked.status, 400);
+    asked.has("tick the box to delete the list");
+    let deleted = send(&list);
     assert_eq!(browser.get(&list).status, 404);
+    let undo = deleted.to.strip_prefix("/dashboard").expect("a page").to_owned();
+    browser.get(&undo).has("You deleted a list").has(">Undo<");
+    let number = undo.split("done=").nth(1).expect("an entry");
+    let back = browser.send(&format!("/site/audit/{number}/undo"), &[]);
+    assert_eq!(back.to, format!("/dashboard{list}?undone"));
+    browser.get(&list).has("1 in all").has("192.0.2.1").has("Ann");
+}
+
+#[test]
+fn changes_of_a_list_are_told_item_by_item_and_undone() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let lists = site.get("/accounts/site/rules/lists");
+    let admins = lists.as_array().expect("lists").iter().find(|list| list["name"] == "admins").expect("the list");
+    let list = format!("/site/lists/{}", admins["id"].as_str().expect("an id"));
+    let before = browser.get(&list).text.matches("name=\"item\"").count();
+    let asked = browser.send(&format!("{list}/items"), &[("items", "10.1.2.3 # Bea"), ("how", "replace")]);
+    site.run_operations();
+    let operation = asked.to.strip_prefix("/dashboard").expect("a page").to_owned();
+    browser.get(&operation).has("The change is done").has("You replaced the items of a list").has(">Undo<");
+    browser.get("/site/audit").has("items changed").has("198.51.100.0/24").has("in the list: Bea");
+    let number = browser.get(&operation).text;
+    let number = number.split("/audit/").nth(1).expect("a link").split('/').next().expect("a number").to_owned();
+    assert_eq!(browser.send(&format!("/site/audit/{number}/undo"), &[]).status, 303);
+    let page = browser.get(&list);
+    page.has("192.0.2.1").has("Ann");
+    assert!(!page.text.contains("10.1.2.3"), "{}", page.text);
+    assert_eq!(page.text.matches("name=\"item\"").count(), before);
+    // What was undone cannot be undone twice.
+    let twice = browser.send(&format!("/site/audit/{number}/undo"), &[]);
+    assert_eq!(twice.status, 409);
+    twice.has("changed again since").has("Audit trail");
+}
+
+#[test]
+fn a_room_is_disabled_only_if_it_is_meant_and_comes_back() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let page = format!("/site/rooms/{}", site.room("presale"));
+    let asked = browser.send(&format!("{page}/disable"), &[("version", "1")]);
+    assert_eq!(asked.status, 200);
+    asked.has("Disable room presale?").has("name=\"sure\"");
+    browser.get("/site/rooms").has("Active");
+    let fields = [
+        ("/name", "presale"),
+        ("/host", "tickets.example"),
+        ("/path", "/presale"),
+        ("/total_active_users", "300"),
+        ("/new_users_per_minute", "200"),
+        ("/suspended", "true"),
+        ("version", "1"),
+    ];
+    let refused = browser.send(&page, &fields);
+    assert_eq!(refused.status, 400);
+    refused.has("name=\"sure\"").has("everybody is let in");
+    let done = browser.send(&format!("{page}/disable"), &[("version", "1"), ("sure", "yes")]);
+    let undo = done.to.strip_prefix("/dashboard").expect("a page").split('#').next().expect("a page").to_owned();
+    browser.get(&undo).has("Disabled").has("You changed a room").has(">Undo<");
+    let number = undo.split("done=").nth(1).expect("an entry");
+    assert_eq!(browser.send(&format!("/site/audit/{number}/undo"), &[]).to, "/dashboard/site/rooms?undone");
+    browser.get("/site/rooms?undone").has("Active").has("It is as it was before");
+}
+
+#[test]
+fn a_rule_that_lets_everybody_pass_needs_a_tick() {
+    let site = Site::new();
+    let browser = site.browser(&site.token);
+    let page = format!("/site/rooms/{}", site.room("presale"));
+    let fields = [("expression", "http.host contains \"\""), ("enabled", "true"), ("version", "0")];
+    let with = |more: &[(&'static str, &'static str)]| [fields.as_slice(), more].concat();
+    let refused = browser.send(&format!("{page}/new-rule"), &fields);
+    assert_eq!(refused.status, 400);
+    refused.has("everybody would pass").has("name=\"everybody\"");
+    let checked = browser.send(&format!("{page}/check"), &fields);
+    checked.has("\"opens_for_everybody\":true").has("P0020");
+    // To try it, nothing needs to be said.
+    let tried = with(&[("try_url", "https://tickets.example/presale"), ("try_method", "GET")]);
+    let tried = browser.send(&format!("{page}/new-rule/try"), &tried);
+    assert_eq!(tried.status, 200, "{}", tried.text);
+    tried.has("passes the waiting room by");
+    assert_eq!(site.expressions("presale").len(), 0);
+    // A draft is only doubtful; to deploy it, the tick is needed.
+    let draft = [("expression", "true"), ("enabled", "false"), ("version", "0")];
+    browser.send(&format!("{page}/new-rule"), &draft).has("The rule is saved").has("would let everybody pass");
+    let id = site.get(&site.rules_of("presale"))[0]["id"].as_str().expect("an id").to_owned();
+    let enable = browser.send(&format!("{page}/rules/{id}/enable"), &[("version", "1")]);
+    assert_eq!(enable.status, 400);
+    enable.has("everybody would pass");
+    let ticked = [("expression", "true"), ("enabled", "true"), ("version", "1"), ("everybody", "yes")];
+    browser.send(&format!("{page}/rules/{id}"), &ticked).has("The rule is saved").has("as it says");
+    assert_eq!(site.get(&site.rules_of("presale"))[0]["velvetrope"]["opens_for_everybody"], true);
+    browser.get(&format!("{page}/rules/{id}")).has("value=\"yes\" checked");
+    // Rows without a value are no rule.
+    let rows = r#"{"groups":[[{"field":"http.host","operator":"not_equal","values":[""]}]]}"#;
+    let incomplete =
+        browser.send(&format!("{page}/new-rule"), &[("rows", rows), ("enabled", "true"), ("version", "2")]);
+    assert_eq!(incomplete.status, 400);
+    incomplete.has("give a value for `http.host`");
 }
 
 #[test]

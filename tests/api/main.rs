@@ -7,4 +7,5 @@ mod lists;
 mod policies;
 mod rooms;
 mod rules;
+mod slips;
 mod support;

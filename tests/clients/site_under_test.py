@@ -13,6 +13,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("VELVETROPE", str(ROOT / "target/debug/velvetrope"))
 SECRET = "a secret of the tests"
 
 
@@ -54,7 +55,6 @@ class Site:
     """The policy `ticketing` of the examples, copied, with a store of its own."""
 
     def __init__(self, folder):
-        self.program = os.environ.get("VELVETROPE", str(ROOT / "target/debug/velvetrope"))
         self.policy = folder / "ticketing"
         shutil.copytree(ROOT / "examples/ticketing", self.policy)
         self.store = folder / "store.db"
@@ -66,7 +66,7 @@ class Site:
         origin = f"http://127.0.0.1:{self.origin.server_port}"
         environment = os.environ | {"VELVETROPE_SECRET": SECRET}
         self.log = open(folder / "log", "w+")
-        command = [self.program, *map(str, arguments), "--origin", origin]
+        command = [PROGRAM, *map(str, arguments), "--origin", origin]
         self.process = subprocess.Popen(command, env=environment, stderr=self.log)
         self.wait_until_ready()
 
@@ -75,7 +75,7 @@ class Site:
         return f"http://{self.admin}/client/v4"
 
     def create_token(self, scope):
-        command = [self.program, "admin", "token", "create", "--store", str(self.store), "--scope", scope]
+        command = [PROGRAM, "admin", "token", "create", "--store", str(self.store), "--scope", scope]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def wait_until_ready(self):

@@ -13,8 +13,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 # Left out are three. What a schema allows may still be refused: no schema knows the rules language, or which lists there
-# are. Parameters that nobody knows are ignored, as the API does it; bad bodies, and requests without a token, are in
-# tests/api.
+# are. Bad bodies, unknown parameters, and requests without a token are in tests/api.
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -49,6 +48,7 @@ def real(site):
         "list_id": created,
         "operation_id": operation,
         "version": "1",
+        "entry": "1",
     }
 
 

@@ -144,7 +144,13 @@ impl ExtProc {
             management: config.store.as_deref().map(Management::open),
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
-        let loaded = tenants.keepers().iter().map(|keeper| keeper.load("start")).fold(Ok(()), Result::and);
+        let loaded: Vec<_> = tenants.keepers().iter().map(|keeper| keeper.load("start")).collect();
+        // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it can mend.
+        if let Some(error) = loaded.iter().filter_map(|loaded| loaded.as_ref().err()).find(|error| error.lacks_secret())
+        {
+            return Err(StartError::Settings(error.to_string()));
+        }
+        let loaded = loaded.into_iter().fold(Ok(()), Result::and);
         let settings = match (tenants.settings(), loaded) {
             (Some(settings), _) => settings.proxy,
             (None, Err(error)) if config.listen.is_none() => return Err(error.into()),

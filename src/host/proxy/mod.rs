@@ -149,6 +149,12 @@ impl Proxy {
         };
         let (tenants, keeper) = Tenants::one(config.policy, common);
         let loaded = keeper.load("start");
+        // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it can mend.
+        if let Err(error) = &loaded
+            && error.lacks_secret()
+        {
+            return Err(StartError::Settings(error.to_string()));
+        }
         let settings = match (keeper.settings(), loaded) {
             (Some(settings), _) => settings.proxy,
             (None, _) if config.listen.is_some() && config.origin.is_some() => Default::default(),

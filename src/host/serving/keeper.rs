@@ -108,7 +108,14 @@ impl LoadError {
     fn invalid(why: String) -> LoadError {
         LoadError { class: FailureClass::InvalidConfiguration, why, findings: Vec::new() }
     }
+
+    /// Whether it is that there is no secret: then nobody could be let in by a token, or known by a session.
+    pub fn lacks_secret(&self) -> bool {
+        self.why.starts_with(NO_SECRET)
+    }
 }
+
+const NO_SECRET: &str = "no secret";
 
 /// Is told of the settings that have come into force, or that would have if they had no errors.
 pub(in crate::host) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
@@ -383,7 +390,7 @@ impl Keeper {
                 let name = &settings.secrets.current;
                 let current = std::env::var(name).unwrap_or_default();
                 if current.is_empty() {
-                    let why = format!("no secret: set the environment variable {name} to the customer's secret key");
+                    let why = format!("{NO_SECRET}: set the environment variable {name} to the customer's secret key");
                     return Err(LoadError::invalid(why));
                 }
                 Ok(Secrets::new(current, std::env::var(&settings.secrets.previous).ok()))
@@ -455,7 +462,10 @@ impl Keeper {
             return Err(LoadError { class: FailureClass::NoConfiguration, why, findings });
         }
         findings.iter().for_each(log_finding);
-        let secrets = self.secrets(&policy.settings)?;
+        let secrets = match self.secrets(&policy.settings) {
+            Err(error) if !policy.needs_secret() && error.lacks_secret() => Secrets::new("", None),
+            secrets => secrets?,
+        };
         let folder = self.folder().unwrap_or_default();
         let geo = GeoDatabases::open(&policy.settings.geoip, &folder)
             .map_err(|error| LoadError::invalid(error.to_string()))?;
@@ -468,6 +478,9 @@ impl Keeper {
 
     fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
         let version = deployment.policy.integrations.version.clone();
+        if occasion == "start" {
+            warn_of_secrets(&deployment);
+        }
         if let State::InForce(before) = &*self.state()
             && before.policy.settings.proxy != deployment.policy.settings.proxy
         {
@@ -538,6 +551,24 @@ impl Keeper {
 
     fn work(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells of secrets that protect little, before anybody is served.
+fn warn_of_secrets(deployment: &Deployment) {
+    let Deployment { policy, secrets, .. } = deployment;
+    let variable = &policy.settings.secrets.current;
+    if secrets.current().is_empty() {
+        tracing::warn!(
+            variable,
+            "there is no secret: nothing here is signed yet, and what is to be cannot come into force"
+        );
+    } else if policy.needs_secret() && secrets.are_short() {
+        tracing::warn!(
+            variable,
+            "the secret is shorter than 32 characters: whoever has one token can try keys on it until one fits, and \
+             then let anybody in; use the key of the account, or a longer one"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value as Json, json};
 
 use super::super::failure::{Code, Failure, Objection};
-use super::super::store::lists::ListRow;
+use super::super::store::lists::{ListRow, kind_name};
 use super::super::store::operations::Change;
 use super::super::{body, items};
 use super::{Call, Success};
@@ -19,7 +19,10 @@ const PER_PAGE: u32 = 25;
 
 pub(in crate::manage) fn all(call: &Call) -> Result<Success, Failure> {
     let lists = call.store.lists(&call.zone()?.id)?;
-    let lists: Vec<Json> = lists.iter().map(|list| json(call, list)).collect::<Result<_, _>>()?;
+    let is_wanted = |list: &&ListRow| {
+        call.query.is_wanted("name", &list.name) && call.query.is_wanted("kind", kind_name(list.kind))
+    };
+    let lists: Vec<Json> = lists.iter().filter(is_wanted).map(|list| json(call, list)).collect::<Result<_, _>>()?;
     Ok(Success::new(&lists))
 }
 

@@ -19,6 +19,7 @@ mod operations;
 mod query;
 pub(super) mod rooms;
 pub(super) mod rules;
+pub(super) mod undo;
 pub(super) mod zones;
 
 pub use openapi::openapi;
@@ -156,12 +157,15 @@ impl Success {
         Success { status: StatusCode::OK, result, info: None, messages: Vec::new(), version: None }
     }
 
-    /// The page of these that the caller asks for. Clients go on until a page is empty.
-    fn page(call: &Call, all: &[serde_json::Value]) -> Success {
+    /// The page of these that the caller asks for, in ascending order. Clients go on until a page is empty.
+    fn page(call: &Call, mut all: Vec<serde_json::Value>) -> Success {
         /// How many a page has unless the caller says otherwise.
         const PER_PAGE: u32 = 100;
         let size = call.query.number("per_page").unwrap_or(PER_PAGE);
         let number = call.query.number("page").unwrap_or(1);
+        if call.query.text("direction") == Some("desc") {
+            all.reverse();
+        }
         let first = (number as usize - 1).saturating_mul(size as usize);
         let shown: Vec<_> = all.iter().skip(first).take(size as usize).collect();
         let info = json!({

@@ -88,6 +88,7 @@ fn parameters(operation: &Operation) -> Vec<Json> {
             ParameterKind::Text => json!({ "type": "string" }),
             ParameterKind::Flag => json!({ "type": "boolean" }),
             ParameterKind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+            ParameterKind::Choice(words) => json!({ "enum": words }),
         };
         json!({ "name": name, "in": "query", "description": about, "schema": schema })
     });
@@ -115,6 +116,17 @@ fn schemas() -> Map<String, Json> {
             "expression": { "type": "string", "maxLength": 4096 },
             "description": { "type": ["string", "null"], "maxLength": 500 },
             "enabled": { "type": ["boolean", "null"], "default": true },
+            "velvetrope": {
+                "description": "What the public API does not know.",
+                "type": ["object", "null"],
+                "properties": {
+                    "opens_for_everybody": {
+                        "description": "Acknowledges that the rule lets everybody pass; without it such a rule is refused.",
+                        "type": ["boolean", "null"],
+                    },
+                },
+                "additionalProperties": false,
+            },
             "status": { "enum": ["enabled", "disabled", null] },
         })
     };
@@ -158,6 +170,13 @@ fn schemas() -> Map<String, Json> {
             ),
         ),
         ("Id", object(&["id"], json!({ "id": id() }))),
+        ("Undone", object(&["undone"], json!({ "undone": { "type": "integer" } }))),
+        (
+            "ChangedItems",
+            json!({ "type": "array", "items": object(&["value", "before", "after"], json!({
+                "value": text, "before": { "type": ["object", "null"] }, "after": { "type": ["object", "null"] },
+            })) }),
+        ),
         ("Status", object(&["status"], json!({ "status": text }))),
         ("Zone", object(&["id", "name"], json!({ "id": id(), "name": text }))),
         ("Zones", several("Zone")),

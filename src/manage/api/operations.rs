@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use super::super::failure::Failure;
 use super::super::store::tokens::Scope;
 use super::query::{Parameter, ParameterKind};
-use super::{Call, Success, lists, rooms, rules, zones};
+use super::{Call, Success, lists, rooms, rules, undo, zones};
 
 /// An operation of the API.
 pub(super) struct Operation {
@@ -52,9 +52,47 @@ const BEFORE: Parameter = Parameter {
     kind: ParameterKind::Number(1, u32::MAX),
 };
 
+const NAME: Parameter = Parameter {
+    name: "name",
+    about: "Only those of this name; or, behind an operator, those whose name fits: `contains:shop`.",
+    kind: ParameterKind::Text,
+};
+const ACCOUNT_ID: Parameter =
+    Parameter { name: "account.id", about: "Only those of this account.", kind: ParameterKind::Text };
+const ACCOUNT_NAME: Parameter = Parameter {
+    name: "account.name",
+    about: "Only those of accounts of this name; see `name`.",
+    kind: ParameterKind::Text,
+};
+const STATUS: Parameter = Parameter {
+    name: "status",
+    about: "Only zones in this state; all are `active`.",
+    kind: ParameterKind::Choice(&["initializing", "pending", "active", "moved"]),
+};
+const ORDER: Parameter = Parameter {
+    name: "order",
+    about: "By what they are ordered; it makes no difference here, where all of these are the same.",
+    kind: ParameterKind::Choice(&["name", "status", "account.id", "account.name", "plan.name"]),
+};
+const DIRECTION: Parameter =
+    Parameter { name: "direction", about: "Which end is first.", kind: ParameterKind::Choice(&["asc", "desc"]) };
+const MATCH: Parameter = Parameter {
+    name: "match",
+    about: "Whether all filters must fit, as by default, or any.",
+    kind: ParameterKind::Choice(&["all", "any"]),
+};
+const KIND: Parameter = Parameter {
+    name: "kind",
+    about: "Only lists that hold this.",
+    kind: ParameterKind::Choice(&["ip", "hostname", "asn"]),
+};
+
 const NONE: &[Parameter] = &[];
 const DRY: &[Parameter] = &[DRY_RUN];
 const PAGED: &[Parameter] = &[PAGE, PER_PAGE];
+const ZONES: &[Parameter] = &[NAME, STATUS, ACCOUNT_ID, ACCOUNT_NAME, MATCH, ORDER, DIRECTION, PAGE, PER_PAGE];
+const NAMED: &[Parameter] = &[NAME, DIRECTION, PAGE, PER_PAGE];
+const OF_KIND: &[Parameter] = &[NAME, KIND];
 const TRAIL: &[Parameter] = &[BEFORE, PER_PAGE];
 const CURSORED: &[Parameter] = &[CURSOR, PER_PAGE, SEARCH];
 
@@ -91,14 +129,14 @@ const fn writes(
 }
 
 /// All of them. Of paths that fit, the first one counts.
-pub(super) static OPERATIONS: [Operation; 34] = [
+pub(super) static OPERATIONS: [Operation; 36] = [
     reads(("verifyToken", "Whether the token is valid"), "/user/tokens/verify", NONE, "Status", zones::verify_token),
-    reads(("listZones", "Zones: one for each policy"), "/zones", PAGED, "Zones", zones::list),
+    reads(("listZones", "Zones: one for each policy"), "/zones", ZONES, "Zones", zones::list),
     reads(("getZone", "One zone"), "/zones/{zone_id}", NONE, "Zone", zones::get),
     reads(
         ("listAccounts", "Accounts: one for each zone, of the same name"),
         "/accounts",
-        PAGED,
+        NAMED,
         "Accounts",
         zones::accounts,
     ),
@@ -127,13 +165,28 @@ pub(super) static OPERATIONS: [Operation; 34] = [
         zones::audit,
     ),
     reads(
+        ("getChangedItems", "Which items of a list a change has changed"),
+        "/zones/{zone_id}/waiting_rooms/audit/{entry}/items",
+        PAGED,
+        "ChangedItems",
+        undo::changed_items,
+    ),
+    writes(
+        ("undoChange", "Undo a change of a room or a list, if nothing of it has changed since"),
+        Method::POST,
+        "/zones/{zone_id}/waiting_rooms/audit/{entry}/undo",
+        None,
+        "Undone",
+        undo::undo,
+    ),
+    reads(
         ("listRoomsOfAccount", "Waiting rooms of an account"),
         "/accounts/{account_id}/waiting_rooms",
-        PAGED,
+        NAMED,
         "Rooms",
         rooms::list,
     ),
-    reads(("listRooms", "Waiting rooms of a zone"), ROOMS, PAGED, "Rooms", rooms::list),
+    reads(("listRooms", "Waiting rooms of a zone"), ROOMS, NAMED, "Rooms", rooms::list),
     writes(("createRoom", "Create a waiting room"), Method::POST, ROOMS, Some("NewRoom"), "Room", rooms::create),
     reads(("getRoom", "One waiting room"), ROOM, NONE, "Room", rooms::get),
     writes(("replaceRoom", "Replace a waiting room"), Method::PUT, ROOM, Some("NewRoom"), "Room", rooms::replace),
@@ -179,7 +232,7 @@ pub(super) static OPERATIONS: [Operation; 34] = [
         rules::change,
     ),
     writes(("deleteRule", "Delete a bypass rule"), Method::DELETE, RULE, None, "Rules", rules::delete),
-    reads(("listLists", "Lists that expressions use as `$name`"), LISTS, NONE, "Lists", lists::all),
+    reads(("listLists", "Lists that expressions use as `$name`"), LISTS, OF_KIND, "Lists", lists::all),
     writes(("createList", "Create an empty list"), Method::POST, LISTS, Some("NewList"), "List", lists::create),
     reads(
         ("getOperation", "What has become of a change of a list's items"),

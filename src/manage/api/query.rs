@@ -16,9 +16,12 @@ pub(in crate::manage) enum ParameterKind {
     Flag,
     /// A whole number, at least the first and at most the second.
     Number(u32, u32),
+    /// One of these words.
+    Choice(&'static [&'static str]),
 }
 
-/// The parameters of a request. Those that nobody knows are ignored, as the API does it.
+/// The parameters of a request. Those that nobody knows are refused: whoever asks for some of the zones and gets all of
+/// them changes the wrong one, and a misspelt `dry_run` would be no dry run.
 #[derive(Default)]
 pub(in crate::manage) struct Query(Vec<(String, String)>);
 
@@ -26,6 +29,7 @@ impl Query {
     /// Reads the parameters, and refuses values that are none.
     pub fn parse(text: &str, known: &[Parameter]) -> Result<Query, Failure> {
         let query = Query(form_urlencoded::parse(text.as_bytes()).into_owned().collect());
+        query.refuse_unknown(known)?;
         for parameter in known {
             match parameter.kind {
                 ParameterKind::Text => {}
@@ -38,9 +42,55 @@ impl Query {
                         return Err(Failure::new(400, Code::Invalid, message));
                     }
                 }
+                ParameterKind::Choice(words) => {
+                    let Some(value) = query.text(parameter.name) else { continue };
+                    if !words.contains(&value) {
+                        let message = format!("`{}` must be one of {}", parameter.name, words.join(", "));
+                        return Err(Failure::new(400, Code::Invalid, message));
+                    }
+                }
             }
         }
         Ok(query)
+    }
+
+    fn refuse_unknown(&self, known: &[Parameter]) -> Result<(), Failure> {
+        let names = known.iter().map(|parameter| parameter.name);
+        for (index, (name, _)) in self.0.iter().enumerate() {
+            if !names.clone().any(|known| known == name) {
+                let help = match known.is_empty() {
+                    true => "it takes none".to_owned(),
+                    false => {
+                        format!("it takes {}", names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+                    }
+                };
+                let message = format!("there is no parameter `{name}` of this operation: {help}");
+                return Err(Failure::new(400, Code::Invalid, message));
+            }
+            if self.0[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(Failure::new(400, Code::Invalid, format!("the parameter `{name}` is given twice")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a text passes the filter of this name, which may begin with an operator: `contains:shop`.
+    pub fn is_wanted(&self, name: &str, text: &str) -> bool {
+        let Some(filter) = self.text(name) else { return true };
+        let (operator, value) = filter.split_once(':').unwrap_or(("equal", filter));
+        let folded = || (text.to_lowercase(), value.to_lowercase());
+        match operator {
+            "equal" => text == value,
+            "not_equal" => text != value,
+            "starts_with" => folded().0.starts_with(&folded().1),
+            "ends_with" => folded().0.ends_with(&folded().1),
+            "contains" => folded().0.contains(&folded().1),
+            "starts_with_case_sensitive" => text.starts_with(value),
+            "ends_with_case_sensitive" => text.ends_with(value),
+            "contains_case_sensitive" => text.contains(value),
+            // A colon of a name.
+            _ => text == filter,
+        }
     }
 
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -12,6 +12,11 @@ use crate::policy::document::Node;
 use crate::policy::finding::{File, Kind, Problem};
 use crate::policy::{Room, rooms};
 
+/// The key under which some clients send a room.
+const WRAPPER: &str = "waiting_room";
+/// The key of what the public API does not know.
+const OURS: &str = "velvetrope";
+
 pub(in crate::manage) fn list(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone()?;
     Ok(page(call, call.store.rooms(&zone.id)?))
@@ -32,7 +37,8 @@ pub(in crate::manage) fn create(call: &Call) -> Result<Success, Failure> {
 pub(in crate::manage) fn replace(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let room = room_to_change(call, &zone)?;
-    write(call, &zone, &room, call.body)
+    let whole = with_ours(&room, call.body);
+    write(call, &zone, &room, whole.as_deref().unwrap_or(call.body))
 }
 
 pub(in crate::manage) fn change(call: &Call) -> Result<Success, Failure> {
@@ -72,15 +78,22 @@ pub(in crate::manage) fn status(call: &Call) -> Result<Success, Failure> {
 }
 
 fn write(call: &Call, zone: &Zone, room: &RoomRow, body: &[u8]) -> Result<Success, Failure> {
-    let (wanted, doubts) = submitted(call, zone, Some(room), body)?;
+    let (wanted, mut doubts) = submitted(call, zone, Some(room), body)?;
+    let (old, new) = (room.event_id(), wanted.event_id());
+    if old != new {
+        doubts.push(format!(
+            "the room's id in the protocol becomes {new:?}, and was {old:?}: visitors now wait in another queue, and \
+             sessions of the earlier one do not count"
+        ));
+    }
     let room = call.store.change_room(room, &wanted)?;
     Ok(Success::new(&room.json()).at_version(room.version).with_messages(doubts))
 }
 
 /// A page of rooms; what stands for every room is none.
 fn page(call: &Call, rooms: Vec<RoomRow>) -> Success {
-    let rooms: Vec<Json> = rooms.iter().filter(|room| room.origin != Origin::Every).map(RoomRow::json).collect();
-    Success::page(call, &rooms)
+    let is_wanted = |room: &&RoomRow| room.origin != Origin::Every && call.query.is_wanted("name", &room.name);
+    Success::page(call, rooms.iter().filter(is_wanted).map(RoomRow::json).collect())
 }
 
 fn room(call: &Call, zone: &Zone) -> Result<RoomRow, Failure> {
@@ -102,14 +115,30 @@ fn room_to_change(call: &Call, zone: &Zone) -> Result<RoomRow, Failure> {
     }
 }
 
+/// A replacement with what is ours as it was: clients of the public API do not know it. Nothing where the body says it,
+/// or cannot be read.
+fn with_ours(room: &RoomRow, body: &[u8]) -> Option<Vec<u8>> {
+    let mut said: Json = serde_json::from_slice(body).ok()?;
+    let wanted = if said.get(WRAPPER).is_some() { &mut said[WRAPPER] } else { &mut said };
+    let ours = room.json().get_mut(OURS)?.take();
+    let wanted = wanted.as_object_mut().filter(|wanted| !wanted.contains_key(OURS))?;
+    wanted.insert(OURS.to_owned(), ours);
+    Some(said.to_string().into_bytes())
+}
+
 /// The room as a body says it; what the API requires, and a policy's files do not, is there.
-fn submitted(call: &Call, zone: &Zone, itself: Option<&RoomRow>, body: &[u8]) -> Result<(Room, Vec<String>), Failure> {
+pub(super) fn submitted(
+    call: &Call,
+    zone: &Zone,
+    itself: Option<&RoomRow>,
+    body: &[u8],
+) -> Result<(Room, Vec<String>), Failure> {
     let rows = call.store.rooms(&zone.id)?;
     let others: Vec<Room> =
         rows.iter().filter(|row| itself.is_none_or(|room| room.id != row.id)).filter_map(RoomRow::room).collect();
     let (settings, lists) = (zone.settings(), call.store.list_kinds(&zone.id)?);
     let checker = Checker { settings: &settings, lists: &lists };
-    body::read(body, "waiting_room", |file, node| {
+    body::read(body, WRAPPER, |file, node| {
         for key in ["total_active_users", "new_users_per_minute"] {
             require(file, node, key);
         }
@@ -126,9 +155,20 @@ fn require(file: File, node: &Node, key: &str) {
 
 /// The room with what a body says in place of what it said before.
 fn merged(room: &RoomRow, body: &[u8]) -> Result<String, Failure> {
-    let changes: Map<String, Json> = serde_json::from_slice(body)
+    let mut changes: Map<String, Json> = serde_json::from_slice(body)
         .map_err(|error| Failure::new(400, Code::Malformed, format!("the body is no JSON object: {error}")))?;
-    let Json::Object(mut all) = room.json() else { return Ok(String::from_utf8_lossy(body).into_owned()) };
-    all.extend(changes);
-    Ok(Json::Object(all).to_string())
+    if let Some(Json::Object(wrapped)) = changes.get_mut(WRAPPER) {
+        changes = std::mem::take(wrapped);
+    }
+    let mut all = room.json();
+    // One of ours that is changed leaves the others as they are: without its `event_id` it would be another room.
+    if let (Some(Json::Object(ours)), Some(Json::Object(old))) = (changes.get_mut(OURS), all.get(OURS)) {
+        let kept = old.iter().filter(|(key, _)| !ours.contains_key(*key));
+        let kept: Vec<_> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+        ours.extend(kept);
+    }
+    if let Json::Object(all) = &mut all {
+        all.extend(changes);
+    }
+    Ok(all.to_string())
 }

@@ -1,5 +1,6 @@
 //! Bypass rules of a room (waiting-room API, section 2). Every operation yields the whole list.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use super::super::body;
@@ -12,7 +13,7 @@ use crate::policy::check::Checker;
 use crate::policy::document::{Node, Value};
 use crate::policy::fields::Fields;
 use crate::policy::finding::{File, Kind, Problem};
-use crate::policy::rules::{Submitted, submitted};
+use crate::policy::rules::{Before, Submitted, submitted};
 use crate::policy::{Managed, Settings};
 use crate::program::Lists;
 
@@ -29,7 +30,7 @@ pub(in crate::manage) fn create(call: &Call) -> Result<Success, Failure> {
     let ground = Ground::of(call, &zone)?;
     let (wanted, doubts) = body::read(call.body, "rules", |file, node| {
         let mut fields = Fields::new(file, node, format!("a rule of room {}", room.name))?;
-        let wanted = ground.rule(&mut fields, &room, true);
+        let wanted = ground.rule(&mut fields, &room.name, None);
         fields.finish();
         Some(wanted)
     })?;
@@ -41,7 +42,8 @@ pub(in crate::manage) fn create(call: &Call) -> Result<Success, Failure> {
 pub(in crate::manage) fn replace(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let ground = Ground::of(call, &zone)?;
-    let (wanted, doubts) = body::read(call.body, "rules", |file, node| ground.rules(file, node, &room))?;
+    let present = call.store.rules(&room.id)?;
+    let (wanted, doubts) = body::read(call.body, "rules", |file, node| ground.rules(file, node, &room.name, &present))?;
     call.store.replace_rules(&room, wanted)?;
     Ok(answer(call, &room)?.with_messages(doubts))
 }
@@ -50,14 +52,12 @@ pub(in crate::manage) fn change(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let id = call.path("rule_id");
     let known = |id: &str| call.store.rule(&room.id, id).map(|rule| rule.is_some());
-    if !known(id)? {
-        return Err(Failure::not_found("rule", id));
-    }
+    let (_, before) = call.store.rule(&room.id, id)?.ok_or_else(|| Failure::not_found("rule", id))?;
     let ground = Ground::of(call, &zone)?;
     let ((wanted, position), doubts) = body::read(call.body, "rules", |file, node| {
         let mut fields = Fields::new(file, node, format!("a rule of room {}", room.name))?;
         let position = position(&fields);
-        let wanted = ground.rule(&mut fields, &room, false);
+        let wanted = ground.rule(&mut fields, &room.name, Some(before.before(false)));
         fields.finish();
         Some((wanted, position))
     })?;
@@ -96,7 +96,8 @@ pub(in crate::manage) fn restore(call: &Call) -> Result<Success, Failure> {
     let rules = call.store.rules_at(&room.id, version)?;
     let text = serde_json::to_vec(&rules).unwrap_or_default();
     let ground = Ground::of(call, &zone)?;
-    let (wanted, doubts) = body::read(&text, "", |file, node| ground.rules(file, node, &room))?;
+    let present = call.store.rules(&room.id)?;
+    let (wanted, doubts) = body::read(&text, "", |file, node| ground.rules(file, node, &room.name, &present))?;
     call.store.replace_rules(&room, wanted)?;
     Ok(answer(call, &room)?.with_messages(doubts))
 }
@@ -139,31 +140,35 @@ pub(in crate::manage) struct Ground {
 }
 
 impl Ground {
-    fn of(call: &Call, zone: &Zone) -> Result<Ground, Failure> {
+    pub(super) fn of(call: &Call, zone: &Zone) -> Result<Ground, Failure> {
         Ok(Ground { settings: zone.settings(), lists: call.store.list_kinds(&zone.id)? })
     }
 
-    fn rule(&self, fields: &mut Fields, room: &RoomRow, is_whole: bool) -> Wanted {
+    fn rule(&self, fields: &mut Fields, room: &str, before: Option<Before>) -> Wanted {
         let checker = Checker { settings: &self.settings, lists: &self.lists };
-        let (submitted, _) = submitted(fields, &room.name, is_whole, &checker);
-        let Submitted { id, description, enabled, expression } = submitted;
+        let (submitted, _) = submitted(fields, room, before, &checker);
+        let Submitted { id, description, enabled, expression, opens_for_everybody } = submitted;
         body::limit(fields, "description", description.as_deref(), MAX_DESCRIPTION);
-        Wanted { id, description, enabled, expression }
+        Wanted { id, description, enabled, expression, opens_for_everybody }
     }
 
-    fn rules(&self, file: File, node: &Node, room: &RoomRow) -> Option<Vec<Wanted>> {
+    /// Rules in place of those that are `present`.
+    pub(super) fn rules(&self, file: File, node: &Node, room: &str, present: &[Rule]) -> Option<Vec<Wanted>> {
+        let present: HashMap<&str, &Rule> = present.iter().map(|rule| (rule.id.as_str(), rule)).collect();
         let Some(elements) = node.as_array() else {
             let problem = Problem::error(Kind::WrongType, format!("expected an array of rules, found {}", node.kind()));
             file.add(node.at..node.at + 1, problem);
             return None;
         };
-        let mut ids = std::collections::HashSet::new();
+        let mut ids = HashSet::new();
         let mut wanted = Vec::with_capacity(elements.len());
         for (element, number) in elements.iter().zip(1..) {
-            let Some(mut fields) = Fields::new(file, element, format!("rule {number} of room {}", room.name)) else {
+            let Some(mut fields) = Fields::new(file, element, format!("rule {number} of room {room}")) else {
                 continue;
             };
-            let rule = self.rule(&mut fields, room, true);
+            let id = element.get("id").and_then(Node::as_text);
+            let before = id.and_then(|id| present.get(id)).map(|rule| rule.before(true));
+            let rule = self.rule(&mut fields, room, before);
             if let (Some(id), Some(node)) = (&rule.id, fields.get("id"))
                 && !ids.insert(id.clone())
             {
@@ -173,6 +178,14 @@ impl Ground {
             wanted.push(rule);
         }
         Some(wanted)
+    }
+}
+
+impl Rule {
+    /// What it is before a change, which may be a replacement.
+    fn before(&self, is_replaced: bool) -> Before<'_> {
+        let opens_for_everybody = self.velvetrope.opens_for_everybody;
+        Before { expression: &self.expression, enabled: self.enabled, opens_for_everybody, is_replaced }
     }
 }
 

@@ -10,8 +10,16 @@ use super::{Call, Success};
 use crate::policy::fields::Fields;
 
 pub(in crate::manage) fn list(call: &Call) -> Result<Success, Failure> {
-    let zones: Vec<Json> = call.store.zones()?.iter().map(json).collect();
-    Ok(Success::page(call, &zones))
+    // A zone and its account have one name, and are in one state.
+    let filters = [("name", None), ("account.id", None), ("account.name", None), ("status", Some("active"))];
+    let given: Vec<_> = filters.into_iter().filter(|(name, _)| call.query.text(name).is_some()).collect();
+    let is_any = call.query.text("match") == Some("any") && !given.is_empty();
+    let is_wanted = |zone: &&Zone| {
+        let mut fits = given.iter().map(|(name, value)| call.query.is_wanted(name, value.unwrap_or(&zone.id)));
+        if is_any { fits.any(|fits| fits) } else { fits.all(|fits| fits) }
+    };
+    let zones = call.store.zones()?.iter().filter(is_wanted).map(json).collect();
+    Ok(Success::page(call, zones))
 }
 
 pub(in crate::manage) fn get(call: &Call) -> Result<Success, Failure> {
@@ -19,8 +27,9 @@ pub(in crate::manage) fn get(call: &Call) -> Result<Success, Failure> {
 }
 
 pub(in crate::manage) fn accounts(call: &Call) -> Result<Success, Failure> {
-    let accounts: Vec<Json> = call.store.zones()?.iter().map(account).collect();
-    Ok(Success::page(call, &accounts))
+    let zones = call.store.zones()?;
+    let is_wanted = |zone: &&Zone| call.query.is_wanted("name", &zone.id);
+    Ok(Success::page(call, zones.iter().filter(is_wanted).map(account).collect()))
 }
 
 pub(in crate::manage) fn verify_token(_: &Call) -> Result<Success, Failure> {
@@ -42,7 +51,7 @@ pub(in crate::manage) fn change_settings(call: &Call) -> Result<Success, Failure
 
 fn write(call: &Call, mut options: Map<String, Json>) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
-    let (crawlers, doubts) = body::read(call.body, "settings", |file, node| {
+    let (crawlers, mut doubts) = body::read(call.body, "settings", |file, node| {
         let fields = Fields::new(file, node, "the settings of the zone")?;
         let crawlers = fields.flag(CRAWLERS);
         fields.finish();
@@ -50,6 +59,11 @@ fn write(call: &Call, mut options: Map<String, Json>) -> Result<Success, Failure
     })?;
     if let Some(crawlers) = crawlers {
         options.insert(CRAWLERS.into(), crawlers.into());
+    }
+    if options[CRAWLERS] == true {
+        doubts.push(format!(
+            "`{CRAWLERS}` is kept, and nothing acts on it yet; a bypass rule such as `cf.client.bot` on a Worker does"
+        ));
     }
     let text = Json::Object(options.clone()).to_string();
     call.store.set_zone_options(&zone, &text)?;

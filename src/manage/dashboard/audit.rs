@@ -1,11 +1,13 @@
 //! The audit trail: who changed what, when, from what to what; and the way back to earlier rules.
 
 use maud::{Markup, html};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{Desk, Reply, layout};
+use crate::manage::api;
 use crate::manage::failure::Failure;
 use crate::manage::store::audit::Entry;
+use crate::manage::store::changes::ChangedItem;
 use crate::manage::store::rooms::RoomRow;
 
 /// How many entries a page shows.
@@ -13,6 +15,61 @@ const PER_PAGE: usize = 50;
 
 impl Desk<'_, '_> {
     pub(super) fn audit(&self) -> Result<Reply, Failure> {
+        self.audit_page(None)
+    }
+
+    /// Undoes a change of a room or a list, and shows what that leads to.
+    pub(super) fn undo_change(&self, number: &str) -> Result<Reply, Failure> {
+        if let Err(failure) = self.call(api::undo::undo, &[("entry", number)], &json!({}), None) {
+            return self.audit_page(Some(&failure));
+        }
+        let entry = number.parse().ok().map(|number| self.store.entry(&self.zone.id, number)).transpose()?.flatten();
+        let entry = entry.ok_or_else(|| Failure::not_found("entry of the audit trail", number))?;
+        let to = match entry.action.starts_with("list.") {
+            true => self.link(&["lists", &entry.subject]),
+            false => self.link(&["rooms"]),
+        };
+        Ok(Reply::redirect(&(to + "?undone")).kept())
+    }
+
+    /// The last change of something, as pages are told what to offer to undo.
+    pub(super) fn done(&self, subject: &str) -> Result<String, Failure> {
+        let entry = self.store.last_entry(&self.zone.id, subject)?;
+        Ok(entry.map(|entry| format!("?done={}", entry.number)).unwrap_or_default())
+    }
+
+    /// Says what was just done, and offers to undo it; or that it was undone.
+    pub(super) fn way_back(&self) -> Result<Markup, Failure> {
+        let number = self.query("done").and_then(|number| number.parse().ok());
+        let entry = number.map(|number| self.store.entry(&self.zone.id, number)).transpose()?.flatten();
+        Ok(html! {
+            @if let Some(entry) = entry.filter(api::undo::has_way_back) { (self.offer(&entry, true)) }
+            @if self.query("undone").is_some() {
+                div.notice.good role="status" { p { "It is as it was before." } }
+            }
+        })
+    }
+
+    /// Offers to undo a change; `is_next` where that is what the keyboard is to be at.
+    pub(super) fn offer(&self, entry: &Entry, is_next: bool) -> Markup {
+        html! {
+            form.notice.good method="post" action=(self.undo_link(entry.number)) {
+                (self.hidden(None))
+                span role="status" {
+                    "You " (words(&entry.action))
+                    @if let Some(name) = subject(entry) { " “" (name) "”" }
+                    ". "
+                }
+                @if self.may_change() { button.quiet autofocus[is_next] { "Undo" } }
+            }
+        }
+    }
+
+    fn undo_link(&self, number: i64) -> String {
+        self.link(&["audit", &number.to_string(), "undo"])
+    }
+
+    fn audit_page(&self, failure: Option<&Failure>) -> Result<Reply, Failure> {
         let rooms = self.store.rooms(&self.zone.id)?;
         let before = self.query("before").and_then(|number| number.parse().ok());
         let of_room = self.query("room").filter(|room| !room.is_empty());
@@ -25,6 +82,7 @@ impl Desk<'_, '_> {
         });
         let main = html! {
             h1 { "Audit trail" }
+            @if let Some(failure) = failure { (layout::objections(failure)) }
             form.search method="get" {
                 label for="room" { "Room" }
                 select #room name="room" {
@@ -36,15 +94,15 @@ impl Desk<'_, '_> {
                 button { "Show" }
             }
             @if entries.is_empty() { p { "Nothing has been changed yet." } }
-            ol.trail { @for entry in &entries { (self.entry(entry, &rooms)) } }
+            ol.trail { @for entry in &entries { (self.entry(entry, &rooms)?) } }
             @if let Some(next) = next { a.button href=(next) { "Older entries" } }
         };
-        Ok(self.page(200, "Audit trail", &main))
+        Ok(self.page(failure.map_or(200, |failure| failure.status), "Audit trail", &main))
     }
 
-    fn entry(&self, entry: &Entry, rooms: &[RoomRow]) -> Markup {
+    fn entry(&self, entry: &Entry, rooms: &[RoomRow]) -> Result<Markup, Failure> {
         let room = rooms.iter().find(|room| entry.room.as_ref() == Some(&room.id));
-        html! {
+        Ok(html! {
             li.card {
                 p {
                     time datetime=(entry.at) { (layout::moment(&entry.at)) } ": "
@@ -59,14 +117,54 @@ impl Desk<'_, '_> {
                         (diff(&lines))
                     }
                 }
+                (self.items_of(entry)?)
                 @if let (Some(room), Some(version)) = (room, entry.rules_version) {
                     a href=(self.link(&["rooms", &room.id, "versions", &version.to_string()])) {
                         "Version " (version) " of the rules"
                     }
                 }
+                @if self.may_change() && api::undo::has_way_back(entry) {
+                    form method="post" action=(self.undo_link(entry.number)) {
+                        (self.hidden(None))
+                        button { "Undo" span.unseen { " the change of " (layout::moment(&entry.at)) } }
+                    }
+                }
             }
-        }
+        })
     }
+
+    /// The items of a list that an entry changed, the first of them.
+    fn items_of(&self, entry: &Entry) -> Result<Markup, Failure> {
+        const SHOWN: i64 = 50;
+        if !entry.action.starts_with("list.") {
+            return Ok(html! {});
+        }
+        let items = self.store.changed_items(entry.number, 0, SHOWN)?;
+        let count = self.store.count_changed_items(entry.number)?;
+        let lines: Vec<Line> = items
+            .into_iter()
+            .map(|ChangedItem { value, before, after }| Line {
+                name: value,
+                before: kept(&before),
+                after: kept(&after),
+            })
+            .collect();
+        Ok(html! {
+            @if !lines.is_empty() {
+                details open[lines.len() <= 8] {
+                    summary { (count) @if count == 1 { " item changed" } @else { " items changed" } }
+                    (diff(&lines))
+                    @if count > SHOWN { p.help { "and " (count - SHOWN) " more, which the API tells" } }
+                }
+            }
+        })
+    }
+}
+
+/// What an item is, beside its value.
+fn kept(item: &Json) -> Option<String> {
+    let comment = item.get("comment")?.as_str().filter(|comment| !comment.is_empty());
+    Some(comment.map_or_else(|| "in the list".to_owned(), |comment| format!("in the list: {comment}")))
 }
 
 /// What people call that which was changed.
@@ -87,12 +185,15 @@ fn words(action: &str) -> &str {
         "room.create" => "created a room",
         "room.change" => "changed a room",
         "room.delete" => "deleted a room",
+        "room.restore" => "brought a deleted room back",
         "list.create" => "created a list",
         "list.change" => "changed the description of a list",
         "list.delete" => "deleted a list",
         "list.add" => "added items to a list",
         "list.replace" => "replaced the items of a list",
         "list.remove" => "removed items from a list",
+        "list.undo" => "undid a change of a list",
+        "list.restore" => "brought a deleted list back",
         "zone.settings" => "changed the settings",
         "token.create" => "created a token",
         "token.revoke" => "revoked a token",
@@ -165,8 +266,6 @@ fn flatten(name: String, value: &Json, all: &mut Vec<(String, String)>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -112,6 +112,8 @@ async function known() {
 function editor() {
   const area = $("#expression");
   if (!area) return;
+  answeredFor = area.value;
+  $("#everybody input").addEventListener("change", checkSoon);
   const frame = area.parentElement;
   const paint = element("pre", { class: "paint", "aria-hidden": "true" });
   const completions = element("ul", { class: "completions", id: "completions", role: "listbox", hidden: true });
@@ -204,14 +206,31 @@ function diagnose({ errors = [], doubts = [], advice = null }) {
   $("#expression").setAttribute("aria-invalid", String(errors.length > 0));
 }
 
+// Whether everybody is to pass is asked where the expression says so, and answered for that expression alone.
+let answeredFor = null;
+function everybody(said) {
+  const box = $("#everybody input");
+  const expression = $("#expression").value;
+  if (answeredFor !== null && answeredFor !== expression) box.checked = false;
+  answeredFor = expression;
+  $("#everybody").hidden = !said.opens_for_everybody;
+}
+
+const acknowledged = () => {
+  const isSame = answeredFor === null || answeredFor === $("#expression").value;
+  return isSame && $("#everybody input").checked ? { everybody: "yes" } : {};
+};
+
 let timer = 0;
 function checkSoon() {
   clearTimeout(timer);
   timer = setTimeout(async () => {
     const expression = $("#expression").value;
     if (!expression.trim()) return $("#diagnostic").replaceChildren();
-    const said = await check({ expression });
-    if ($("#expression").value === expression) diagnose(said);
+    const said = await check({ expression, ...acknowledged() });
+    if ($("#expression").value !== expression) return;
+    diagnose(said);
+    everybody(said);
   }, 250);
 }
 
@@ -290,11 +309,12 @@ function builder() {
     isChanged = true;
     sent.disabled = false;
     sent.value = JSON.stringify({ groups });
-    const said = await check({ rows: sent.value });
+    const said = await check({ rows: sent.value, ...acknowledged() });
     if (number !== asked) return;
     incomplete.textContent = said.incomplete ?? "";
     area.value = said.expression ?? "";
     preview.replaceChildren(painted(area.value));
+    everybody(said);
     if (said.incomplete) $("#diagnostic").replaceChildren();
     else diagnose(said);
   }

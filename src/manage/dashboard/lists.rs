@@ -51,9 +51,14 @@ impl Desk<'_, '_> {
         }
     }
 
-    pub(super) fn delete_list(&self, list: &ListRow) -> Result<Reply, Failure> {
-        match self.call(api::lists::delete, &[("list_id", &list.id)], &json!({}), None) {
-            Ok(_) => Ok(Reply::redirect(&self.link(&["lists"])).kept()),
+    pub(super) fn delete_list(&self, list: &ListRow, form: &Form) -> Result<Reply, Failure> {
+        self.zone.refuse_if_managed_by_files()?;
+        let deleted = match form.has("sure") {
+            true => self.call(api::lists::delete, &[("list_id", &list.id)], &json!({}), Some(form.text("version"))),
+            false => Err(Failure::new(400, Code::Invalid, "tick the box to delete the list and its items")),
+        };
+        match deleted {
+            Ok(_) => Ok(Reply::redirect(&(self.link(&["lists"]) + &self.done(&list.id)?)).kept()),
             Err(failure) => self.list_with(list, "", Some(&failure)),
         }
     }
@@ -111,6 +116,7 @@ impl Desk<'_, '_> {
         let main = html! {
             h1 { "Lists" }
             @if let Some(failure) = failure { (layout::objections(failure)) }
+            (self.way_back()?)
             @match lists.is_empty() {
                 true => p { "There are no lists. Expressions use one as " code { "ip.src in $name" } "." },
                 false => table.cards {
@@ -187,6 +193,7 @@ impl Desk<'_, '_> {
             h1 { (title) }
             @if let Some(failure) = failure { (layout::objections(failure)) }
             @if let Some(id) = self.query("operation") { (self.progress(list, &id)?) }
+            (self.way_back()?)
             p { (label(list.kind)) ", " (list.num_items) " in all. Used by: " (used_by(&users)) }
             (self.description(list))
             @if self.may_change() { (self.import(list, again)) }
@@ -197,9 +204,13 @@ impl Desk<'_, '_> {
             @if let Some(next) = next { a.button href=(next) { "Next page" } }
             @if self.may_change() {
                 form.card.danger method="post" action=(self.link(&["lists", &list.id, "delete"])) {
-                    (self.hidden(None))
+                    (self.hidden(Some(list.revision)))
                     h2 { "Delete the list" }
                     p { "Only a list that nothing uses can be deleted." }
+                    label.tick {
+                        input type="checkbox" name="sure" value="yes" required;
+                        " The list $" (list.name) " and its items are to go."
+                    }
                     button.bad { "Delete list" }
                 }
             }
@@ -313,12 +324,18 @@ impl Desk<'_, '_> {
 
     /// What has become of what was asked.
     fn progress(&self, list: &ListRow, id: &str) -> Result<Markup, Failure> {
-        let Some(Operation { id, status, error, .. }) = self.store.operation(&self.zone.id, id)? else {
+        let Some(Operation { id, status, error, entry, .. }) = self.store.operation(&self.zone.id, id)? else {
             return Ok(html! {});
         };
         let here = self.link(&["lists", &list.id]);
         Ok(match (status.as_str(), error) {
-            ("completed", _) => html! { div.notice.good role="status" { p { "The change is done." } } },
+            ("completed", _) => {
+                let entry = entry.map(|entry| self.store.entry(&self.zone.id, entry)).transpose()?.flatten();
+                html! {
+                    div.notice.good role="status" { p { "The change is done." } }
+                    @if let Some(entry) = entry { (self.offer(&entry, false)) }
+                }
+            }
             (_, Some(error)) => html! { div.notice.bad role="alert" { p { "Nothing was changed: " (error) } } },
             _ => html! {
                 div.notice role="status" data-operation=(self.link(&["lists", &list.id, "operations", &id])) {

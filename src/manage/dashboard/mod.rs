@@ -153,9 +153,10 @@ impl Desk<'_, '_> {
             ["rooms", room, "rules", rule, "delete"] => self.delete_rule(&self.room(room)?, rule, form),
             ["lists"] => self.create_list(form),
             ["lists", list] => self.describe_list(&self.list(list)?, form),
-            ["lists", list, "delete"] => self.delete_list(&self.list(list)?),
+            ["lists", list, "delete"] => self.delete_list(&self.list(list)?, form),
             ["lists", list, "items"] => self.import_items(&self.list(list)?, form),
             ["lists", list, "remove"] => self.remove_items(&self.list(list)?, form),
+            ["audit", entry, "undo"] => self.undo_change(entry),
             _ => Err(no_page(self.request)),
         }
     }

@@ -66,10 +66,15 @@ const GROUPS: &[(&str, &[Field])] = &[
             field(
                 "/total_active_users",
                 "Visitors on the site",
-                "How many the site holds, at least 200.",
+                "How many the site holds, at least 200. Kept; nothing acts on it yet.",
                 Input::Number,
             ),
-            field("/new_users_per_minute", "New visitors a minute", "At least 200.", Input::Number),
+            field(
+                "/new_users_per_minute",
+                "New visitors a minute",
+                "At least 200. Kept; nothing acts on it yet.",
+                Input::Number,
+            ),
             field("/session_duration", "Minutes a session lasts", "From 1 to 30; 5 if empty.", Input::Number),
             field(
                 "/disable_session_renewal",
@@ -77,11 +82,16 @@ const GROUPS: &[(&str, &[Field])] = &[
                 "They end that long after they began.",
                 Input::Flag,
             ),
-            field("/queue_all", "Queue everybody", "Every new visitor waits.", Input::Flag),
+            field(
+                "/queue_all",
+                "Queue everybody",
+                "Every new visitor waits. Kept; nothing acts on it yet.",
+                Input::Flag,
+            ),
             field(
                 "/queueing_method",
                 "Order",
-                "",
+                "Kept; nothing acts on it yet.",
                 Input::Choice(&[
                     ("fifo", "First come, first served"),
                     ("random", "Random"),
@@ -92,12 +102,22 @@ const GROUPS: &[(&str, &[Field])] = &[
             field(
                 "/queueing_status_code",
                 "Status of the waiting page",
-                "",
+                "Kept; nothing acts on it yet.",
                 Input::NumberChoice(&[("200", "200 OK"), ("202", "202 Accepted"), ("429", "429 Too Many Requests")]),
             ),
-            field("/json_response_enabled", "The waiting page exists as JSON, too", "", Input::Flag),
+            field(
+                "/json_response_enabled",
+                "The waiting page exists as JSON, too",
+                "Kept; nothing acts on it yet.",
+                Input::Flag,
+            ),
             field("/default_template_language", "Language of the waiting page", "Such as da-DK.", Input::Text),
-            field("/custom_page_html", "Waiting page of one's own", "HTML.", Input::LongText),
+            field(
+                "/custom_page_html",
+                "Waiting page of one's own",
+                "HTML. Kept; nothing acts on it yet.",
+                Input::LongText,
+            ),
         ],
     ),
     (
@@ -124,6 +144,15 @@ const GROUPS: &[(&str, &[Field])] = &[
 
 /// The fields that no room is without.
 const REQUIRED: [&str; 3] = ["/name", "/total_active_users", "/new_users_per_minute"];
+
+/// What is said before a room is switched off.
+const STOPS: &str =
+    "a disabled room stands nowhere, and everybody is let in: tick the box above Save if it is meant so";
+
+/// Whether it is asked if a room is to be switched off.
+fn is_asked(failure: &Failure) -> bool {
+    failure.errors.iter().any(|error| error.message == STOPS)
+}
 
 const fn field(pointer: &'static str, label: &'static str, help: &'static str, input: Input) -> Field {
     Field { pointer, label, help, input }
@@ -153,8 +182,13 @@ impl Desk<'_, '_> {
 
     pub(super) fn write_room(&self, row: &RoomRow, form: &Form) -> Result<Reply, Failure> {
         let wanted = submitted(row.json(), form);
-        match self.call(api::rooms::replace, &[("room_id", &row.id)], &wanted, Some(form.text("version"))) {
-            Ok(_) => Ok(Reply::redirect(&format!("{}#room-{}", self.link(&["rooms"]), row.id)).kept()),
+        let is_stopped = wanted["suspended"] == true && row.room().is_some_and(|room| !room.suspended);
+        let written = match is_stopped && !form.has("sure") {
+            true => Err(Failure::invalid("/suspended", STOPS)),
+            false => self.call(api::rooms::replace, &[("room_id", &row.id)], &wanted, Some(form.text("version"))),
+        };
+        match written {
+            Ok(_) => Ok(self.to_rooms(row)?.kept()),
             Err(failure) => Ok(self.room_form(Some(row), &wanted, Some(&failure))),
         }
     }
@@ -165,7 +199,7 @@ impl Desk<'_, '_> {
             false => Err(Failure::new(400, Code::Invalid, "tick the box to delete the room and its rules")),
         };
         match deleted {
-            Ok(_) => Ok(Reply::redirect(&self.link(&["rooms"])).kept()),
+            Ok(_) => Ok(self.to_rooms(row)?.kept()),
             Err(failure) => Ok(self.room_form(Some(row), &row.json(), Some(&failure))),
         }
     }
@@ -194,6 +228,12 @@ impl Desk<'_, '_> {
                         fieldset.card {
                             legend { (heading) }
                             @for field in *fields { (field.markup(room, now.as_ref(), failure)) }
+                        }
+                    }
+                    @if failure.is_some_and(is_asked) {
+                        label.tick {
+                            input type="checkbox" name="sure" value="yes";
+                            " The room is to be disabled: nobody waits there."
                         }
                     }
                     @if self.may_change() {

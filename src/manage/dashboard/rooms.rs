@@ -16,13 +16,39 @@ impl Desk<'_, '_> {
         self.rooms_page(None)
     }
 
-    /// Switches a room on or off.
+    /// Switches a room on or off; asks before it is switched off.
     pub(super) fn suspend_room(&self, row: &RoomRow, is_suspended: bool, form: &Form) -> Result<Reply, Failure> {
+        self.zone.refuse_if_managed_by_files()?;
+        if is_suspended && !form.has("sure") {
+            return Ok(self.ask_to_suspend(row));
+        }
         let body = json!({ "suspended": is_suspended });
         match self.call(api::rooms::change, &[("room_id", &row.id)], &body, Some(form.text("version"))) {
-            Ok(_) => Ok(Reply::redirect(&format!("{}#room-{}", self.link(&["rooms"]), row.id)).kept()),
+            Ok(_) => Ok(self.to_rooms(row)?.kept()),
             Err(failure) => self.rooms_page(Some(&failure)),
         }
+    }
+
+    /// To the rooms, with the offer to undo what was done to one.
+    pub(super) fn to_rooms(&self, row: &RoomRow) -> Result<Reply, Failure> {
+        Ok(Reply::redirect(&(self.link(&["rooms"]) + &self.done(&row.id)?)))
+    }
+
+    fn ask_to_suspend(&self, row: &RoomRow) -> Reply {
+        let title = format!("Disable room {}?", row.name);
+        let main = html! {
+            h1 { (title) }
+            form.card.danger method="post" action=(self.link(&["rooms", &row.id, "disable"])) {
+                (self.hidden(Some(row.version)))
+                input type="hidden" name="sure" value="yes";
+                p { "While a room is disabled it stands nowhere: whoever waits there, and everybody who comes, is let in." }
+                div.actions {
+                    button.bad { "Disable room" }
+                    a.button href=(self.link(&["rooms"])) autofocus { "Cancel" }
+                }
+            }
+        };
+        self.page(200, &title, &main)
     }
 
     fn rooms_page(&self, failure: Option<&Failure>) -> Result<Reply, Failure> {
@@ -37,6 +63,7 @@ impl Desk<'_, '_> {
                 @if self.may_change() { a.button.primary href=(self.link(&["new-room"])) { "Create room" } }
             }
             @if let Some(failure) = failure { (layout::objections(failure)) }
+            (self.way_back()?)
             table.cards {
                 caption.unseen { "Waiting rooms of " (self.zone.id) }
                 thead { tr {

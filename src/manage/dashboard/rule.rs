@@ -7,7 +7,7 @@ use super::form::Form;
 use super::rooms::name;
 use super::rules::title;
 use super::{Desk, Reply, attempt, layout};
-use crate::language::MAX_CHARACTERS;
+use crate::language::{MAX_CHARACTERS, Scheme, certainty, parse};
 use crate::manage::api;
 use crate::manage::builder::{Builder, Choice, Operator, choices};
 use crate::manage::failure::Failure;
@@ -21,7 +21,7 @@ const SUBREQUESTS: &str = "This rule looks at the URL: styles, scripts and image
                            lets them pass, too. A recording of the page, below, tells which.";
 
 /// What the form holds.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Draft {
     description: String,
     expression: String,
@@ -29,6 +29,8 @@ pub(super) struct Draft {
     rows: Option<Builder>,
     /// What is missing in them.
     incomplete: Option<String>,
+    /// Whether it is acknowledged that the expression lets everybody pass.
+    is_for_everybody: bool,
 }
 
 /// What stands above and beside the form.
@@ -74,7 +76,9 @@ impl Desk<'_, '_> {
     ) -> Result<Reply, Failure> {
         let draft = Draft::of(form);
         let old = id.map(|id| self.store.rule(&room.id, id)).transpose()?.flatten().map(|(_, rule)| rule);
-        let tried = self.put_rule(room, id, &draft, true, form).and_then(|_| attempt(self, form));
+        // Nothing is saved, so nothing needs to be acknowledged.
+        let deployed = Draft { is_for_everybody: true, ..draft.clone() };
+        let tried = self.put_rule(room, id, &deployed, true, form).and_then(|_| attempt(self, form));
         let failure = tried.as_ref().err();
         let attempt = tried.as_ref().ok().cloned();
         // The version that was there before, which it will be again: nothing of this is kept.
@@ -83,11 +87,15 @@ impl Desk<'_, '_> {
 
     /// What is wrong with an expression, for the script: also the rows that say the same, or the expression of rows.
     pub(super) fn check_rule(&self, room: &RoomRow, form: &Form) -> Result<Reply, Failure> {
-        let Draft { expression, incomplete, .. } = Draft::of(form);
+        let Draft { expression, incomplete, is_for_everybody, .. } = Draft::of(form);
         if incomplete.is_some() {
             return Ok(Reply::json(&json!({ "incomplete": incomplete })));
         }
-        let body = json!({ "action": "bypass_waiting_room", "expression": expression });
+        let body = json!({
+            "action": "bypass_waiting_room",
+            "expression": expression,
+            "velvetrope": { "opens_for_everybody": is_for_everybody },
+        });
         let checked = self.call(api::rules::create, &[("room_id", &room.id)], &body, None);
         let (errors, doubts) = match checked {
             Ok(success) => (Vec::new(), success.messages),
@@ -100,7 +108,7 @@ impl Desk<'_, '_> {
         };
         Ok(Reply::json(&json!({
             "expression": expression, "errors": errors, "doubts": doubts, "advice": advice, "rows": rows,
-            "why_no_rows": why,
+            "why_no_rows": why, "opens_for_everybody": opens_for_everybody(&expression),
         })))
     }
 
@@ -120,6 +128,7 @@ impl Desk<'_, '_> {
             "description": draft.description,
             "expression": draft.expression,
             "enabled": is_enabled,
+            "velvetrope": { "opens_for_everybody": draft.is_for_everybody },
         });
         let version = Some(form.text("version"));
         let of_room = ("room_id", room.id.as_str());
@@ -173,6 +182,7 @@ impl Desk<'_, '_> {
                     button.unseen tabindex="-1" aria-hidden="true" data-try formnovalidate
                         formaction={ (self.rule_link(room, rule, &["try"])) "#outcome" } { "Try it" }
                     (self.editor(room, draft, failure)?)
+                    (acknowledgement(draft))
                     @if self.may_change() {
                         div.actions {
                             button.primary name="enabled" value="true" { "Save and deploy" }
@@ -244,13 +254,37 @@ impl Draft {
             Ok(expression) => (expression, None),
             Err(incomplete) => (String::new(), Some(incomplete)),
         };
-        Draft { description: form.text("description").to_owned(), expression, rows, incomplete }
+        let is_for_everybody = form.has("everybody");
+        Draft { description: form.text("description").to_owned(), expression, rows, incomplete, is_for_everybody }
     }
 }
 
 impl From<&Rule> for Draft {
     fn from(rule: &Rule) -> Draft {
-        Draft { description: rule.description.clone(), expression: rule.expression.clone(), ..Draft::default() }
+        Draft {
+            description: rule.description.clone(),
+            expression: rule.expression.clone(),
+            is_for_everybody: rule.velvetrope.opens_for_everybody,
+            ..Draft::default()
+        }
+    }
+}
+
+/// Whether an expression lets everybody pass, as far as that can be seen.
+fn opens_for_everybody(expression: &str) -> bool {
+    parse(expression, Scheme::standard()).is_ok_and(|expression| certainty(&expression) == Some(true))
+}
+
+/// Asks whether everybody is to pass, where the expression says so.
+fn acknowledgement(draft: &Draft) -> Markup {
+    let is_asked = draft.is_for_everybody || opens_for_everybody(&draft.expression);
+    html! {
+        div.notice #everybody hidden[!is_asked] {
+            label.tick {
+                input type="checkbox" name="everybody" value="yes" checked[draft.is_for_everybody];
+                " This rule is to let everybody pass: while it is deployed, nobody waits."
+            }
+        }
     }
 }
 

@@ -175,6 +175,7 @@ impl Desk<'_, '_> {
                 th scope="row" {
                     (called)
                     @if !rule.enabled { " " span.badge.draft { "Draft" } }
+                    @if rule.velvetrope.opens_for_everybody { " " span.badge.all { "For everybody" } }
                 }
                 td data-label="When" { code.code data-expression { (rule.expression) } }
                 td.number data-label="Hits" {

@@ -49,6 +49,9 @@ pub(super) mod action {
     pub const REPLACE: &str = "rules.replace";
 }
 
+/// How often something has been changed, for versions that go on where it is restored.
+pub(super) const CHANGES: &str = "(SELECT count(*) + 1 FROM audit WHERE subject = ?1)";
+
 const COLUMNS: &str = "number, at, actor, action, zone, room, rules_version, subject, before, after";
 
 impl Store<'_> {
@@ -97,6 +100,18 @@ impl Store<'_> {
         self.query(&sql, &[zone.into(), room.into(), before.into(), count.into()])?.iter().map(entry).collect()
     }
 
+    /// One entry of a zone.
+    pub fn entry(&self, zone: &str, number: i64) -> Result<Option<Entry>, DatabaseError> {
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE zone = ?1 AND number = ?2");
+        self.first(&sql, &[zone.into(), number.into()])?.as_ref().map(entry).transpose()
+    }
+
+    /// The newest entry about something.
+    pub fn last_entry(&self, zone: &str, subject: &str) -> Result<Option<Entry>, DatabaseError> {
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE zone = ?1 AND subject = ?2 ORDER BY number DESC LIMIT 1");
+        self.first(&sql, &[zone.into(), subject.into()])?.as_ref().map(entry).transpose()
+    }
+
     /// The changes of a room's rules after a version, newest first.
     fn changes_since(&self, room: &str, version: i64) -> Result<Vec<Entry>, DatabaseError> {
         let sql =
@@ -115,9 +130,7 @@ impl Store<'_> {
 
     fn undo(&self, rules: &mut Vec<Rule>, entry: &Entry) -> Result<(), DatabaseError> {
         if entry.action == action::REPLACE {
-            let sql = "SELECT rule FROM replaced_rules WHERE entry = ?1 ORDER BY position";
-            let rows = self.query(sql, &[entry.number.into()])?;
-            *rules = rows.iter().map(|row| Rule::of_json(row.text(0)?)).collect::<Result<_, _>>()?;
+            *rules = self.kept_rules(entry.number)?;
             return Ok(());
         }
         rules.retain(|rule| rule.id != entry.subject);

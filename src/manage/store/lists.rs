@@ -138,12 +138,13 @@ impl Store<'_> {
         self.note("list.change", about(row), told(&row.description), told(description)).map(drop)
     }
 
-    /// Deletes a list with its items.
+    /// Deletes a list with its items, which are kept beside the entry in the audit trail.
     pub fn delete_list(&self, row: &ListRow) -> Result<(), DatabaseError> {
+        let entry = self.note("list.delete", about(row), Some(row.json(0).to_string()), None)?;
+        self.keep_items(entry, row, "true", &[])?;
         self.query("DELETE FROM items WHERE list = ?1", &[(&row.id).into()])?;
         self.query("DELETE FROM lists WHERE id = ?1", &[(&row.id).into()])?;
-        self.raise_revision(&row.zone)?;
-        self.note("list.delete", about(row), Some(row.json(0).to_string()), None).map(drop)
+        self.raise_revision(&row.zone)
     }
 
     /// What uses a list, in words: rules, drafts too, and the conditions that place rooms.
@@ -289,6 +290,11 @@ impl NewItem {
     }
 }
 
+/// What a list holds, as the API writes it.
+pub fn kind_named(name: &str) -> Option<ListKind> {
+    [ListKind::Ip, ListKind::Hostname, ListKind::Asn].into_iter().find(|kind| kind_name(*kind) == name)
+}
+
 /// As the API writes it, and the key under which items have their value.
 pub fn kind_name(kind: ListKind) -> &'static str {
     match kind {
@@ -299,11 +305,7 @@ pub fn kind_name(kind: ListKind) -> &'static str {
 }
 
 fn kind(name: &str) -> ListKind {
-    match name {
-        "hostname" => ListKind::Hostname,
-        "asn" => ListKind::Asn,
-        _ => ListKind::Ip,
-    }
+    kind_named(name).unwrap_or(ListKind::Ip)
 }
 
 fn about(row: &ListRow) -> About<'_> {

@@ -10,6 +10,7 @@ use super::database::{Database, DatabaseError, Row, Value};
 use crate::request::hex;
 
 pub mod audit;
+pub mod changes;
 pub mod lists;
 pub mod operations;
 pub mod rooms;

@@ -3,7 +3,6 @@
 
 use serde_json::{Value as Json, json};
 
-use super::audit::About;
 use super::lists::{ListRow, MAX_ITEMS, NewItem};
 use super::{DatabaseError, Row, Store, Value};
 use crate::manage::database::MAX_TEXT;
@@ -30,6 +29,8 @@ pub struct Operation {
     pub completed: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The entry in the audit trail that says what it changed.
+    pub entry: Option<i64>,
 }
 
 impl Store<'_> {
@@ -84,7 +85,7 @@ impl Store<'_> {
 
     /// An operation on a list of a zone, by its id.
     pub fn operation(&self, zone: &str, id: &str) -> Result<Option<Operation>, DatabaseError> {
-        let sql = "SELECT id, status, completed, error FROM operations WHERE zone = ?1 AND id = ?2";
+        let sql = "SELECT id, status, completed, error, entry FROM operations WHERE zone = ?1 AND id = ?2";
         let row = self.first(sql, &[zone.into(), id.into()])?;
         let operation = |row: Row| {
             Ok(Operation {
@@ -92,6 +93,7 @@ impl Store<'_> {
                 status: row.text(1)?.to_owned(),
                 completed: row.maybe_text(2)?.map(str::to_owned),
                 error: row.maybe_text(3)?.map(str::to_owned),
+                entry: row.integer(4).ok(),
             })
         };
         row.map(operation).transpose()
@@ -126,7 +128,23 @@ impl Store<'_> {
         if action != Change::Remove.name() && self.total_after(number, list, action)? > MAX_ITEMS {
             return Ok(Some(format!("the lists of the zone would hold more than {MAX_ITEMS} items together")));
         }
+        let entry = self.begin_change(list, action, actor)?;
+        self.query("UPDATE operations SET entry = ?2 WHERE number = ?1", &[number.into(), entry.into()])?;
+        let of_operation = "FROM operation_items, json_each(items) AS item WHERE operation = ?3";
+        if action == Change::Remove.name() {
+            let which = format!("id IN (SELECT item.value {of_operation})");
+            self.keep_items(entry, list, &which, &[number.into()])?;
+        } else {
+            let which = format!("value IN (SELECT item.value ->> 'v' {of_operation})");
+            self.keep_items(entry, list, &which, &[number.into()])?;
+            let sql = "INSERT OR IGNORE INTO changed_items (entry, sort, value)
+                       SELECT ?1, new.value ->> 's', new.value ->> 'v'
+                       FROM operation_items, json_each(items) AS new WHERE operation = ?2";
+            self.query(sql, &[entry.into(), number.into()])?;
+        }
         if action == Change::Replace.name() {
+            let which = format!("value NOT IN (SELECT item.value ->> 'v' {of_operation})");
+            self.keep_items(entry, list, &which, &[number.into()])?;
             let sql = "DELETE FROM items WHERE list = ?2 AND value NOT IN (
                            SELECT item.value ->> 'v' FROM operation_items, json_each(items) AS item
                            WHERE operation = ?1)";
@@ -155,20 +173,8 @@ impl Store<'_> {
                 )?,
             };
         }
-        self.list_changed(list, action, actor)?;
+        self.end_change(entry, list)?;
         Ok(None)
-    }
-
-    fn list_changed(&self, list: &ListRow, action: &str, actor: &str) -> Result<(), DatabaseError> {
-        let sql = "UPDATE lists SET revision = revision + 1, modified_on = ?2 WHERE id = ?1";
-        self.query(sql, &[(&list.id).into(), self.now().into()])?;
-        self.raise_revision(&list.zone)?;
-        let count = self.list(&list.zone, &list.id)?.map_or(0, |list| list.num_items);
-        let told = |count: i64| Some(json!({ "name": list.name, "num_items": count }).to_string());
-        let about = About { zone: Some(&list.zone), subject: &list.id, ..About::default() };
-        let entry = self.note(&format!("list.{action}"), about, told(list.num_items), told(count))?;
-        // Whoever asked did it, not whoever does it now.
-        self.query("UPDATE audit SET actor = ?2 WHERE number = ?1", &[entry.into(), actor.into()]).map(drop)
     }
 
     /// How many items all lists of the zone would hold after an operation that puts some in.

@@ -25,6 +25,22 @@ pub struct Rule {
     pub enabled: bool,
     /// When it was changed last, in RFC 3339.
     pub last_updated: String,
+    /// What the API does not know.
+    #[serde(default, skip_serializing_if = "Additions::is_default")]
+    pub velvetrope: Additions,
+}
+
+/// What a rule can say beyond the API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Additions {
+    /// Whether somebody has acknowledged that its expression lets everybody pass.
+    pub opens_for_everybody: bool,
+}
+
+impl Additions {
+    fn is_default(&self) -> bool {
+        *self == Additions::default()
+    }
 }
 
 /// What a rule does.
@@ -47,6 +63,8 @@ pub struct Wanted {
     pub description: Option<String>,
     /// False for a draft.
     pub enabled: Option<bool>,
+    /// Whether its expression is acknowledged to let everybody pass; that lapses with the expression.
+    pub opens_for_everybody: Option<bool>,
 }
 
 /// Where a rule is to stand among the others.
@@ -60,7 +78,7 @@ pub enum Position {
     After(Option<String>),
 }
 
-const COLUMNS: &str = "id, version, expression, description, enabled, last_updated";
+const COLUMNS: &str = "id, version, expression, description, enabled, last_updated, opens_for_everybody";
 
 impl Store<'_> {
     /// The rules of a room, in order.
@@ -74,7 +92,7 @@ impl Store<'_> {
         let sql = format!("SELECT {COLUMNS}, position FROM rules WHERE room = ?1 AND id = ?2");
         let Some(row) = self.first(&sql, &[room.into(), id.into()])? else { return Ok(None) };
         let before = "SELECT count(*) FROM rules WHERE room = ?1 AND position < ?2";
-        let index = self.first(before, &[room.into(), row.integer(6)?.into()])?;
+        let index = self.first(before, &[room.into(), row.integer(7)?.into()])?;
         let index = index.map_or(Ok(0), |row| row.integer(0))?;
         Ok(Some((usize::try_from(index).unwrap_or_default(), Rule::of_row(&row)?)))
     }
@@ -105,7 +123,8 @@ impl Store<'_> {
     ) -> Result<Option<Rule>, DatabaseError> {
         let Some((index, before)) = self.rule(&room.id, id)? else { return Ok(None) };
         let after = self.changed(&before, wanted);
-        let sql = "UPDATE rules SET version = ?3, expression = ?4, description = ?5, enabled = ?6, last_updated = ?7
+        let sql = "UPDATE rules SET version = ?3, expression = ?4, description = ?5, enabled = ?6, last_updated = ?7,
+                       opens_for_everybody = ?8
                    WHERE room = ?1 AND id = ?2";
         self.query(sql, &after.values(&room.id))?;
         let new_index = match position {
@@ -148,19 +167,30 @@ impl Store<'_> {
             .collect();
         let rules_version = self.raise_rules_version(room)?;
         let entry = self.note(action::REPLACE, about(room, rules_version, &room.id), None, None)?;
-        self.query(
-            "INSERT INTO replaced_rules (entry, position, rule)
-             SELECT ?1, position, json_object('id', id, 'version', CAST(version AS TEXT),
-                 'action', 'bypass_waiting_room', 'expression', expression, 'description', description,
-                 'enabled', json(iif(enabled, 'true', 'false')), 'last_updated', last_updated)
-             FROM rules WHERE room = ?2",
-            &[entry.into(), (&room.id).into()],
-        )?;
+        self.keep_rules(entry, &room.id)?;
         self.query("DELETE FROM rules WHERE room = ?1", &[(&room.id).into()])?;
         for (rule, position) in rules.iter().zip(1..) {
             self.insert_rule(&room.id, rule, position)?;
         }
         Ok(rules)
+    }
+
+    /// Keeps the rules of a room beside the entry that says what became of them.
+    pub(super) fn keep_rules(&self, entry: i64, room: &str) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO replaced_rules (entry, position, rule)
+                   SELECT ?1, position, json_object('id', id, 'version', CAST(version AS TEXT),
+                       'action', 'bypass_waiting_room', 'expression', expression, 'description', description,
+                       'enabled', json(iif(enabled, 'true', 'false')), 'last_updated', last_updated,
+                       'velvetrope', json_object('opens_for_everybody',
+                           json(iif(opens_for_everybody, 'true', 'false'))))
+                   FROM rules WHERE room = ?2";
+        self.query(sql, &[entry.into(), room.into()]).map(drop)
+    }
+
+    /// The rules that were kept beside an entry, in order.
+    pub fn kept_rules(&self, entry: i64) -> Result<Vec<Rule>, DatabaseError> {
+        let sql = "SELECT rule FROM replaced_rules WHERE entry = ?1 ORDER BY position";
+        self.query(sql, &[entry.into()])?.iter().map(|row| Rule::of_json(row.text(0)?)).collect()
     }
 
     fn new_rule(&self, wanted: Wanted) -> Rule {
@@ -172,12 +202,16 @@ impl Store<'_> {
             description: wanted.description.unwrap_or_default(),
             enabled: wanted.enabled.unwrap_or(true),
             last_updated: self.now(),
+            velvetrope: Additions { opens_for_everybody: wanted.opens_for_everybody.unwrap_or_default() },
         }
     }
 
     /// The rule as it is wanted, with a new version if that is different.
     fn changed(&self, rule: &Rule, wanted: Wanted) -> Rule {
+        let is_same = wanted.expression.as_ref().is_none_or(|expression| *expression == rule.expression);
+        let opens_for_everybody = wanted.opens_for_everybody.unwrap_or(is_same && rule.velvetrope.opens_for_everybody);
         let after = Rule {
+            velvetrope: Additions { opens_for_everybody },
             expression: wanted.expression.unwrap_or_else(|| rule.expression.clone()),
             description: wanted.description.unwrap_or_else(|| rule.description.clone()),
             enabled: wanted.enabled.unwrap_or(rule.enabled),
@@ -189,9 +223,10 @@ impl Store<'_> {
         }
     }
 
-    fn insert_rule(&self, room: &str, rule: &Rule, position: i64) -> Result<(), DatabaseError> {
-        let sql = "INSERT INTO rules (room, id, version, expression, description, enabled, last_updated, position)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    pub(super) fn insert_rule(&self, room: &str, rule: &Rule, position: i64) -> Result<(), DatabaseError> {
+        let sql = "INSERT INTO rules (room, id, version, expression, description, enabled, last_updated,
+                       opens_for_everybody, position)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let values: Vec<Value> = rule.values(room).into_iter().chain([position.into()]).collect();
         self.query(sql, &values).map(drop)
     }
@@ -248,6 +283,7 @@ impl Rule {
             description: row.text(3)?.to_owned(),
             enabled: row.integer(4)? != 0,
             last_updated: row.text(5)?.to_owned(),
+            velvetrope: Additions { opens_for_everybody: row.integer(6)? != 0 },
         })
     }
 
@@ -255,8 +291,9 @@ impl Rule {
         serde_json::from_str(text).map_err(|error| DatabaseError(format!("a rule in the store is no rule: {error}")))
     }
 
-    /// The parameters of statements that write it: room, id, version, expression, description, enabled, last_updated.
-    fn values(&self, room: &str) -> [Value; 7] {
+    /// The parameters of statements that write it: room, id, version, expression, description, enabled, last_updated,
+    /// opens_for_everybody.
+    fn values(&self, room: &str) -> [Value; 8] {
         [
             room.into(),
             (&self.id).into(),
@@ -265,6 +302,7 @@ impl Rule {
             (&self.description).into(),
             self.enabled.into(),
             (&self.last_updated).into(),
+            self.velvetrope.opens_for_everybody.into(),
         ]
     }
 }
