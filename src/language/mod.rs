@@ -6,8 +6,8 @@
 //!
 //! The module knows nothing of programs and nothing of Queue-it.
 
+mod canonical;
 mod check;
-mod country;
 mod diagnostic;
 pub mod expression;
 mod format;

@@ -3,8 +3,11 @@
 //! A [`RequestView`] borrows everything from the host and parses nothing until it is asked. The module knows the
 //! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
 
+mod address;
 mod ascii;
 pub mod cookies;
+pub(crate) mod country;
+mod described;
 mod field;
 mod multimap;
 mod normalize;
@@ -15,8 +18,11 @@ mod tests;
 mod url;
 mod value;
 mod view;
+pub(crate) mod worker;
 
+pub(crate) use address::{address, network};
 pub(crate) use ascii::{hex, hex_digit, lower, upper};
+pub use described::Described;
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;
