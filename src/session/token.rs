@@ -87,6 +87,11 @@ impl<'t> Token<'t> {
         token
     }
 
+    /// Whether there is one at all: no text is no token.
+    pub fn is_given(&self) -> bool {
+        !self.text.is_empty()
+    }
+
     /// What the hash is over: the text before and after the first `~h_` with this hash. Where there is none, such as
     /// in a token that begins with its hash, it is the whole text (and the hash cannot fit).
     pub fn signed_text(&self) -> [&'t str; 2] {
