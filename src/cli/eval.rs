@@ -11,11 +11,12 @@ use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace;
+use crate::connector::Described;
 use crate::connector::edge::{self, Incoming};
 use crate::language::{self, Diagnostic, Expression, Scheme};
 use crate::policy::list_of;
 use crate::program::{List, Lists, Program, Trace};
-use crate::request::{Described, OwnedRequest, Target};
+use crate::request::{OwnedRequest, Target};
 
 /// How messages call the expression's place.
 const ORIGIN: &str = "the expression";
@@ -109,7 +110,7 @@ impl WarningReport {
 fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest, target: Target) -> Result<Trace, Failure> {
     let program = Program::single(expression, lists);
     let arena = Bump::new();
-    let (headers, facts) = (request.header_pairs(), Described { target, request });
+    let (headers, facts) = (request.header_pairs(), Described::to_any(target, request));
     let incoming = Incoming::of(request, &headers, &facts);
     let explanation = program.explain(&incoming.view(edge::without_token(&request.url, &arena), &arena));
     let trace = explanation.and_then(|explained| explained.entries.into_iter().next());

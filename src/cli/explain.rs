@@ -11,11 +11,12 @@ use super::plan::PlanReport;
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport};
 use super::{policy, trace};
+use crate::connector::Described;
 use crate::connector::edge::{self, Identity, Incoming, Site};
 use crate::connector::explain::{DecisionReport, Explained, TriedIntegration, TriedRule, VerdictReport};
 use crate::host::geo::{GeoDatabases, GeoError, GeoFacts};
 use crate::policy::Policy;
-use crate::request::{Described, Facts, Field, OwnedRequest, Target, Value};
+use crate::request::{Facts, Field, OwnedRequest, Target, Value};
 use crate::session::Secrets;
 
 /// Say what would happen to a request, and why
@@ -71,7 +72,7 @@ impl Explain {
             GeoDatabases::default()
         });
         let secrets = secrets.unwrap_or_else(throw_away);
-        let described = Described { target: policy.settings.target, request: &request };
+        let described = Described::to(&policy.settings, &request);
         let facts = HostFacts { described, geo: geo.of(request.client_ip) };
         let mut report = ExplainReport::of(&policy, &secrets, &request, &facts)?;
         report.notes = notes;

@@ -3,11 +3,12 @@
 
 use serde::Deserialize;
 
+use crate::connector::Described;
 use crate::connector::edge::{Incoming, Site};
 use crate::connector::explain::Explained;
 use crate::language::{Scheme, parse};
 use crate::policy::check::fields_of;
-use crate::request::{Described, OwnedRequest};
+use crate::request::OwnedRequest;
 
 /// How many requests of a recording are looked at.
 const MOST: usize = 2_000;
@@ -98,7 +99,7 @@ fn judged(site: Site<'_>, request: Recorded, visitor: &OwnedRequest) -> Judged {
     let host = host(&request.url).unwrap_or_default().to_owned();
     let asked = asked.header("host", host);
     let headers = asked.header_pairs();
-    let facts = Described { target: site.policy.settings.target, request: &asked };
+    let facts = Described::to(&site.policy.settings, &asked);
     let explained = Explained::of(site, &Incoming::of(&asked, &headers, &facts));
     let (kind, decision, rule) = match &explained {
         Some(explained) => (explained.verdict.kind, explained.decision.label, explained.verdict.rule.clone()),

@@ -21,6 +21,7 @@ pub(crate) mod fields;
 pub(crate) mod finding;
 mod integration;
 pub(crate) mod lists;
+mod load_balancer;
 mod manifest;
 pub(crate) mod place;
 mod review;

@@ -7,7 +7,6 @@ mod address;
 mod ascii;
 pub mod cookies;
 pub(crate) mod country;
-mod described;
 mod field;
 mod multimap;
 mod normalize;
@@ -22,7 +21,6 @@ pub(crate) mod worker;
 
 pub(crate) use address::{address, network};
 pub(crate) use ascii::{hex, hex_digit, lower, upper};
-pub use described::Described;
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;

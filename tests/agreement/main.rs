@@ -14,13 +14,14 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use velvetrope::connector::Described;
 use velvetrope::connector::edge::{Identity, Incoming, Secrets, Site};
 use velvetrope::connector::explain::Explained;
 use velvetrope::host::proxy::{Config, PolicySource, Proxy, SecretSource};
 use velvetrope::language::Severity;
 use velvetrope::policy::Policy;
 use velvetrope::policy::bundle::bundle;
-use velvetrope::request::{Described, Target};
+use velvetrope::request::Target;
 
 mod callout;
 mod pairs;
@@ -49,7 +50,7 @@ fn desk(target: Target) -> Vec<Said> {
     let site = Site { policy: &policy, secrets: &secrets, identity: &identity };
     let asked = |(rule, visit): (usize, usize)| {
         let request = VISITS[visit].described(target, rule);
-        let (headers, facts) = (request.header_pairs(), Described { target, request: &request });
+        let (headers, facts) = (request.header_pairs(), Described::to(&policy.settings, &request));
         let explained = Explained::of(site, &Incoming::of(&request, &headers, &facts)).expect("a policy with texts");
         let passes = match explained.decision.label {
             "bypass" => true,

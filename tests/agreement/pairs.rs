@@ -22,6 +22,7 @@ pub struct Rule {
 }
 
 const EVERYWHERE: &[Target] = &[Target::Worker, Target::GoogleCloud, Target::Proxy];
+const AT_GOOGLE: &[Target] = &[Target::GoogleCloud];
 const AT_CLOUDFLARE: &[Target] = &[Target::Worker];
 /// The runtime of a Worker joins the lines of a header, and nobody can take them apart again.
 const NOT_JOINED: &[Target] = &[Target::GoogleCloud, Target::Proxy];
@@ -129,6 +130,14 @@ const CLOUDFLARE: [&str; 18] = [
     "cf.verified_bot_category eq \"\"",
 ];
 
+/// What the load balancer says in headers.
+const LOAD_BALANCER: [&str; 4] = [
+    "ip.src.city eq \"Bern\"",
+    "not ip.src.city eq \"Bern\"",
+    "cf.tls_client_auth.cert_verified",
+    "cf.timings.client_tcp_rtt_msec gt 20",
+];
+
 /// Every rule, in an order that stays.
 pub fn rules() -> Vec<Rule> {
     let of_texts = TEXTS.iter().flat_map(|(field, values)| {
@@ -139,7 +148,13 @@ pub fn rules() -> Vec<Rule> {
             (way.replace('#', field).replace('%', "\u{0}").replace('\u{0}', &quoted), EVERYWHERE)
         })
     });
-    let fixed = [(&OTHERS[..], EVERYWHERE), (&PLACES, EVERYWHERE), (&LINES, NOT_JOINED), (&CLOUDFLARE, AT_CLOUDFLARE)];
+    let fixed = [
+        (&OTHERS[..], EVERYWHERE),
+        (&PLACES, EVERYWHERE),
+        (&LINES, NOT_JOINED),
+        (&CLOUDFLARE, AT_CLOUDFLARE),
+        (&LOAD_BALANCER, AT_GOOGLE),
+    ];
     let fixed =
         fixed.into_iter().flat_map(|(texts, targets)| texts.iter().map(move |text| ((*text).to_owned(), targets)));
     of_texts.chain(fixed).map(|(expression, targets)| Rule { expression, targets }).collect()
@@ -237,8 +252,16 @@ impl Visit {
             Target::Worker => vec![("cf-connecting-ip", self.ip.to_owned()), ("CF-Ray", "8f0a-ZRH".to_owned())],
             _ => vec![("X-Forwarded-For", address.to_string()), ("X-Forwarded-Proto", "https".to_owned())],
         };
+        let said: &[(&str, &str)] = match (target, self.version) {
+            (Target::GoogleCloud, "HTTP/1.1") => {
+                &[("x-client-city", "Bern"), ("X-Client-RTT", "40"), ("x-client-cert-chain-verified", "true")]
+            }
+            (Target::GoogleCloud, _) => &[("x-client-city", ""), ("x-client-rtt", "a"), ("x-client-rtt", "7")],
+            _ => &[],
+        };
         let own = self.headers.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        let all = own.chain(front).chain([(ROOM, room(rule))]);
+        let said = said.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let all = own.chain(front).chain(said).chain([(ROOM, room(rule))]);
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
@@ -274,10 +297,17 @@ pub fn policy(target: Target) -> Sources {
             "[proxy]\ntrusted_hops = 1\n[geoip]\ncountry = '{DATABASES}/GeoIP2-Country-Test.mmdb'\nasn = '{DATABASES}/GeoLite2-ASN-Test.mmdb'\n"
         ),
     };
+    let said = match target {
+        Target::GoogleCloud => {
+            "[google_cloud]\nvariables = ['client_city', 'client_cert_chain_verified']\n\
+             headers = { 'cf.timings.client_tcp_rtt_msec' = 'X-Client-RTT' }\n"
+        }
+        _ => "",
+    };
     let settings = format!(
         "customer_id = 'acme'\ntarget = '{target}'\nintegration = 'integration.json'\n\
          rules = {{ {} }}\nlists = {{ office = 'office.txt', sites = {{ file = 'sites.txt', kind = 'hostname' }}, \
-         networks = {{ file = 'networks.txt', kind = 'asn' }} }}\n{more}",
+         networks = {{ file = 'networks.txt', kind = 'asn' }} }}\n{more}{said}",
         named.join(", "),
     );
     let one = |at: usize| {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::explain::{ExplainReport, throw_away};
 use super::output::{Answer, BAD, Exit, FAINT, Failure, Format, GOOD, STRONG, indented, styled};
 use super::policy::{self, TargetName};
+use crate::connector::Described;
 use crate::policy::{BypassRule, Policy};
-use crate::request::Described;
 use cases::Case;
 
 /// Run the cases of a policy
@@ -125,7 +125,7 @@ impl<'p> Run<'p> {
             return Err(Failure::new(format!("{}, line {}: the case expects nothing", case.file, case.line))
                 .help("say what, such as `expect = { decision = \"pass\" }`"));
         };
-        let facts = Described { target: self.policy.settings.target, request: &request };
+        let facts = Described::to(&self.policy.settings, &request);
         let explanation = ExplainReport::of(self.policy, &secrets, &request, &facts)?;
         let tick = |matched: &mut Vec<bool>, index: Option<usize>| {
             if let Some(known) = index.and_then(|index| matched.get_mut(index)) {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::Desk;
 use super::form::Form;
+use crate::connector::Described;
 use crate::connector::edge::{Identity, Incoming, Site};
 use crate::connector::explain::Explained;
 use crate::language::Severity;
@@ -14,7 +15,7 @@ use crate::manage::store::Store;
 use crate::manage::store::zones::Zone;
 use crate::policy::{Policy, SETTINGS_FILE};
 use crate::program::Trace;
-use crate::request::{self, Described, Field, OwnedRequest};
+use crate::request::{self, Field, OwnedRequest};
 use crate::session::Secrets;
 
 /// Methods that are offered.
@@ -25,7 +26,7 @@ pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
     let request = request(form)?.received_ms(desk.store.now_ms());
     let headers = request.header_pairs();
     let explain = |site: Site<'_>| {
-        let facts = Described { target: site.policy.settings.target, request: &request };
+        let facts = Described::to(&site.policy.settings, &request);
         Explained::of(site, &Incoming::of(&request, &headers, &facts))
     };
     let explained = at_site(desk, explain)?;

@@ -2,18 +2,29 @@
 
 use bumpalo::Bump;
 
-use super::{Facts, Field, OwnedRequest, OwnedValue, Target, Value, country, worker};
+use crate::policy::{GoogleCloud, Settings};
+use crate::request::{Facts, Field, OwnedRequest, OwnedValue, Target, Value, country, worker};
 
 /// What is said of a request, and what a host of some kind makes of that: whoever says the country has said the
 /// continent, too, unless they say otherwise.
 pub struct Described<'r> {
-    /// Where the connector would run.
-    pub target: Target,
-    /// The request; its facts are what was said.
-    pub request: &'r OwnedRequest,
+    target: Target,
+    load_balancer: Option<&'r GoogleCloud>,
+    request: &'r OwnedRequest,
+    headers: Vec<(&'r str, &'r [u8])>,
 }
 
-impl Described<'_> {
+impl<'r> Described<'r> {
+    /// A request, whose facts are what was said, to a host with these settings.
+    pub fn to(settings: &'r Settings, request: &'r OwnedRequest) -> Described<'r> {
+        Described { load_balancer: Some(&settings.google_cloud), ..Described::to_any(settings.target, request) }
+    }
+
+    /// The same, to a host of which nothing is known but where it runs.
+    pub fn to_any(target: Target, request: &'r OwnedRequest) -> Described<'r> {
+        Described { target, load_balancer: None, request, headers: request.header_pairs() }
+    }
+
     fn said(&self, field: Field) -> Option<&[u8]> {
         match self.request.facts.get(&field) {
             Some(OwnedValue::Bytes(text)) if !text.is_empty() => Some(text),
@@ -35,19 +46,24 @@ impl Described<'_> {
         }
     }
 
+    /// What the host would say where nobody said anything.
+    fn known<'a>(&'a self, field: Field) -> Option<Value<'a>> {
+        match self.target {
+            Target::Worker => worker::untold(field, &self.request.version, |name| self.header(name)),
+            Target::GoogleCloud => self.load_balancer?.said(field, &self.headers)?,
+            Target::Proxy => None,
+        }
+    }
+
     fn header(&self, name: &str) -> Option<&[u8]> {
-        let mut headers = self.request.headers.iter();
-        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 }
 
 impl Facts for Described<'_> {
     fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
-        let told = self.request.facts.fact(field, arena).or_else(|| self.implied(field, arena));
-        told.or_else(|| match self.target {
-            Target::Worker => worker::untold(field, &self.request.version, |name| self.header(name)),
-            Target::GoogleCloud | Target::Proxy => None,
-        })
+        let said = self.request.facts.fact(field, arena).or_else(|| self.implied(field, arena));
+        said.or_else(|| self.known(field))
     }
 }
 
@@ -56,7 +72,7 @@ mod tests {
     use super::*;
 
     fn fact(target: Target, request: &OwnedRequest, field: Field) -> String {
-        match (Described { target, request }).fact(field, &Bump::new()) {
+        match Described::to_any(target, request).fact(field, &Bump::new()) {
             Some(Value::Bytes(text)) => format!("{:?}", String::from_utf8_lossy(text)),
             value => format!("{value:?}"),
         }
