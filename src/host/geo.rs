@@ -103,7 +103,7 @@ impl<'d> GeoFacts<'d> {
         let subdivision = |index: usize| {
             let place = self.place()?;
             let (country, code) = (place.country.iso_code?, place.subdivisions.get(index)?.iso_code?);
-            Some(&*bumpalo::format!(in arena, "{}-{}", country, code).into_bump_str())
+            Some(bumpalo::format!(in arena, "{}-{}", country, code).into_bump_str())
         };
         match field {
             Field::IpSrcCountry => self.country()?.country.iso_code,
