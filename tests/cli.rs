@@ -317,6 +317,48 @@ mod explain {
 mod eval {
     use super::*;
 
+    /// Each expression with what is said of the request, and what every host would say.
+    #[test]
+    fn the_desk_says_what_hosts_say() {
+        for (expression, more, expected) in [
+            (r#"any(http.request.headers.names[*] == "x-staff-key")"#, &["-H", "X-Staff-Key: 1"][..], true),
+            (r#"any(http.request.headers.names[*] == "X-Staff-Key")"#, &["-H", "X-Staff-Key: 1"], false),
+            ("ip.src eq 192.0.2.1", &["--ip", "::ffff:192.0.2.1"], true),
+            ("ip.src eq ::ffff:192.0.2.1", &["--ip", "192.0.2.1"], true),
+            ("ip.src in {::ffff:192.0.2.0/120}", &["--ip", "192.0.2.77"], true),
+            ("ip.src in $l", &["--ip", "::ffff:192.0.2.1", "--list", "l=192.0.2.1"], true),
+            ("ip.src in $l", &["--ip", "192.0.2.1", "--list", "l=::ffff:192.0.2.0/120"], true),
+            ("cf.edge.server_ip eq 192.0.2.1", &["--field", "cf.edge.server_ip=::ffff:192.0.2.1"], true),
+            (r#"http.request.version eq "HTTP/1.1""#, &[], true),
+            (r#"http.request.version eq "HTTP/3""#, &["--http-version", "3"], true),
+            (r#"http.request.version eq "HTTP/3""#, &["--field", "http.request.version=HTTP/3"], true),
+            (r#"ip.src.continent eq "EU" and ip.src.is_in_european_union"#, &["--country", "de"], true),
+            (r#"ip.src.continent eq "EU" and not ip.src.is_in_european_union"#, &["--country", "CH"], true),
+            (r#"ip.src.continent eq "AS""#, &["--country", "DE", "--field", "ip.src.continent=AS"], true),
+            ("not ip.src.is_in_european_union", &[], true),
+            (r#"cf.tls_client_auth.cert_serial ne "0A1B2C""#, &["--target", "worker"], true),
+            (r#"cf.tls_client_auth.cert_serial ne "0A1B2C""#, &["--target", "proxy"], false),
+            (r#"cf.tls_client_auth.cert_issuer_dn eq """#, &["--target", "worker"], true),
+            (r#"cf.worker.upstream_zone eq """#, &["--target", "worker"], true),
+            (r#"not cf.worker.upstream_zone in {"" "shop.example"}"#, &["--target", "worker"], false),
+            (r#"cf.worker.upstream_zone eq "a.example""#, &["--target", "worker", "-H", "CF-Worker: a.example"], true),
+            ("cf.edge.l4.delivery_rate eq 0", &["--target", "worker"], true),
+            ("not cf.edge.client_tcp", &["--target", "worker", "--http-version", "3"], true),
+        ] {
+            let ran = run(["eval", expression, "https://shop.example/"].iter().chain(more));
+            assert_eq!(ran.code, i32::from(!expected), "{expression} {more:?}\n{}{}", ran.out, ran.err);
+        }
+        for (option, value) in [
+            ("--http-version", "4"),
+            ("--country", "Germany"),
+            ("--ip", "192.0.2.0/24"),
+            ("--field", "http.request.version=4"),
+            ("--field", "cf.edge.server_port=8443"),
+        ] {
+            run(["eval", "ssl", "https://shop.example/", option, value]).ends_with(2);
+        }
+    }
+
     const URL: &str = "https://tickets.example/shop/seats?row=7";
 
     #[test]

@@ -8,13 +8,15 @@ use serde::Serialize;
 
 use super::input;
 use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
+use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace;
-use crate::connector::edge;
+use crate::connector::Described;
+use crate::connector::edge::{self, Incoming};
 use crate::language::{self, Diagnostic, Expression, Scheme};
 use crate::policy::list_of;
 use crate::program::{List, Lists, Program, Trace};
-use crate::request::OwnedRequest;
+use crate::request::{OwnedRequest, Target};
 
 /// How messages call the expression's place.
 const ORIGIN: &str = "the expression";
@@ -39,6 +41,9 @@ pub struct Eval {
     url: String,
     #[command(flatten)]
     request: RequestOptions,
+    /// The host that decides: hosts differ in what they know
+    #[arg(long, value_enum, default_value = "proxy")]
+    target: TargetName,
     /// A list that the expression names: a file with one member on each line, or the members; may be given several times
     #[arg(long = "list", value_name = "NAME=FILE|A,B,C", value_parser = assignment)]
     lists: Vec<(String, String)>,
@@ -70,7 +75,7 @@ impl Eval {
         let warnings = language::lint(&expression).into_iter().map(|found| WarningReport::new(&found, &text)).collect();
         let request = self.request.request(&self.url)?;
         let lists = lists(&self.lists)?;
-        let trace = evaluate(&expression, &lists, &request)?;
+        let trace = evaluate(&expression, &lists, &request, self.target.into())?;
         let result = trace.result.unwrap_or(false);
         let report = EvalReport {
             request: RequestReport::from(&request),
@@ -85,7 +90,7 @@ impl Eval {
 
 fn parse(text: &str) -> Result<Expression, Failure> {
     // What `show` prints of triggers can be tried, too.
-    language::parse(text, Scheme::triggers()).map_err(|diagnostics| {
+    language::parse(text, Scheme::triggers()).map(Expression::with_canonical_addresses).map_err(|diagnostics| {
         let rendered: Vec<_> = diagnostics.iter().map(|found| found.render(text, ORIGIN, 1)).collect();
         Failure::new(format!("the expression cannot be evaluated\n\n{}\n", rendered.join("\n\n")))
     })
@@ -102,11 +107,14 @@ impl WarningReport {
     }
 }
 
-fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest) -> Result<Trace, Failure> {
+fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest, target: Target) -> Result<Trace, Failure> {
     let program = Program::single(expression, lists);
     let arena = Bump::new();
-    let request = request.clone().pure_url(edge::without_token(&request.url, &arena));
-    let explanation = request.with_view(|view| program.explain(view));
+    let refused = |why| Failure::new(format!("{why}: every host answers such a request with 400"));
+    let url = request.canonical_url().map_err(refused)?;
+    let (headers, facts) = (request.header_pairs_for(url.authority()), Described::to_any(target, request));
+    let incoming = Incoming::of(request, &url, &headers, &facts);
+    let explanation = program.explain(&incoming.view(edge::without_token(url.as_str(), &arena), &arena));
     let trace = explanation.and_then(|explained| explained.entries.into_iter().next());
     trace.map(|(_, trace)| trace).ok_or_else(|| Failure::new("the expression was not evaluated"))
 }

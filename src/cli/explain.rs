@@ -1,20 +1,22 @@
 //! `explain`: what would happen to a request, and why.
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
 use serde::Serialize;
 
 use super::output::{Answer, DOUBTFUL, Exit, FAINT, Failure, Format, GOOD, STRONG, printable, styled};
 use super::plan::PlanReport;
+use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport};
 use super::{policy, trace};
+use crate::connector::Described;
 use crate::connector::edge::{self, Identity, Site};
 use crate::connector::explain::{DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport};
-use crate::host::geo::{GeoDatabases, GeoFacts};
+use crate::host::geo::{GeoDatabases, GeoError, GeoFacts};
 use crate::policy::Policy;
-use crate::request::{Facts, Field, OwnedRequest, Value};
+use crate::request::{Facts, Field, OwnedRequest, Target, Value};
 use crate::session::Secrets;
 
 /// Say what would happen to a request, and why
@@ -29,6 +31,7 @@ Examples:
   velvetrope explain policy/ https://tickets.example/shop
   velvetrope explain policy/ https://tickets.example/shop --ip 192.0.2.7 --country DE
   velvetrope explain policy/ https://tickets.example/shop -X POST -H 'user-agent: curl'
+  velvetrope explain policy/ https://tickets.example/shop --http-version 2 --target worker
   velvetrope explain policy/ https://tickets.example/shop --at 2026-11-22T20:00:00Z
   velvetrope explain policy/ --plan
 
@@ -42,6 +45,9 @@ pub struct Explain {
     /// The absolute URL, as the visitor asks for it
     #[arg(required_unless_present = "plan")]
     url: Option<String>,
+    /// Where it is to run, instead of what it says itself: hosts differ in what they know
+    #[arg(long, value_enum)]
+    target: Option<TargetName>,
     /// Instead of a request, show how the program finds what applies: where each condition is filed, and which are
     /// always evaluated
     #[arg(long, conflicts_with = "url")]
@@ -52,7 +58,7 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
-        let policy = policy::load(&self.policy)?;
+        let policy = policy::load_for(&self.policy, self.target.map(Into::into))?;
         let Some(url) = &self.url else { return Answer::of(&PlanReport::of(&policy)?, format, Exit::Fine) };
         let request = self.request.request(url)?;
         let secrets = policy::secrets(&policy)?;
@@ -61,12 +67,13 @@ impl Explain {
             let name = &policy.settings.secrets.current;
             notes.push(format!("{name} is not set: tokens and sessions are judged by a throw-away secret"));
         }
-        let geo = GeoDatabases::open(&policy.settings.geoip, policy::folder(&self.policy)).unwrap_or_else(|error| {
+        let geo = geography(&policy, policy::folder(&self.policy)).unwrap_or_else(|error| {
             notes.push(error.to_string());
             GeoDatabases::default()
         });
         let secrets = secrets.unwrap_or_else(throw_away);
-        let facts = HostFacts { given: &request.facts, geo: geo.of(request.client_ip) };
+        let described = Described::to(&policy.settings, &request);
+        let facts = HostFacts { described, geo: geo.of(request.client_ip) };
         let mut report = ExplainReport::of(&policy, &secrets, &request, &facts)?;
         report.notes = notes;
         Answer::of(&report, format, Exit::Fine)
@@ -80,15 +87,23 @@ fn brings_proof(request: &OwnedRequest) -> bool {
         || request.headers.iter().any(|(name, _)| is_proof(name))
 }
 
+/// The databases that the host would ask; a Worker asks none.
+fn geography(policy: &Policy, folder: &Path) -> Result<GeoDatabases, GeoError> {
+    match policy.settings.target {
+        Target::Worker => Ok(GeoDatabases::default()),
+        Target::GoogleCloud | Target::Proxy => GeoDatabases::open(&policy.settings.geoip, folder),
+    }
+}
+
 /// What the operator says, and what the policy's databases say of the visitor's address.
 struct HostFacts<'a> {
-    given: &'a dyn Facts,
+    described: Described<'a>,
     geo: GeoFacts<'a>,
 }
 
 impl Facts for HostFacts<'_> {
     fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
-        self.given.fact(field, arena).or_else(|| self.geo.fact(field, arena))
+        self.described.fact(field, arena).or_else(|| self.geo.fact(field, arena))
     }
 }
 

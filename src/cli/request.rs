@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::output::{FAINT, Failure, STRONG, styled};
 use super::time;
 use crate::language::Scheme;
-use crate::request::{Field, FieldInfo, OwnedRequest, OwnedValue, Type, without_secrets};
+use crate::request::{self, Field, FieldInfo, OwnedRequest, OwnedValue, Type, without_secrets};
 
 /// The request, and what its host would know of it.
 #[derive(clap::Args)]
@@ -20,11 +20,15 @@ pub struct RequestOptions {
     /// A header, `name: value`; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
+    /// The version of HTTP: 1.0, 1.1, 2 or 3
+    #[arg(long, value_name = "VERSION", default_value = "1.1", value_parser = version)]
+    http_version: String,
     /// The visitor's address
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     ip: Option<IpAddr>,
-    /// The visitor's country, two letters
-    #[arg(long, value_name = "CC")]
+    /// The visitor's country, two letters; the continent and whether it is in the European Union follow from it, unless
+    /// --field says otherwise
+    #[arg(long, value_name = "CC", value_parser = country)]
     country: Option<String>,
     /// The number of the visitor's autonomous system
     #[arg(long, value_name = "N")]
@@ -44,6 +48,7 @@ impl RequestOptions {
     /// The request for `url` that was described.
     pub fn request(self, url: &str) -> Result<OwnedRequest, Failure> {
         let mut request = request(&self.method, url, &self.headers)?;
+        request.version = self.http_version;
         request.client_ip = self.ip;
         request.received_ms = self.at.unwrap_or_else(time::now);
         request.body = self.body;
@@ -53,8 +58,7 @@ impl RequestOptions {
             request.facts.insert(field, value_of(field, &value)?);
         }
         for (name, value) in &self.fields {
-            let field = fact(name)?;
-            request.facts.insert(field, value_of(field, value)?);
+            set(&mut request, name, value)?;
         }
         Ok(request)
     }
@@ -81,6 +85,30 @@ pub fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
+/// An address, in the form in which hosts tell it.
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    request::address(text).ok_or_else(|| format!("`{text}` is not an address"))
+}
+
+/// A country, in upper case as hosts tell it.
+pub fn country(text: &str) -> Result<String, String> {
+    let code = text.to_ascii_uppercase();
+    match code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        true => Ok(code),
+        false => Err(format!("`{text}` is not a country code; write two letters, such as DE")),
+    }
+}
+
+/// A version of HTTP, as hosts tell it.
+pub fn version(text: &str) -> Result<String, String> {
+    let number = text.strip_prefix("HTTP/").unwrap_or(text);
+    match number {
+        "1.0" | "1.1" | "2" | "3" => Ok(format!("HTTP/{number}")),
+        "2.0" | "3.0" => Ok(format!("HTTP/{}", &number[..1])),
+        _ => Err(format!("`{text}` is not a version of HTTP; write 1.0, 1.1, 2 or 3")),
+    }
+}
+
 /// `name=value`.
 pub fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as `name=value`")?;
@@ -104,15 +132,27 @@ fn host_of(url: &str) -> Result<&str, Failure> {
     Ok(host)
 }
 
+/// Sets a field that a host adds to the request, or the version of HTTP.
+pub fn set(request: &mut OwnedRequest, name: &str, value: &str) -> Result<(), Failure> {
+    if name == Field::HttpRequestVersion.info().name {
+        request.version = version(value).map_err(Failure::new)?;
+        return Ok(());
+    }
+    let field = fact(name)?;
+    request.facts.insert(field, value_of(field, value)?);
+    Ok(())
+}
+
 /// The field of this name, if it is one of those that a host adds to the request.
-pub fn fact(name: &str) -> Result<Field, Failure> {
+fn fact(name: &str) -> Result<Field, Failure> {
     let field = Scheme::standard().field(name).and_then(|(field, _)| field.standard());
     let field = field.ok_or_else(|| Failure::new(format!("there is no field `{name}`")))?;
-    let of_request =
-        name.starts_with("http.") || name.starts_with("raw.") || matches!(field, Field::IpSrc | Field::Ssl);
+    let of_request = name.starts_with("http.")
+        || name.starts_with("raw.")
+        || matches!(field, Field::IpSrc | Field::Ssl | Field::CfEdgeServerPort | Field::TcpDstport);
     if of_request {
         return Err(Failure::new(format!("`{name}` follows from the request"))
-            .help("change the URL, the method, the headers, the address or the time"));
+            .help("change the URL, the method, the headers, the version, the address or the time"));
     }
     Ok(field)
 }
@@ -129,7 +169,7 @@ fn parsed(value_type: &Type, text: &str) -> Option<OwnedValue> {
     Some(match value_type {
         Type::Bool => OwnedValue::Bool(text.parse().ok()?),
         Type::Int => OwnedValue::Int(text.parse().ok()?),
-        Type::Ip => OwnedValue::Ip(text.parse().ok()?),
+        Type::Ip => OwnedValue::Ip(request::address(text)?),
         Type::Bytes => OwnedValue::from(text),
         Type::Array(of) => {
             let values: Option<Vec<_>> = text.split(',').map(|part| parsed(of, part.trim())).collect();
@@ -146,6 +186,8 @@ pub struct RequestReport {
     pub method: String,
     /// As given; tokens are left out.
     pub url: String,
+    /// `HTTP/1.1`, `HTTP/2`, …
+    pub version: String,
     /// The visitor's address.
     pub ip: Option<IpAddr>,
     /// Other fields that were given, by name.
@@ -160,6 +202,7 @@ impl From<&OwnedRequest> for RequestReport {
         RequestReport {
             method: request.method.clone(),
             url: without_secrets(&request.url),
+            version: request.version.clone(),
             ip: request.client_ip,
             fields,
             at: time::shown(request.received_ms),
@@ -183,7 +226,9 @@ impl Display for RequestReport {
         writeln!(f, "{} {}", styled(STRONG, &self.method), styled(STRONG, &self.url))?;
         let ip = self.ip.map_or("an unknown address".to_owned(), |ip| ip.to_string());
         let fields: String = self.fields.iter().map(|(name, value)| format!(", {name} {value}")).collect();
-        writeln!(f, "{}", styled(FAINT, format_args!("from {ip}{fields}, at {}", self.at)))
+        // What curl speaks by itself goes without saying.
+        let by = if self.version == "HTTP/1.1" { String::new() } else { format!("by {} ", self.version) };
+        writeln!(f, "{}", styled(FAINT, format_args!("{by}from {ip}{fields}, at {}", self.at)))
     }
 }
 
@@ -210,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_visitor_is_known_by_is_as_hosts_tell_it() {
+        assert_eq!(address("::ffff:192.0.2.7"), Ok(IpAddr::from([192, 0, 2, 7])));
+        assert!(address("192.0.2.0/24").is_err());
+        assert_eq!(country("de"), Ok("DE".to_owned()));
+        assert!(country("germany").is_err() && country("").is_err() && country("ß").is_err());
+        for text in ["3", "HTTP/3", "3.0"] {
+            assert_eq!(version(text), Ok("HTTP/3".to_owned()));
+        }
+        assert!(version("4").is_err() && version("http/2").is_err() && version("").is_err());
+    }
+
+    #[test]
     fn values_have_the_type_of_their_field() {
         assert_eq!(value_of(Field::CfClientBot, "true").ok(), Some(OwnedValue::Bool(true)));
         assert!(value_of(Field::CfClientBot, "yes").is_err());
@@ -219,6 +276,12 @@ mod tests {
 
     #[test]
     fn only_what_a_host_adds_can_be_set() {
+        let mut request = OwnedRequest::new("https://a.example/");
+        set(&mut request, "http.request.version", "HTTP/3").expect("it can be set");
+        set(&mut request, "cf.edge.server_ip", "::ffff:192.0.2.7").expect("it can be set");
+        assert_eq!(request.version, "HTTP/3");
+        assert_eq!(request.facts[&Field::CfEdgeServerIp], OwnedValue::Ip(IpAddr::from([192, 0, 2, 7])));
+        assert!(fact("cf.edge.server_port").is_err());
         assert_eq!(fact("cf.client.bot").ok(), Some(Field::CfClientBot));
         assert!(fact("http.host").is_err());
         assert!(fact("ip.src").is_err());

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, printable, styled};
+use super::request::address;
 use super::{input, time};
 use crate::session::Secrets;
 use crate::session::token::{self, Check, Inspection, TokenFields};
@@ -87,7 +88,7 @@ pub struct Sign {
     #[arg(long, value_name = "TYPE", default_value = "queue")]
     redirect_type: String,
     /// The address to bind it to
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     ip: Option<IpAddr>,
     /// How long the session lasts, in minutes, instead of what the integration says
     #[arg(long, value_name = "MINUTES")]
@@ -154,7 +155,7 @@ pub struct Inspect {
     #[arg(allow_hyphen_values = true)]
     token: String,
     /// The visitor's address
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     ip: Option<IpAddr>,
     /// When: RFC 3339, or Unix seconds [default: now]
     #[arg(long, value_name = "TIME", value_parser = time::instant)]

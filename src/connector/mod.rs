@@ -10,6 +10,7 @@
 mod cancel;
 mod debug;
 mod decision;
+mod described;
 pub mod edge;
 pub mod explain;
 mod local;
@@ -21,6 +22,7 @@ mod visit;
 
 pub use cancel::CancelConfig;
 pub use decision::{Decision, Exception, Failure, Kind, Reason, Step};
+pub use described::Described;
 pub use local::{Extension, cancel_local, extend, queue_local};
 pub use outside::{
     Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, Question, QueueIdUse, Services,

@@ -139,7 +139,7 @@ pub(super) fn each_once<'v>(first: &'v str, more: &'v [String], arena: &'v Bump)
 impl<'v> Queue<'_, 'v> {
     fn decide(&self, debug: &mut Debug<'v>) -> Result<Decision<'v>, Stop<'v>> {
         let visit = self.visit;
-        let token = Some(&visit.token).filter(|token| !token.text.is_empty());
+        let token = Some(&visit.token).filter(|token| token.is_given());
         let found = sessions::first_valid(visit, self.rooms, self.checked.validity_minutes);
         let verdict = token.map(|token| self.validate(token));
 

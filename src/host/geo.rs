@@ -99,13 +99,19 @@ impl<'d> GeoFacts<'d> {
     }
 
     fn text(&self, field: Field, arena: &'d Bump) -> Option<&'d str> {
-        let subdivision = |index: usize| self.place()?.subdivisions.get(index)?.iso_code;
+        // The databases have the part behind the country.
+        let subdivision = |index: usize| {
+            let place = self.place()?;
+            let (country, code) = (place.country.iso_code?, place.subdivisions.get(index)?.iso_code?);
+            Some(bumpalo::format!(in arena, "{}-{}", country, code).into_bump_str())
+        };
         match field {
             Field::IpSrcCountry => self.country()?.country.iso_code,
             Field::IpSrcContinent => self.country()?.continent.code,
             Field::IpSrcCity => self.place()?.city.names.english,
             Field::IpSrcRegion => self.place()?.subdivisions.first()?.names.english,
-            Field::IpSrcRegionCode | Field::IpSrcSubdivision1 => subdivision(0),
+            Field::IpSrcRegionCode => self.place()?.subdivisions.first()?.iso_code,
+            Field::IpSrcSubdivision1 => subdivision(0),
             Field::IpSrcSubdivision2 => subdivision(1),
             Field::IpSrcPostalCode => self.place()?.postal.code,
             Field::IpSrcMetroCode => {
@@ -180,7 +186,7 @@ mod tests {
             (Field::IpSrcCity, "Linköping"),
             (Field::IpSrcRegion, "Östergötland County"),
             (Field::IpSrcRegionCode, "E"),
-            (Field::IpSrcSubdivision1, "E"),
+            (Field::IpSrcSubdivision1, "SE-E"),
             (Field::IpSrcSubdivision2, "missing"),
             (Field::IpSrcLat, "58.4167"),
             (Field::IpSrcTimezoneName, "Europe/Stockholm"),
@@ -189,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(show(&databases, sweden, field), expected, "{field:?}");
         }
-        assert_eq!(show(&databases, "2.125.160.216", Field::IpSrcSubdivision2), "WBK");
+        assert_eq!(show(&databases, "2.125.160.216", Field::IpSrcSubdivision2), "GB-WBK");
         assert_eq!(show(&databases, "216.160.83.56", Field::IpSrcMetroCode), "819");
         assert_eq!(show(&databases, "216.160.83.56", Field::IpSrcIsInEuropeanUnion), "Bool(false)");
     }

@@ -175,7 +175,7 @@ codes! {
     EmptySet = "W0106" Lint;
     /// Text that the left side can never equal because of its case.
     NeverThisCase = "W0107" Lint;
-    /// A host compared with a scheme, a port or a path.
+    /// A host compared with a scheme, a path, or a port that is the scheme's own.
     HostWithMore = "W0108" Lint;
     /// Not a country code of ISO 3166.
     CountryCode = "W0109" Lint;

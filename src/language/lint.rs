@@ -5,9 +5,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::country::{is_country, meant_country};
 use super::expression::*;
 use super::{Code, Diagnostic, Expression, Function, Severity};
+use crate::request::country::{is_country, meant_country};
 use crate::request::{Field, FieldId, Type};
 
 /// Warnings about an expression that parses and may not do what its author meant.
@@ -236,13 +236,23 @@ impl Lint {
             return;
         }
         let text = String::from_utf8_lossy(text);
-        let rest = text.split_once("://").map_or(text.as_ref(), |(_, rest)| rest);
-        let host = rest.split(['/', ':']).next().unwrap_or_default();
-        // An IPv6 literal has colons of its own.
-        if host.len() < text.len() && !text.contains('[') {
-            let message = "http.host is a host name alone, without scheme, port or path";
-            self.warn(Code::HostWithMore, span, message, format!("did you mean \"{host}\"?"));
-        }
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", &text));
+        let authority = rest.split('/').next().unwrap_or_default();
+        let default_port = |port: &&str| matches!((scheme, *port), ("" | "https", "443") | ("" | "http", "80"));
+        let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| default_port(port)) {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        };
+        let message = match port {
+            _ if authority.len() < text.len() => {
+                "http.host is a host, and a port where one is named; it has no scheme and no path"
+            }
+            Some("443") => "http.host names no port that is the scheme's own, as 443 is of https",
+            Some(_) => "http.host names no port that is the scheme's own, as 80 is of http",
+            None => return,
+        };
+        let help = (!host.is_empty()).then(|| format!("did you mean \"{host}\"?"));
+        self.warn(Code::HostWithMore, span, message, help);
     }
 }
 

@@ -6,9 +6,9 @@
 //!
 //! The module knows nothing of programs and nothing of Queue-it.
 
+mod canonical;
 mod certainty;
 mod check;
-mod country;
 mod diagnostic;
 pub mod expression;
 mod format;

@@ -29,6 +29,9 @@ pub(super) fn diagnose(
     let is_told = expected(refusal).is_some();
     let unclosed = survey.unclosed(base, text, place, is_told);
     diagnostics.push(unclosed.unwrap_or_else(|| refused(text, base, place, refusal)));
+    if place >= text.len() {
+        diagnostics.extend(survey.too_few_arguments(base, text, scheme));
+    }
     diagnostics
 }
 
@@ -103,6 +106,24 @@ impl<'t> Survey<'t> {
         let message = format!("`{}` is never closed", open.as_str().trim());
         let start = base + open.start();
         Some(error(Code::Unclosed, start..start + 1, message, None))
+    }
+
+    /// Calls that would have too few arguments if every bracket that is open were closed where the text ends.
+    fn too_few_arguments(&self, base: usize, text: &str, scheme: &Scheme) -> Vec<Diagnostic> {
+        let closing = |open: &pest::Span<'_>| match open.as_str().trim() {
+            "{" => '}',
+            "[" => ']',
+            _ => ')',
+        };
+        let closed: String = text.chars().chain(self.open.iter().rev().map(closing)).collect();
+        let Ok(matched) = Grammar::parse(Rule::text, &closed) else { return Vec::new() };
+        let told = super::check::check(&closed, base, matched, scheme).err().unwrap_or_default();
+        let counts = told.into_iter().filter(|diagnostic| diagnostic.code == Code::ArgumentCount);
+        let in_text = |diagnostic: Diagnostic| {
+            let span = diagnostic.span.start..diagnostic.span.end.min(base + text.len());
+            Diagnostic { span, ..diagnostic }
+        };
+        counts.map(in_text).collect()
     }
 }
 

@@ -3,11 +3,12 @@
 
 use serde::Deserialize;
 
+use crate::connector::Described;
 use crate::connector::edge::Site;
 use crate::connector::explain::Explained;
 use crate::language::{Scheme, parse};
 use crate::policy::check::fields_of;
-use crate::request::{Facts, OwnedRequest};
+use crate::request::OwnedRequest;
 
 /// How many requests of a recording are looked at.
 const MOST: usize = 2_000;
@@ -78,7 +79,7 @@ pub fn recorded(text: &str) -> Result<Vec<Recorded>, String> {
 
 /// What would become of recorded requests if a visitor without a session made them. `visitor` is whose address, headers
 /// and time they have; the first of them tells which host is the site, where the policy does not.
-pub fn judge(site: Site<'_>, requests: Vec<Recorded>, visitor: &OwnedRequest, facts: &dyn Facts) -> Vec<Judged> {
+pub fn judge(site: Site<'_>, requests: Vec<Recorded>, visitor: &OwnedRequest) -> Vec<Judged> {
     let first = requests.first().and_then(|request| host(&request.url)).map(str::to_owned);
     let hosts = &site.policy.settings.hosts;
     let is_own = |url: &str| match (host(url), hosts.is_empty()) {
@@ -87,17 +88,17 @@ pub fn judge(site: Site<'_>, requests: Vec<Recorded>, visitor: &OwnedRequest, fa
         (None, _) => false,
     };
     let judge = |request: Recorded| match is_own(&request.url) {
-        true => judged(site, request, visitor, facts),
+        true => judged(site, request, visitor),
         false => Judged { request, fate: Fate::Elsewhere, rule: None },
     };
     requests.into_iter().map(judge).collect()
 }
 
-fn judged(site: Site<'_>, request: Recorded, visitor: &OwnedRequest, facts: &dyn Facts) -> Judged {
+fn judged(site: Site<'_>, request: Recorded, visitor: &OwnedRequest) -> Judged {
     let asked = OwnedRequest { url: request.url.clone(), method: request.method.clone(), ..visitor.clone() };
     let host = host(&request.url).unwrap_or_default().to_owned();
     let asked = asked.header("host", host);
-    let explained = Explained::of(site, &asked, facts);
+    let explained = Explained::of(site, &asked, &Described::to(&site.policy.settings, &asked));
     let (kind, decision, rule) = match &explained {
         Some(explained) => (explained.verdict.kind, explained.decision.label, explained.verdict.rule.clone()),
         None => ("nothing", "", None),
@@ -160,7 +161,7 @@ mod tests {
         let identity = Identity::of_host("test");
         let site = Site { policy: &policy, secrets: &secrets, identity: &identity };
         let visitor = OwnedRequest::new("");
-        let judged = judge(site, recorded(har).unwrap(), &visitor, &visitor.facts);
+        let judged = judge(site, recorded(har).unwrap(), &visitor);
         let fates: Vec<_> = judged.iter().map(|judged| (judged.request.kind.as_str(), judged.fate)).collect();
         let expected = [
             ("document", Fate::Bypassed),

@@ -12,6 +12,7 @@ use crate::policy::document::Value;
 use crate::policy::fields::Fields;
 use crate::policy::lists::Bad;
 use crate::program::ListKind;
+use crate::request::address;
 
 /// How long a comment may be, in characters.
 const MAX_COMMENT: usize = 500;
@@ -69,7 +70,7 @@ fn of_line(kind: ListKind, value: &str, comment: &str) -> Result<Vec<NewItem>, B
 
 /// The networks that cover a range of addresses.
 fn between(first: &str, last: &str) -> Option<IpSubnets> {
-    let networks = match (first.parse().ok()?, last.parse().ok()?) {
+    let networks = match (address(first)?, address(last)?) {
         (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => Ipv4Subnets::new(first, last, 0).into(),
         (IpAddr::V6(first), IpAddr::V6(last)) if first <= last => Ipv6Subnets::new(first, last, 0).into(),
         _ => return None,

@@ -33,6 +33,7 @@ impl Checker<'_> {
         let scheme = Scheme::standard();
         match language::parse(text, scheme) {
             Ok(expression) => {
+                let expression = expression.with_canonical_addresses();
                 let mut told = language::lint(&expression);
                 told.sort_by_key(|diagnostic| diagnostic.span.start);
                 told.into_iter().for_each(|diagnostic| origin.tell(text, diagnostic));

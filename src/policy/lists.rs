@@ -1,9 +1,7 @@
 //! Lists: text with one `value # comment` a line, or the JSON items of the lists API.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::document::{Node, Value, parse_json};
@@ -11,6 +9,7 @@ use super::finding::{File, Kind, Problem};
 use super::settings::is_host;
 use crate::language::expression::IpRange;
 use crate::program::{Hostname, List, ListKind};
+use crate::request::{address, network};
 
 /// A list in a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,13 +167,13 @@ fn example(key: &str) -> &'static str {
 }
 
 fn ip_range(text: &str) -> Result<IpRange, Bad> {
-    if let Ok(address) = text.parse::<IpAddr>() {
+    if let Some(address) = address(text) {
         return Ok(IpRange { first: address, last: address });
     }
     if let Some((first, last)) = text.split_once("..") {
         return between(first, last).ok_or_else(|| (format!("`{text}` is not a range of addresses"), None));
     }
-    let network: IpNet = text.parse().map_err(|_| (format!("`{text}` is not an address or network"), None))?;
+    let network = network(text).ok_or_else(|| (format!("`{text}` is not an address or network"), None))?;
     if network.addr() != network.network() {
         return Err((format!("`{text}` has bits set behind its prefix"), Some(format!("write `{}`", network.trunc()))));
     }
@@ -182,7 +181,7 @@ fn ip_range(text: &str) -> Result<IpRange, Bad> {
 }
 
 fn between(first: &str, last: &str) -> Option<IpRange> {
-    let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
+    let (first, last) = (address(first)?, address(last)?);
     (first.is_ipv4() == last.is_ipv4() && first <= last).then_some(IpRange { first, last })
 }
 
@@ -236,6 +235,22 @@ mod tests {
             range("192.0.2.1", "192.0.2.3"),
         ];
         assert_eq!(list, List::Ip(expected));
+    }
+
+    #[test]
+    fn addresses_are_in_the_form_in_which_hosts_tell_them() {
+        let expected = List::Ip(vec![
+            range("192.0.2.1", "192.0.2.1"),
+            range("10.0.0.0", "10.255.255.255"),
+            range("192.0.2.1", "192.0.2.3"),
+        ]);
+        let text = "::ffff:192.0.2.1\n::ffff:10.0.0.0/104\n::ffff:192.0.2.1..::ffff:c000:203";
+        assert_eq!(list("l.txt", text, ListKind::Ip), (expected.clone(), vec![]));
+        let items = r#"[{"ip": "::ffff:192.0.2.1"}, {"ip": "::ffff:10.0.0.0/104"}, {"ip": "192.0.2.1..192.0.2.3"}]"#;
+        assert_eq!(list("l.json", items, ListKind::Ip), (expected, vec![]));
+        let findings = list("l.txt", "::ffff:192.0.2.1/120\n::..::ffff:10.0.0.1", ListKind::Ip).1;
+        assert_eq!(findings.len(), 2);
+        assert_eq!(findings[0].help.as_deref(), Some("write `192.0.2.0/24`"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(crate) mod finding;
 mod hosts;
 mod integration;
 pub(crate) mod lists;
+mod load_balancer;
 mod manifest;
 pub(crate) mod place;
 mod review;

@@ -183,9 +183,9 @@ fields! {
     HttpXForwardedFor = "http.x_forwarded_for": Bytes, A, A, A;
     /// Headers by lower-case name.
     HttpRequestHeaders = "http.request.headers": MapArrayBytes, A, A, A;
-    /// Header names, aligned with the values.
+    /// Header names in lower case and in order, as often as they were sent.
     HttpRequestHeadersNames = "http.request.headers.names": ArrayBytes, A, A, A;
-    /// Header values, aligned with the names.
+    /// Header values, aligned with the names; those of one name in the order they were sent.
     HttpRequestHeadersValues = "http.request.headers.values": ArrayBytes, A, A, A;
     /// Whether headers were left out; always false here.
     HttpRequestHeadersTruncated = "http.request.headers.truncated": Bool, A, A, A;

@@ -4,9 +4,11 @@
 //! everything from the host and parses nothing until it is asked. The module knows the
 //! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
 
+mod address;
 mod ascii;
 mod canonical;
 pub mod cookies;
+pub(crate) mod country;
 mod field;
 mod multimap;
 mod normalize;
@@ -18,7 +20,9 @@ mod tests;
 mod url;
 mod value;
 mod view;
+pub(crate) mod worker;
 
+pub(crate) use address::{address, network};
 pub(crate) use ascii::{hex, hex_digit, lower, upper};
 pub use canonical::{CanonicalUrl, Malformed, canonical_authority, host_of};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};

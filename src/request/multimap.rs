@@ -46,6 +46,16 @@ pub fn array<'a>(values: impl Iterator<Item = &'a [u8]>, arena: &'a Bump) -> Val
     Value::Array(all.into_bump_slice())
 }
 
+/// The names in order, each as often as it has values. Hosts give headers in orders of their own.
+pub fn names<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, arena: &'a Bump) -> Value<'a> {
+    array(sorted(pairs, arena).iter().map(|pair| pair.name), arena)
+}
+
+/// The values in the order of their [`names`]; those of one name keep theirs.
+pub fn values<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, arena: &'a Bump) -> Value<'a> {
+    array(sorted(pairs, arena).iter().map(|pair| pair.value), arena)
+}
+
 /// The values with `separator` between them; borrowed where there is only one, `None` where there is none.
 pub fn joined<'a>(mut values: impl Iterator<Item = &'a [u8]>, separator: &[u8], arena: &'a Bump) -> Option<&'a [u8]> {
     let first = values.next()?;

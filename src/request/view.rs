@@ -9,7 +9,7 @@ use bumpalo::collections::{String as BumpString, Vec as BumpVec};
 
 use super::ascii::{lower, upper};
 use super::cookies;
-use super::multimap::{array, by_name, joined, of_name, one_by_name};
+use super::multimap::{array, by_name, joined, names, of_name, one_by_name, values};
 use super::normalize::{normal_path, queueit_normalize};
 use super::url::UrlParts;
 use super::{Field, FieldId, Value};
@@ -240,8 +240,15 @@ impl<'r> RequestView<'r> {
         cookies::cookies(self.cookie_header()).map(|(name, value)| (decoded_name(name, self.arena), value))
     }
 
+    /// The Host header where none was sent because `:authority` says the same (RFC 9113, section 8.3.1).
+    fn host_of_authority(&self) -> Option<&'r [u8]> {
+        Some(self.host()).filter(|host| !host.is_empty() && self.header("host").is_none())
+    }
+
+    /// All headers, whichever version of HTTP they came by.
     fn lower_case_headers(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
-        self.parts.headers.iter().map(|(name, value)| (lower(name.as_bytes(), self.arena), *value))
+        let sent = self.parts.headers.iter().map(|(name, value)| (lower(name.as_bytes(), self.arena), *value));
+        sent.chain(self.host_of_authority().map(|host| (&b"host"[..], host)))
     }
 
     /// A header that may be sent in several lines (RFC 9110, section 5.3), as one text.
@@ -290,8 +297,8 @@ impl<'r> RequestView<'r> {
             HttpReferer => Value::Bytes(self.header("referer").unwrap_or(b"")),
             HttpXForwardedFor => Value::Bytes(self.combined_header(b"x-forwarded-for")),
             HttpRequestHeaders => by_name(self.lower_case_headers(), self.arena),
-            HttpRequestHeadersNames => array(parts.headers.iter().map(|(name, _)| name.as_bytes()), self.arena),
-            HttpRequestHeadersValues => array(parts.headers.iter().map(|(_, value)| *value), self.arena),
+            HttpRequestHeadersNames => names(self.lower_case_headers(), self.arena),
+            HttpRequestHeadersValues => values(self.lower_case_headers(), self.arena),
             HttpRequestHeadersTruncated => Value::Bool(false),
             HttpRequestAcceptedLanguages => accepted_languages(self.combined_header(b"accept-language"), self.arena),
             HttpRequestVersion if parts.version.is_empty() => return None,
@@ -344,9 +351,13 @@ impl Subject for RequestView<'_> {
         let arena = self.arena;
         match field.standard()? {
             Field::HttpRequestHeaders if key.iter().any(u8::is_ascii_uppercase) => None,
+            Field::HttpRequestHeaders if key == b"host" => {
+                of_name(self.headers_named(key).chain(self.host_of_authority()), arena)
+            }
             Field::HttpRequestHeaders => of_name(self.headers_named(key), arena),
             Field::HttpRequestCookies => of_name(named(self.cookies(), key), arena),
             Field::HttpRequestUriArgs | Field::RawHttpRequestUriArgs => of_name(named(self.arguments(), key), arena),
+            Field::TriggerHeaders if key.eq_ignore_ascii_case(b"host") => Some(Value::Bytes(self.host())),
             Field::TriggerHeaders => Some(Value::Bytes(self.combined_header(key))),
             Field::TriggerCookies => Some(Value::Bytes(
                 cookies::raw_cookie(self.cookie_header(), key).map_or(b"", |raw| self.trigger_cookie(raw)),

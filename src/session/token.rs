@@ -98,6 +98,11 @@ impl<'t> Token<'t> {
         token
     }
 
+    /// Whether there is one at all: no text is no token.
+    pub fn is_given(&self) -> bool {
+        !self.text.is_empty()
+    }
+
     fn ends_with_its_hash(&self) -> bool {
         self.hash.and_then(|hash| self.text.strip_suffix(hash)).is_some_and(|text| text.ends_with("~h_"))
     }

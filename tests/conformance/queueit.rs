@@ -67,6 +67,9 @@ fn answer(case: &Value) -> Value {
 
 fn parsed_token(input: &str) -> Value {
     let token = Token::parse(input);
+    if !token.is_given() {
+        return Value::Null;
+    }
     json!({
         "time_stamp": number(token.expires),
         "extendable": token.extendable,

@@ -34,8 +34,9 @@ A case in TOML; all but `url` may be left out. The same keys make an object on o
   method = \"POST\"
   headers = { User-Agent = \"curl\" }
   ip = \"192.0.2.7\"
-  country = \"DE\"
+  country = \"DE\"                      # the continent and the European Union follow
   asn = 64500
+  http_version = \"2\"                  # 1.0, 1.1, 2 or 3
   fields = { \"cf.client.bot\" = true }   # what else a host knows
   at = \"2026-11-22T20:00:00Z\"           # or Unix seconds
   body = \"text\"
@@ -76,6 +77,7 @@ pub struct Case {
     ip: Option<IpAddr>,
     country: Option<String>,
     asn: Option<u32>,
+    http_version: Option<String>,
     #[serde(default)]
     fields: BTreeMap<String, Scalar>,
     at: Option<Scalar>,
@@ -243,21 +245,20 @@ impl Case {
             add_cookie(&mut headers, &session.cookie(secrets, at.div_euclid(1000))?);
         }
         let mut request = request::request(&self.method, &url, &headers)?.received_ms(at).body(self.body.as_str());
-        request.client_ip = self.ip;
-        for (field, value) in self.facts()? {
-            request.facts.insert(field, request::value_of(field, &value)?);
+        request.client_ip = self.ip.map(|ip| ip.to_canonical());
+        if let Some(version) = &self.http_version {
+            request.version = request::version(version).map_err(Failure::new)?;
+        }
+        if let Some(country) = &self.country {
+            request = request.fact(Field::IpSrcCountry, request::country(country).map_err(Failure::new)?.as_str());
+        }
+        if let Some(asn) = self.asn {
+            request = request.fact(Field::IpSrcAsnum, i64::from(asn));
+        }
+        for (name, value) in &self.fields {
+            request::set(&mut request, name, &value.to_string())?;
         }
         Ok(request)
-    }
-
-    fn facts(&self) -> Result<Vec<(Field, String)>, Failure> {
-        let mut facts = Vec::new();
-        facts.extend(self.country.iter().map(|country| (Field::IpSrcCountry, country.clone())));
-        facts.extend(self.asn.map(|asn| (Field::IpSrcAsnum, asn.to_string())));
-        for (name, value) in &self.fields {
-            facts.push((request::fact(name)?, value.to_string()));
-        }
-        Ok(facts)
     }
 }
 
@@ -294,7 +295,7 @@ impl NewToken {
             extendable: self.cookie_validity.is_none(),
             validity_minutes: self.cookie_validity,
             redirect_type: self.redirect_type.clone(),
-            client_ip: self.ip.map(|ip| ip.to_string()),
+            client_ip: self.ip.map(|ip| ip.to_canonical().to_string()),
         };
         Ok(if self.forged { token::sign(&fields, &forger()) } else { token::sign(&fields, secrets.current()) })
     }

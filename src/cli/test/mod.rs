@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::explain::{ExplainReport, throw_away};
 use super::output::{Answer, BAD, Exit, FAINT, Failure, Format, GOOD, STRONG, indented, styled};
-use super::policy;
+use super::policy::{self, TargetName};
+use crate::connector::Described;
 use crate::policy::{BypassRule, Policy};
 use cases::Case;
 
@@ -27,6 +28,9 @@ pub struct Test {
     policy: PathBuf,
     /// Files of cases; `-` is standard input [default: cases.toml and cases.jsonl beside the policy]
     cases: Vec<PathBuf>,
+    /// Where it is to run, instead of what it says itself: hosts differ in what they know
+    #[arg(long, value_enum)]
+    target: Option<TargetName>,
     /// Write the results to a file in the form of JUnit, for CI
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -66,7 +70,7 @@ struct Unmatched {
 
 impl Test {
     pub fn run(self, format: Format) -> Result<Answer, Failure> {
-        let policy = policy::load(&self.policy)?;
+        let policy = policy::load_for(&self.policy, self.target.map(Into::into))?;
         let mut run = Run::new(&policy);
         for file in self.files()? {
             for case in cases::read(&file)? {
@@ -121,7 +125,8 @@ impl<'p> Run<'p> {
             return Err(Failure::new(format!("{}, line {}: the case expects nothing", case.file, case.line))
                 .help("say what, such as `expect = { decision = \"pass\" }`"));
         };
-        let explanation = ExplainReport::of(self.policy, &secrets, &request, &request.facts)?;
+        let facts = Described::to(&self.policy.settings, &request);
+        let explanation = ExplainReport::of(self.policy, &secrets, &request, &facts)?;
         let tick = |matched: &mut Vec<bool>, index: Option<usize>| {
             if let Some(known) = index.and_then(|index| matched.get_mut(index)) {
                 *known = true;

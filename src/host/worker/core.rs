@@ -14,6 +14,7 @@ use super::wire::{self, Packed};
 use crate::connector::edge::{self, Arrivals, FailureClass, Identity, Secrets, Site, push};
 use crate::policy::{FailurePolicy, Policy, version_of};
 use crate::program::Scratch;
+use crate::request::worker::header_behind;
 
 /// What one instance knows.
 pub(super) struct Core {
@@ -176,7 +177,7 @@ impl Core {
         let needs = policy.program.needs();
         let fields = || needs.fields.iter().filter_map(|field| field.standard());
         let mut headers: BTreeSet<_> = needs.headers.iter().map(String::as_str).collect();
-        for name in ALWAYS.into_iter().chain(fields().filter_map(facts::header_behind)) {
+        for name in ALWAYS.into_iter().chain(fields().filter_map(header_behind)) {
             headers.insert(name);
         }
         let mut properties: BTreeSet<_> = fields().flat_map(facts::properties).copied().collect();

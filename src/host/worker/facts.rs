@@ -1,11 +1,11 @@
 //! Fields from `request.cf`, which is how the platform tells what it knows of a connection.
 //!
-//! A property that is not there leaves its field missing. Only those of client certificates have a value without one,
-//! as at Cloudflare.
+//! A property that is not there leaves its field missing, unless Cloudflare documents a value for that ([`untold`]).
 
 use bumpalo::Bump;
 
 use crate::connector::edge::Arrivals;
+use crate::request::worker::untold;
 use crate::request::{Facts, Field, Value};
 
 /// The name that `shim.js` gives to 16 random bytes in hexadecimal.
@@ -30,8 +30,8 @@ pub(super) fn properties(field: Field) -> &'static [&'static str] {
         IpSrcSubdivision1 => &["country", "regionCode"],
         IpSrcIsInEuropeanUnion => &["country", "isEUCountry"],
         CfEdgeL4DeliveryRate => &["edgeL4.deliveryRate"],
-        CfTimingsClientTcpRttMsec => &["clientTcpRtt"],
-        CfTimingsClientQuicRttMsec => &["clientQuicRtt"],
+        CfTimingsClientTcpRttMsec => &["clientTcpRtt", "httpProtocol"],
+        CfTimingsClientQuicRttMsec => &["clientQuicRtt", "httpProtocol"],
         CfTlsVersion => &["tlsVersion"],
         CfTlsCipher => &["tlsCipher"],
         CfTlsClientExtensionsSha1 => &["tlsClientExtensionsSha1"],
@@ -73,15 +73,6 @@ pub(super) fn properties(field: Field) -> &'static [&'static str] {
         CfHostnameMetadata => &["hostMetadata"],
         CfRandomSeed => &[SEED],
         _ => &[],
-    }
-}
-
-/// The header that tells a field of the platform's.
-pub(super) fn header_behind(field: Field) -> Option<&'static str> {
-    match field {
-        Field::CfRayId => Some("cf-ray"),
-        Field::CfWorkerUpstreamZone => Some("cf-worker"),
-        _ => None,
     }
 }
 
@@ -131,8 +122,8 @@ impl<'r> CfFacts<'r> {
 
     fn subdivision<'a>(&'a self, arena: &'a Bump) -> Option<&'a str> {
         let country = self.country_code(arena)?;
-        let region = self.text("regionCode", arena).filter(|region| !region.is_empty());
-        Some(region.map_or("", |region| bumpalo::format!(in arena, "{}-{}", country, region).into_bump_str()))
+        let region = self.text("regionCode", arena).filter(|region| !region.is_empty())?;
+        Some(bumpalo::format!(in arena, "{}-{}", country, region).into_bump_str())
     }
 
     fn is_bot(&self, arena: &Bump) -> Option<bool> {
@@ -155,33 +146,23 @@ impl<'r> CfFacts<'r> {
         Some(arena.alloc_slice_copy(&bytes))
     }
 
-    fn header(&self, field: Field) -> Option<&'r [u8]> {
-        let name = header_behind(field)?;
+    fn header(&self, name: &str) -> Option<&'r [u8]> {
         self.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
-}
 
-impl Facts for CfFacts<'_> {
-    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
-        self.arrivals.is_some_and(|arrivals| arrivals.note(arrival, now))
-    }
-
-    fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+    /// What the properties say.
+    fn told<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
         use Field::*;
         let property = properties(field).first().copied();
         Some(match field {
-            CfEdgeClientTcp => Value::Bool(self.text("httpProtocol", arena)? != "HTTP/3"),
             IpSrcIsInEuropeanUnion => {
                 self.country_code(arena)?;
                 Value::Bool(self.flag("isEUCountry").unwrap_or(false))
             }
             IpSrcSubdivision1 => Value::Bytes(self.subdivision(arena)?.as_bytes()),
             CfClientBot => Value::Bool(self.is_bot(arena)?),
-            CfHostnameMetadata => Value::Bytes(self.json(property?).unwrap_or_default().as_bytes()),
+            CfHostnameMetadata => Value::Bytes(self.json(property?)?.as_bytes()),
             CfRandomSeed => Value::Bytes(self.seed(arena)?),
-            // The ray without the place where it came in.
-            CfRayId => Value::Bytes(self.header(field)?.split(|&byte| byte == b'-').next()?),
-            CfWorkerUpstreamZone => Value::Bytes(self.header(field).unwrap_or_default()),
             CfBotManagementDetectionIds => Value::Array(self.ints(property?, arena)?),
             IpSrcAsnum
             | CfEdgeL4DeliveryRate
@@ -192,25 +173,33 @@ impl Facts for CfFacts<'_> {
             CfBotManagementCorporateProxy
             | CfBotManagementJsDetectionPassed
             | CfBotManagementStaticResource
-            | CfBotManagementVerifiedBot => Value::Bool(self.flag(property?)?),
-            CfTlsClientAuthCertPresented
+            | CfBotManagementVerifiedBot
+            | CfTlsClientAuthCertPresented
             | CfTlsClientAuthCertVerified
             | CfTlsClientAuthCertRevoked
             | CfTlsClientAuthCertRfc9440TooLarge
-            | CfTlsClientAuthCertChainRfc9440TooLarge => Value::Bool(self.flag(property?).unwrap_or(false)),
-            _ => {
-                let property = property?;
-                let of_certificate = property.starts_with("tlsClientAuth.");
-                let text = self.text(property, arena).or(of_certificate.then_some(""))?;
-                Value::Bytes(text.as_bytes())
-            }
+            | CfTlsClientAuthCertChainRfc9440TooLarge => Value::Bool(self.flag(property?)?),
+            // The version tells it.
+            CfEdgeClientTcp => return None,
+            _ => Value::Bytes(self.text(property?, arena)?.as_bytes()),
         })
+    }
+}
+
+impl Facts for CfFacts<'_> {
+    fn note_arrival(&self, arrival: &str, now: i64) -> bool {
+        self.arrivals.is_some_and(|arrivals| arrivals.note(arrival, now))
+    }
+
+    fn fact<'a>(&'a self, field: Field, arena: &'a Bump) -> Option<Value<'a>> {
+        self.told(field, arena).or_else(|| untold(field, self.version(), |name| self.header(name)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::worker::header_behind;
     use crate::request::{Supply, Target, Type};
 
     const ALL: &str = "@httpProtocol:\"HTTP/2\"\n@country:\"CH\"\n@regionCode:\"ZH\"\n@city:\"Z\\u00fcrich \\\"City\\\"\"\n\
@@ -255,6 +244,27 @@ mod tests {
     }
 
     #[test]
+    fn what_cloudflare_documents_of_absent_facts_holds() {
+        let quic = "@httpProtocol:\"HTTP/3\"\n";
+        for (properties, field, expected) in [
+            ("", Field::CfTlsClientAuthCertSerial, ""),
+            ("", Field::CfTlsClientAuthCertVerified, "Some(Bool(false))"),
+            ("", Field::IpSrcSubdivision1, ""),
+            ("@country:\"CH\"\n@regionCode:\"\"\n", Field::IpSrcSubdivision1, ""),
+            ("", Field::CfEdgeL4DeliveryRate, "Some(Int(0))"),
+            ("@edgeL4.deliveryRate:12345\n", Field::CfEdgeL4DeliveryRate, "Some(Int(12345))"),
+            (quic, Field::CfTimingsClientTcpRttMsec, "Some(Int(0))"),
+            (quic, Field::CfTimingsClientQuicRttMsec, "None"),
+            (ALL, Field::CfTimingsClientQuicRttMsec, "Some(Int(0))"),
+            (ALL, Field::CfTimingsClientTcpRttMsec, "None"),
+            ("", Field::CfTimingsClientTcpRttMsec, "None"),
+            ("", Field::CfHostnameMetadata, "None"),
+        ] {
+            assert_eq!(fact(properties, field), expected, "{field:?} from {properties:?}");
+        }
+    }
+
+    #[test]
     fn odd_properties_leave_fields_missing() {
         for (properties, field) in [
             ("@country:7\n", Field::IpSrcCountry),
@@ -287,8 +297,9 @@ mod tests {
                 _ => "[1]",
             };
             let told: String = properties(field).iter().map(|property| format!("@{property}:{json}\n")).collect();
-            let told =
-                told.replace("@country:true", "@country:\"CH\"").replace("httpProtocol:true", "httpProtocol:\"\"");
+            let told = told
+                .replace("@country:true", "@country:\"CH\"")
+                .replace("httpProtocol:true", "httpProtocol:\"HTTP/2\"");
             let told = told.replace("verifiedBotCategory:true", "verifiedBotCategory:\"\"");
             let (arena, facts) =
                 (Bump::new(), CfFacts { properties: &told, headers: &[("cf-ray", b"1")], arrivals: None });

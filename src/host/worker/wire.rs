@@ -45,6 +45,8 @@ impl<'r> Packed<'r> {
         loop {
             match line(&mut rest)? {
                 "" => return Some(Packed { now_ms, method, url, client_ip, properties, headers, body: rest }),
+                // The platform has made the URL of it.
+                header if header.starts_with("host:") => {}
                 header => headers.push(header.split_once(':').map(|(name, value)| (name, value.as_bytes()))?),
             }
         }
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     const REQUEST: &str = "1700000000000\nGET\nhttps://h/é?a=1\n192.0.2.7\n@httpProtocol:\"HTTP/2\"\n@country:\"CH\"\n@asn:3303\n\
-        cookie:a=b; c=é\nx-empty:\n\nthe body\n\nas it is";
+        host:elsewhere\ncookie:a=b; c=é\nx-empty:\n\nthe body\n\nas it is";
 
     #[test]
     fn a_request_is_read() {

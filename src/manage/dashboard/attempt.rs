@@ -1,11 +1,10 @@
 //! *Try it*: what would come of a request, if the rules were as the form has them.
 
-use std::net::IpAddr;
-
 use maud::{Markup, html};
 
 use super::Desk;
 use super::form::Form;
+use crate::connector::Described;
 use crate::connector::edge::{Identity, Site};
 use crate::connector::explain::Explained;
 use crate::language::Severity;
@@ -16,7 +15,7 @@ use crate::manage::store::Store;
 use crate::manage::store::zones::Zone;
 use crate::policy::{Policy, SETTINGS_FILE};
 use crate::program::Trace;
-use crate::request::{Field, OwnedRequest};
+use crate::request::{self, Field, OwnedRequest};
 use crate::session::Secrets;
 
 /// Methods that are offered.
@@ -25,7 +24,7 @@ const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPT
 /// Explains the request that the form describes.
 pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
     let request = request(form)?.received_ms(desk.store.now_ms());
-    let explain = |site: Site<'_>| Explained::of(site, &request, &request.facts);
+    let explain = |site: Site<'_>| Explained::of(site, &request, &Described::to(&site.policy.settings, &request));
     let explained = at_site(desk, explain)?;
     let explained = explained.ok_or_else(|| Failure::new(500, Code::Internal, "the policy cannot be explained"))?;
     Ok(report(&explained))
@@ -35,7 +34,7 @@ pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
 pub(super) fn judge(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
     let requests = har::recorded(form.text("har")).map_err(|why| Failure::invalid("/har", why))?;
     let visitor = OwnedRequest::new("").received_ms(desk.store.now_ms());
-    let judged = at_site(desk, |site| har::judge(site, requests, &visitor, &visitor.facts))?;
+    let judged = at_site(desk, |site| har::judge(site, requests, &visitor))?;
     Ok(verdicts(&judged))
 }
 
@@ -75,7 +74,8 @@ fn request(form: &Form) -> Result<OwnedRequest, Failure> {
     }
     let address = form.text("try_ip").trim();
     if !address.is_empty() {
-        let address: IpAddr = address.parse().map_err(|_| bad("try_ip", format!("{address:?} is no IP address")))?;
+        let address =
+            request::address(address).ok_or_else(|| bad("try_ip", format!("{address:?} is no IP address")))?;
         request = request.client_ip(address);
     }
     let country = form.text("try_country").trim().to_ascii_uppercase();

@@ -11,6 +11,7 @@ use crate::language::{Scheme, parse};
 use crate::policy::check::lists_of;
 use crate::policy::lists::{Bad, asn, empty, hostname};
 use crate::program::{ListKind, Lists};
+use crate::request::{address, network};
 
 /// How many items all lists of a zone together may hold.
 pub const MAX_ITEMS: usize = 500_000;
@@ -239,11 +240,8 @@ impl Item {
 impl NewItem {
     /// An address or a network, as people and the API write it.
     pub fn ip(text: &str, comment: &str) -> Result<NewItem, Bad> {
-        let bad = || (format!("`{text}` is not an address or network"), None);
-        let network = match text.parse::<IpAddr>() {
-            Ok(address) => IpNet::from(address),
-            Err(_) => text.parse().map_err(|_| bad())?,
-        };
+        let network = address(text).map(IpNet::from).or_else(|| network(text));
+        let network = network.ok_or_else(|| (format!("`{text}` is not an address or network"), None))?;
         if network.addr() != network.network() {
             let help = format!("write `{}`", network.trunc());
             return Err((format!("`{text}` has bits set behind its prefix"), Some(help)));
