@@ -43,7 +43,8 @@ impl<'u> UrlParts<'u> {
     /// The authority without user info.
     pub fn host_and_port(&self) -> &'u str {
         let authority = self.authority.unwrap_or("");
-        authority.rfind('@').map_or(authority, |at| &authority[at + 1..])
+        // Too short for a searcher to pay.
+        authority.bytes().rposition(|byte| byte == b'@').map_or(authority, |at| &authority[at + 1..])
     }
 
     /// Whether the scheme is one that runs over TLS.

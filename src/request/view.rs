@@ -166,7 +166,10 @@ impl<'r> RequestView<'r> {
 
     /// The URL without the token, taken apart.
     pub fn pure_url(&self) -> &UrlParts<'r> {
-        self.pure_url.get_or_init(|| UrlParts::split(self.parts.pure_url))
+        self.pure_url.get_or_init(|| match std::ptr::eq(self.parts.pure_url, self.parts.url) {
+            true => *self.url(),
+            false => UrlParts::split(self.parts.pure_url),
+        })
     }
 
     /// The URL without the token as Queue-it normalises it, taken apart.

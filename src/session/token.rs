@@ -76,10 +76,15 @@ impl<'t> Token<'t> {
             is_canonical: false,
         };
         let mut form = Form::default();
-        for piece in text.split('~') {
-            let Some((key, value)) = piece.split_once('_') else { continue };
-            form.take(key, value);
-            if value.contains('_') {
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'~', text.as_bytes()).chain([text.len()]) {
+            let piece = &text[start..end];
+            start = end + 1;
+            let Some(at) = memchr::memchr(b'_', piece.as_bytes()) else { continue };
+            let (key, value) = (&piece[..at], &piece[at + 1..]);
+            let is_whole = memchr::memchr(b'_', value.as_bytes()).is_none();
+            form.take(key, value, is_whole);
+            if !is_whole {
                 continue;
             }
             match key {
@@ -179,7 +184,8 @@ impl Form {
     /// `rt`: what a token without one of the others lacks is checked elsewhere.
     const REQUIRED: u8 = 1;
 
-    fn take(&mut self, key: &str, value: &str) {
+    /// `is_whole` says that no `_` cuts the value.
+    fn take(&mut self, key: &str, value: &str, is_whole: bool) {
         let known = match key {
             "rt" => Form::REQUIRED,
             "e" => 1 << 1,
@@ -195,7 +201,7 @@ impl Form {
             "ts" => is_decimal(value) && value.len() <= 10,
             "cv" => is_decimal(value) && value.parse().is_ok_and(|minutes: u32| minutes <= MAX_FIXED_VALIDITY),
             "hip" => value.is_empty() || Mac::bytes_of(value).is_some(),
-            _ => !value.contains('_'),
+            _ => is_whole,
         };
         self.is_broken |= !is_good || self.seen & known != 0;
         self.seen |= known;
