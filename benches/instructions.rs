@@ -9,7 +9,7 @@ use std::hint::black_box;
 use bumpalo::Bump;
 use velvetrope::connector::edge::handle;
 use velvetrope::program::{Program, Scratch, Site};
-use velvetrope::request::OwnedRequest;
+use velvetrope::request::{CanonicalUrl, OwnedRequest};
 
 #[path = "../tests/ticketing/mod.rs"]
 mod ticketing;
@@ -30,6 +30,7 @@ fn main() {
     let (none, one) = (integrations::none_true(1_000), integrations::request_for(500));
     evaluations(&none.site, [(none.name, none.request), ("integrations, one true/1000".to_owned(), one)]);
     decisions();
+    spellings();
     compiling();
 }
 
@@ -63,12 +64,35 @@ fn decisions() {
     let mut scratch = Scratch::default();
     for case in ticketing.cases() {
         let headers = case.headers();
-        let mut label = || {
-            let url = case.url();
-            black_box(handle(ticketing.site(), &case.incoming(&url, &headers), &mut scratch).label)
-        };
-        assert_eq!(label(), case.label);
-        count(&format!("decision/{}", case.name), || _ = label());
+        let url = case.url();
+        let incoming = case.incoming(&url, &headers);
+        assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, case.label);
+        count(&format!("decision/{}", case.name), || {
+            black_box(handle(ticketing.site(), &incoming, &mut scratch).label);
+        });
+    }
+}
+
+/// What a host does first, for a URL as browsers send it and for one that has to be written otherwise; and a whole decision
+/// about a path that origins read in several ways.
+fn spellings() {
+    const SHOP: &str = "https://tickets.example/shop/concerts/4711?step=seats&utm_source=newsletter";
+    const SPELT: &str = "https://Tickets.Example.:443/shop/concerts/4711?step=seats&utm_source=newsletter";
+    const ODD: &str = "https://tickets.example/shop/x%2f..%2fconcerts/4711;v=1?step=seats";
+    for (name, url) in [("as browsers send it", SHOP), ("spelt otherwise", SPELT)] {
+        count(&format!("canonical URL/{name}"), || {
+            black_box(CanonicalUrl::of(black_box(url)).is_ok());
+        });
+    }
+    let ticketing = ticketing::Ticketing::new();
+    let mut scratch = Scratch::default();
+    for case in ticketing.cases().into_iter().filter(|case| case.label == "queue") {
+        let (url, headers) = (CanonicalUrl::of(ODD).expect("a URL"), case.headers());
+        let incoming = case.incoming(&url, &headers);
+        assert_eq!(handle(ticketing.site(), &incoming, &mut scratch).label, "queue");
+        count("decision/queue, path with several readings", || {
+            black_box(handle(ticketing.site(), &incoming, &mut scratch).label);
+        });
     }
 }
 

@@ -118,7 +118,7 @@ impl<'r> Incoming<'r> {
             received_ms: self.now_ms,
             facts: self.facts,
         };
-        RequestView::new(parts, arena)
+        RequestView::new(parts, arena).with_path(self.url.is_plain().then(|| self.url.path()))
     }
 }
 
@@ -258,13 +258,17 @@ pub fn examine<'v>(
     arena: &'v Bump,
 ) -> Examination<'v> {
     let pure_url = rounds::without_mark(without_token(incoming.url.as_str(), arena));
-    if !site.policy.settings.is_served(incoming.url.authority()) {
+    if !site.policy.settings.is_served(incoming.url) {
         return Examination { verdict: None, reading: 0, pure_url, outcome: Examined::Misdirected };
+    }
+    let decide = |verdict| outcome(site, incoming, verdict, pure_url, outside, arena);
+    if readings::are_one(site.policy, incoming.url) {
+        let verdict = site.policy.program.evaluate(&incoming.view(pure_url, arena), arena);
+        return Examination { verdict: Some(verdict), reading: 0, pure_url, outcome: decide(verdict) };
     }
     match readings::judge(site.policy, incoming, pure_url, arena) {
         Err(malformed) => Examination { verdict: None, reading: 0, pure_url, outcome: Examined::Refused(malformed) },
         Ok(judgement) => {
-            let decide = |verdict| outcome(site, incoming, verdict, pure_url, outside, arena);
             let (reading, outcome) = judgement.strictest(site.policy, decide);
             let verdict = judgement.all().nth(reading).map(|judged| judged.verdict);
             Examination { verdict, reading, pure_url, outcome }

@@ -110,10 +110,10 @@ impl<'v> Visit<'v> {
     /// script that is answered for itself, the page it runs on, if that is of the same origin: nobody wants to come back
     /// to an API, but what another site names is nowhere to come back to.
     pub(super) fn return_url(&self) -> &'v str {
-        let page = match self.answers_scripts && is_no_navigation(self.headers) && !self.is_ajax() {
-            true => self.header("referer"),
-            false => "",
-        };
+        if !self.answers_scripts || !is_no_navigation(self.headers) || self.is_ajax() {
+            return self.page_url();
+        }
+        let page = self.header("referer");
         let (origin, own) = (split_path(page).0, split_path(self.url).0);
         // Programs differ in what they take for the host before a backslash; no browser sends one.
         let is_own = !page.is_empty() && !page.contains('\\') && origin.eq_ignore_ascii_case(own);
@@ -141,9 +141,12 @@ pub(super) fn is_no_navigation(headers: &[(&str, &[u8])]) -> bool {
 
 /// An absolute URL's scheme and authority, and the rest.
 pub(super) fn split_path(url: &str) -> (&str, &str) {
-    let authority = url.find("://").map_or(0, |at| at + "://".len());
-    let end = url[authority..].find(['/', '\\', '?', '#']).map_or(url.len(), |at| authority + at);
-    url.split_at(end)
+    let bytes = url.as_bytes();
+    let scheme = memchr::memchr(b':', bytes).filter(|&at| bytes[at..].starts_with(b"://"));
+    let authority = scheme.map_or(0, |at| at + "://".len());
+    // Too short for a searcher to pay.
+    let length = bytes[authority..].iter().position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'));
+    url.split_at(length.map_or(url.len(), |length| authority + length))
 }
 
 /// What the published configuration says of a visit.

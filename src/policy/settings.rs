@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::program::ListKind;
-use crate::request::{Target, host_of};
+use crate::request::{CanonicalUrl, Target};
 
 mod network;
 mod read;
@@ -386,10 +386,9 @@ impl Settings {
         }
     }
 
-    /// Whether requests for an authority, written as [`canonical_authority`](crate::request::canonical_authority) does it,
-    /// are for this site. A host without a port stands for all its ports.
-    pub fn is_served(&self, authority: &str) -> bool {
-        let is_ours = |host: &String| host == authority || host == host_of(authority);
+    /// Whether requests for a URL are for this site. A host without a port stands for all its ports.
+    pub fn is_served(&self, url: &CanonicalUrl<'_>) -> bool {
+        let is_ours = |host: &String| host == url.host() || url.has_port() && host == url.authority();
         self.hosts.is_empty() || self.unknown_hosts == UnknownHosts::Pass || self.hosts.iter().any(is_ours)
     }
 

@@ -21,9 +21,11 @@ use super::readings::has_one_reading;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalUrl<'r> {
     url: Cow<'r, str>,
-    /// Where the authority begins, and where the path does.
+    /// Where the authority begins, where its host ends, and where the path begins and ends.
     authority_at: usize,
+    host_end: usize,
     path_at: usize,
+    path_end: usize,
     is_plain: bool,
 }
 
@@ -84,15 +86,15 @@ impl<'r> CanonicalUrl<'r> {
             .into_iter()
             .find_map(|scheme| Some((scheme, after(url, scheme)?)))
             .ok_or(Malformed::NotAPath)?;
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let rest = &rest[..memchr::memchr(b'#', rest.as_bytes()).unwrap_or(rest.len())];
+        let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (written, target) = rest.split_at(end);
         let authority = canonical_authority(written, scheme == "https")?;
         let begins = scheme.len() + "://".len();
         let is_canonical = target.starts_with('/')
             && authority == written
             && url.starts_with(scheme)
-            && !target.bytes().any(begins_plane);
+            && (target.is_ascii() || !target.bytes().any(begins_plane));
         if !is_canonical {
             return CanonicalUrl::new(scheme, &authority, target);
         }
@@ -103,12 +105,15 @@ impl<'r> CanonicalUrl<'r> {
     }
 
     fn checked(url: Cow<'r, str>, authority_at: usize, length: usize) -> Result<CanonicalUrl<'r>, Malformed> {
-        let mut canonical = CanonicalUrl { url, authority_at, path_at: authority_at + length, is_plain: false };
-        canonical.is_plain = has_one_reading(canonical.path().as_bytes());
-        if !canonical.is_plain {
-            refuse_escapes(canonical.path().as_bytes())?;
+        let path_at = authority_at + length;
+        let host_end = authority_at + host_of(&url[authority_at..path_at]).len();
+        let target = &url.as_bytes()[path_at..];
+        let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
+        let (is_plain, path_end) = (has_one_reading(path), path_at + path.len());
+        if !is_plain {
+            refuse_escapes(path)?;
         }
-        Ok(canonical)
+        Ok(CanonicalUrl { url, authority_at, host_end, path_at, path_end, is_plain })
     }
 
     /// All of it.
@@ -126,6 +131,16 @@ impl<'r> CanonicalUrl<'r> {
         &self.url[self.authority_at..self.path_at]
     }
 
+    /// The host alone.
+    pub fn host(&self) -> &str {
+        &self.url[self.authority_at..self.host_end]
+    }
+
+    /// Whether it has a port, which is not the scheme's own.
+    pub fn has_port(&self) -> bool {
+        self.host_end < self.path_at
+    }
+
     /// Path and query, as received; what belongs into a request line.
     pub fn target(&self) -> &str {
         &self.url[self.path_at..]
@@ -133,8 +148,7 @@ impl<'r> CanonicalUrl<'r> {
 
     /// The path, as received.
     pub fn path(&self) -> &str {
-        let target = self.target();
-        &target[..memchr::memchr(b'?', target.as_bytes()).unwrap_or(target.len())]
+        &self.url[self.path_at..self.path_end]
     }
 
     /// Whether all origins read its path in one way, as nearly all paths.
@@ -203,8 +217,12 @@ pub fn canonical_authority(text: &str, is_secure: bool) -> Result<Cow<'_, str>, 
 
 /// The host of an authority, without the port.
 pub fn host_of(authority: &str) -> &str {
-    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
-    authority[after_address..].find(':').map_or(authority, |at| &authority[..after_address + at])
+    // Short texts, for which searchers do not pay.
+    let bytes = authority.as_bytes();
+    let begins =
+        if bytes.first() == Some(&b'[') { bytes.iter().rposition(|&byte| byte == b']').unwrap_or(0) } else { 0 };
+    let length = bytes[begins..].iter().position(|&byte| byte == b':');
+    length.map_or(authority, |length| &authority[..begins + length])
 }
 
 /// Host, and port where one is written.
@@ -248,6 +266,9 @@ fn canonical_host(host: &str) -> Result<Cow<'_, str>, Malformed> {
 
 /// What ends in a number is an address, or a spelling of one that not all clients know (WHATWG URL, ends in a number).
 fn is_odd_address(name: &str) -> bool {
+    if !name.bytes().next_back().is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b'X')) {
+        return false;
+    }
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
         || last

@@ -25,7 +25,7 @@ pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;
 pub use owned::{OwnedRequest, OwnedValue};
-pub use readings::{authority_in, readings};
+pub use readings::{Reading, readings};
 pub(crate) use secret::{is_secret_entry, is_secret_field, without_secrets};
 pub use url::UrlParts;
 pub use value::{Type, Value};

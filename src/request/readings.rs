@@ -2,21 +2,21 @@
 //!
 //! Servers, frameworks and the proxies before them disagree about `%2F`, `\`, `;parameters`, empty and dot segments,
 //! and about how often escapes are decoded (RFC 3986, sections 3.3, 5.2.4 and 6.2.2; WHATWG URL, "path state"). A path
-//! that has none of these is read in one way. For one that has, every combination of what is done by some is a reading,
-//! and a decision must hold for all of them.
+//! that has none of these is read in one way. For one that has, whatever some of the steps that origins take make of it,
+//! in whatever order and however often, is a reading, and a decision must hold for all of them.
 
 use bumpalo::Bump;
-use bumpalo::collections::Vec as BumpVec;
+use bumpalo::collections::{String as BumpString, Vec as BumpVec};
 
 use super::ascii::hex_digit;
 use super::canonical::{Malformed, refuse_escapes};
-use super::normalize::{is_normal, is_plain_to_all, is_unreserved, normalize_escapes, remove_dot_segments};
+use super::normalize::{is_normal, is_plain_to_all, is_unreserved, normalize_escapes};
 
 /// How many readings are decided about. Paths of pages have one, those of attacks a handful.
-const MOST: usize = 64;
+const MOST: usize = 128;
 
-/// How often escapes are decoded, beyond once, until a path is refused.
-const DEEPEST: usize = 3;
+/// How many bytes they have together at most.
+const MOST_BYTES: usize = 128 << 10;
 
 /// Whether every origin reads a path in the same way, as nearly every path.
 pub(super) fn has_one_reading(path: &[u8]) -> bool {
@@ -33,93 +33,102 @@ fn has_disputed_escape(path: &[u8]) -> bool {
     memchr::memchr_iter(b'%', path).any(|at| {
         escaped_character(&path[at..])
             .is_some_and(|(byte, length)| length > 3 || byte == b'%' || byte.is_ascii_control() || is_meant(byte))
-    })
+    }) || FOLDED.iter().any(|(escaped, _, _)| memchr::memmem::find(path, escaped.as_bytes()).is_some())
 }
 
-/// The authority that `new URL(target, base)` finds in a path that begins with two slashes.
-pub fn authority_in(path: &str) -> Option<&str> {
-    let is_slash = |character: char| matches!(character, '/' | '\\');
-    let rest = path.trim_start_matches(is_slash);
-    let is_found = path.len() - rest.len() > 1;
-    rest.split(is_slash).next().filter(|authority| is_found && !authority.is_empty())
+/// A path as some origin reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// Beginning with `/`; bytes that a URL has only escaped are escaped.
+    pub path: &'a str,
+    /// What the origin has taken for an authority before it, as it stands there: the path may be one of another site.
+    pub authority: Option<&'a str>,
 }
 
-/// What may be made of `path`, each once; text of URLs in ASCII, beginning with `/`. The first is the path with its
-/// escapes in one form, and nothing else done.
-pub fn readings<'a>(path: &str, arena: &'a Bump) -> Result<BumpVec<'a, &'a str>, Malformed> {
-    let mut readings = Readings { all: BumpVec::new_in(arena), arena };
-    let mut text = BumpVec::with_capacity_in(path.len() + 16, arena);
-    normalize_escapes(path.as_bytes(), &mut text);
-    readings.of_escaped(&text)?;
-    for _ in 0..=DEEPEST {
-        let delimited = decoded(&text, arena);
-        if delimited != text {
-            readings.of_escaped(&delimited)?;
+/// What may be made of `path`, a path of a URL in ASCII that begins with `/`, each once. The first is the path as it is.
+pub fn readings<'a>(path: &'a str, arena: &'a Bump) -> Result<BumpVec<'a, Reading<'a>>, Malformed> {
+    let mut texts = Texts { all: BumpVec::new_in(arena), bytes: 0 };
+    texts.add(path.as_bytes(), None)?;
+    let mut next = 0;
+    while let Some(&(text, authority)) = texts.all.get(next) {
+        for step in STEPS {
+            texts.add(step(text, arena).into_bump_slice(), authority)?;
         }
-        let deeper = unescaped_percent(&text, arena);
-        if deeper == text {
-            return Ok(readings.all);
+        if let Some((authority, rest)) = after_authority(text) {
+            texts.add(rest, Some(authority))?;
         }
+        let deeper = unescaped_percent(text, arena);
         refuse_escapes(&deeper)?;
-        readings.of_escaped(&deeper)?;
-        text = deeper;
+        texts.add(deeper.into_bump_slice(), authority)?;
+        next += 1;
     }
-    Err(Malformed::Ambiguous)
+    let mut readings = BumpVec::new_in(arena);
+    for (text, authority) in texts.all {
+        let reading = Reading { path: written(text, arena), authority };
+        if !readings.contains(&reading) {
+            readings.push(reading);
+        }
+    }
+    Ok(readings)
 }
 
-struct Readings<'a> {
-    all: BumpVec<'a, &'a str>,
-    arena: &'a Bump,
+/// What has been made of a path, and the authority that was before it.
+struct Texts<'a> {
+    all: BumpVec<'a, (&'a [u8], Option<&'a str>)>,
+    bytes: usize,
 }
 
-/// One thing that some origins do to a path, and where it changes something.
-type Step = for<'a> fn(&[u8], &'a Bump) -> BumpVec<'a, u8>;
-
-impl Readings<'_> {
-    /// Whatever may be made of a path whose escapes stay as they are: each step is done by some and not by others.
-    fn of_escaped(&mut self, text: &[u8]) -> Result<(), Malformed> {
-        const STEPS: [Step; 5] =
-            [slashes_for_backslashes, without_parameters, without_authority, up_to_query, with_trimmed_segments];
-        self.with_and_without(&STEPS, text)
-    }
-
-    fn with_and_without(&mut self, steps: &[Step], text: &[u8]) -> Result<(), Malformed> {
-        let Some((step, later)) = steps.split_first() else { return self.resolved(text) };
-        self.with_and_without(later, text)?;
-        let changed = step(text, self.arena);
-        if changed == text { Ok(()) } else { self.with_and_without(later, &changed) }
-    }
-
-    /// Dot segments and empty ones stay, are resolved each for itself, or are merged first.
-    fn resolved(&mut self, text: &[u8]) -> Result<(), Malformed> {
-        self.add(text)?;
-        self.add(&resolved_without_merging(text, self.arena))?;
-        self.add(remove_dot_segments(text, self.arena))
-    }
-
-    fn add(&mut self, path: &[u8]) -> Result<(), Malformed> {
-        let mut text = bumpalo::collections::String::with_capacity_in(path.len() + 1, self.arena);
-        if path.first() != Some(&b'/') {
-            text.push('/');
-        }
-        // A backslash that is a letter here, as it is written in a URL; everything else is ASCII already.
-        for &byte in path {
-            match byte {
-                b'\\' => text.push_str("%5C"),
-                b'?' => text.push_str("%3F"),
-                b'#' => text.push_str("%23"),
-                byte => text.push(char::from(byte)),
-            }
-        }
-        if self.all.iter().any(|known| *known == text) {
+impl<'a> Texts<'a> {
+    fn add(&mut self, text: &'a [u8], authority: Option<&'a str>) -> Result<(), Malformed> {
+        if self.all.contains(&(text, authority)) {
             return Ok(());
         }
-        if self.all.len() == MOST {
+        self.bytes += text.len();
+        if self.all.len() == MOST || self.bytes > MOST_BYTES {
             return Err(Malformed::Ambiguous);
         }
-        self.all.push(text.into_bump_str());
+        self.all.push((text, authority));
         Ok(())
     }
+}
+
+/// A text as the path of a URL: what is a letter in it must not be taken for a delimiter again.
+fn written<'a>(text: &[u8], arena: &'a Bump) -> &'a str {
+    let mut path = BumpString::with_capacity_in(text.len() + 8, arena);
+    if text.first() != Some(&b'/') {
+        path.push('/');
+    }
+    for character in String::from_utf8_lossy(text).chars() {
+        match character {
+            '\\' => path.push_str("%5C"),
+            '?' => path.push_str("%3F"),
+            '#' => path.push_str("%23"),
+            character => path.push(character),
+        }
+    }
+    path.into_bump_str()
+}
+
+/// One thing that some origins do to a path.
+type Step = for<'a> fn(&[u8], &'a Bump) -> BumpVec<'a, u8>;
+
+const STEPS: [Step; 10] = [
+    with_escapes_in_one_form,
+    decoded,
+    with_letters_decoded,
+    with_letters_folded,
+    slashes_for_backslashes,
+    without_parameters,
+    up_to_query,
+    with_trimmed_segments,
+    merged,
+    resolved,
+];
+
+fn with_escapes_in_one_form<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
+    let mut out = BumpVec::with_capacity_in(path.len() + 8, arena);
+    normalize_escapes(path, &mut out);
+    out
 }
 
 fn slashes_for_backslashes<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
@@ -136,17 +145,12 @@ fn without_parameters<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     BumpVec::from_iter_in(kept, arena)
 }
 
-/// As `new URL(target, base)` reads a path that begins with two slashes: they begin an authority.
-fn without_authority<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
-    let begins = path.iter().position(|&byte| byte != b'/').unwrap_or(path.len());
-    let rest =
-        if begins < 2 { path } else { path[begins..].splitn(2, |&byte| byte == b'/').nth(1).unwrap_or_default() };
-    let mut out = BumpVec::with_capacity_in(rest.len() + 1, arena);
-    if begins >= 2 {
-        out.push(b'/');
-    }
-    out.extend_from_slice_copy(rest);
-    out
+/// As `new URL(target, base)` reads a path that begins with two slashes: an authority follows, and then the path.
+fn after_authority(path: &[u8]) -> Option<(&str, &[u8])> {
+    let begins = path.iter().position(|&byte| byte != b'/').filter(|&at| at > 1)?;
+    let ends = path[begins..].iter().position(|&byte| byte == b'/').map_or(path.len(), |length| begins + length);
+    let authority = std::str::from_utf8(&path[begins..ends]).unwrap_or_default();
+    Some((authority, if ends == path.len() { b"/" } else { &path[ends..] }))
 }
 
 /// As Windows reads names of files, and applications that trim: dots and spaces at the end of a segment are nothing.
@@ -175,8 +179,19 @@ fn up_to_query<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     BumpVec::from_iter_in(path.iter().copied().take_while(|&byte| byte != b'?' && byte != b'#'), arena)
 }
 
-/// Each dot segment resolved (RFC 3986, section 5.2.4), empty segments counting as segments.
-fn resolved_without_merging<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
+/// Empty segments are none.
+fn merged<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
+    let mut previous = 0;
+    let kept = path.iter().copied().filter(|&byte| {
+        let is_kept = byte != b'/' || previous != b'/';
+        previous = byte;
+        is_kept
+    });
+    BumpVec::from_iter_in(kept, arena)
+}
+
+/// Each dot segment resolved (RFC 3986, section 5.2.4); an empty segment is one.
+fn resolved<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     let mut segments: BumpVec<&[u8]> = BumpVec::new_in(arena);
     let mut is_directory = false;
     for segment in path.strip_prefix(b"/").unwrap_or(path).split(|&byte| byte == b'/') {
@@ -217,21 +232,48 @@ fn decoded<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     out
 }
 
-/// The ASCII character that escapes at the beginning of a text stand for, and their length: one escape, an overlong form of
-/// two to four (RFC 3629, section 10), which careless decoders accept, or a letter that is an ASCII letter where case is
-/// ignored (Unicode, CaseFolding: `İ`, `ı`, `ſ` and the Kelvin sign).
+/// Letters that are ASCII letters where case is ignored (Unicode, CaseFolding), and as what.
+const FOLDED: [(&str, &str, u8); 4] =
+    [("%C4%B0", "İ", b'i'), ("%C4%B1", "ı", b'i'), ("%C5%BF", "ſ", b's'), ("%E2%84%AA", "\u{212a}", b'k')];
+
+/// Those letters as they are.
+fn with_letters_decoded<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
+    with_letters(path, arena, |(_, letter, _)| letter.as_bytes())
+}
+
+/// Those letters as ASCII.
+fn with_letters_folded<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
+    with_letters(path, arena, |(_, _, folded)| std::slice::from_ref(folded))
+}
+
+fn with_letters<'a>(
+    path: &[u8],
+    arena: &'a Bump,
+    read: fn(&'static (&str, &str, u8)) -> &'static [u8],
+) -> BumpVec<'a, u8> {
+    let mut out = BumpVec::with_capacity_in(path.len(), arena);
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        let letter = FOLDED.iter().find(|(escaped, _, _)| {
+            path.get(at..at + escaped.len()).is_some_and(|text| text.eq_ignore_ascii_case(escaped.as_bytes()))
+        });
+        match letter {
+            Some(letter) => out.extend_from_slice_copy(read(letter)),
+            None => out.push(byte),
+        }
+        at += letter.map_or(1, |(escaped, _, _)| escaped.len());
+    }
+    out
+}
+
+/// The ASCII character that escapes at the beginning of a text stand for, and their length: one escape, or an overlong
+/// form of two to four (RFC 3629, section 10), which careless decoders accept.
 fn escaped_character(text: &[u8]) -> Option<(u8, usize)> {
     let byte = |index: usize| match text.get(3 * index..3 * index + 3)? {
         &[b'%', high, low] => Some(hex_digit(high)? << 4 | hex_digit(low)?),
         _ => None,
     };
     let follows = |index: usize| byte(index).filter(|byte| byte & 0xc0 == 0x80).map(|byte| byte & 0x3f);
-    match (byte(0)?, byte(1), byte(2)) {
-        (0xc4, Some(0xb0 | 0xb1), _) => return Some((b'i', 6)),
-        (0xc5, Some(0xbf), _) => return Some((b's', 6)),
-        (0xe2, Some(0x84), Some(0xaa)) => return Some((b'k', 9)),
-        _ => {}
-    }
     match byte(0)? {
         ascii @ 0..0x80 => Some((ascii, 3)),
         lead @ 0xc0..=0xc1 => Some(((lead & 1) << 6 | follows(1)?, 6)),
@@ -265,7 +307,7 @@ mod tests {
 
     fn all(path: &str) -> Result<Vec<String>, Malformed> {
         let arena = Bump::new();
-        readings(path, &arena).map(|readings| readings.iter().map(|reading| (*reading).to_owned()).collect())
+        readings(path, &arena).map(|readings| readings.iter().map(|reading| reading.path.to_owned()).collect())
     }
 
     #[test]
@@ -327,7 +369,7 @@ mod tests {
 
     #[test]
     fn too_many_are_refused() {
-        assert_eq!(all("/%2525252573"), Err(Malformed::Ambiguous));
+        assert_eq!(all(&format!("/{}", "x//".repeat(50_000))), Err(Malformed::Ambiguous));
         assert_eq!(all("//a;b\\c/../%2f%252f;d%253b/./x%3f.//%255c..;/y."), Err(Malformed::Ambiguous));
         assert_eq!(all("/%2500"), Err(Malformed::ControlCharacter));
     }
@@ -335,9 +377,11 @@ mod tests {
     #[test]
     fn an_authority_may_stand_in_a_path() {
         for (path, authority) in
-            [("//h/x", Some("h")), ("/\\h:80", Some("h:80")), ("///h", Some("h")), ("/h/x", None), ("//", None)]
+            [("//h/x", Some("h")), ("/\\h:80", Some("h:80")), ("///h", Some("h")), ("/h/x;", None), ("//", None)]
         {
-            assert_eq!(authority_in(path), authority, "{path}");
+            let arena = Bump::new();
+            let readings = readings(path, &arena).expect("readings");
+            assert_eq!(readings.iter().find_map(|reading| reading.authority), authority, "{path}");
         }
     }
 }

@@ -114,8 +114,13 @@ impl<'r> RequestView<'r> {
         }
     }
 
+    /// The same, with its normalised path where that is known already.
+    pub(crate) fn with_path(self, path: Option<&'r str>) -> Self {
+        RequestView { path: path.map_or_else(OnceCell::new, |path| path.as_bytes().into()), ..self }
+    }
+
     /// The same request as an origin sees it that takes its authority and path for these: what expressions and triggers
-    /// see of the URL; `raw.*` fields stay as they are.
+    /// see of the URL, where nothing more is done to the path; `raw.*` fields stay as they are.
     pub fn reading(&self, authority: &'r str, path: &'r str) -> RequestView<'r> {
         let url = self.url();
         let written = |query: Option<&str>| -> &'r str {
@@ -130,8 +135,10 @@ impl<'r> RequestView<'r> {
             text.into_bump_str()
         };
         let parts = RequestParts { url: written(url.query), pure_url: written(self.pure_url().query), ..self.parts };
+        let normalized = UrlParts::split(written(self.normalized_url().query));
         RequestView {
             received: Some(*self.received()),
+            normalized_url: normalized.into(),
             path: path.as_bytes().into(),
             ..RequestView::new(parts, self.arena)
         }

@@ -59,7 +59,7 @@ pub struct Session<'c> {
     pub hashed_ip: &'c str,
     /// HMAC of everything before it.
     pub hash: &'c str,
-    /// HMAC of everything before it and of where each field ends; "" in a session that another connector has written.
+    /// MAC of everything before it and of where each field ends; "" in a session that another connector has written.
     pub seal: &'c str,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use blake2::Blake2sMac256;
 use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
@@ -12,21 +13,21 @@ use zeroize::Zeroizing;
 /// zero byte.
 const SEAL: &[u8] = b"velvetrope\0session seal\x001";
 
-/// One secret key, with its HMAC key schedules prepared. Wiped from memory when dropped; never printed.
+/// One secret key, prepared for HMACs and seals. Wiped from memory when dropped; never printed.
 #[derive(Clone)]
 pub struct Secret {
     text: Zeroizing<String>,
     key: Hmac<Sha256>,
-    sealing: Hmac<Sha256>,
+    sealing: Blake2sMac256,
 }
 
 impl Secret {
     /// Prepares a secret; its UTF-8 bytes are the key.
     pub fn new(text: impl Into<String>) -> Secret {
         let text = Zeroizing::new(text.into());
-        let key = keyed(text.as_bytes());
+        let key = Hmac::<Sha256>::new_from_slice(text.as_bytes()).expect("HMAC takes keys of any length");
         let derived = Zeroizing::new(<[u8; 32]>::from(key.clone().chain_update(SEAL).finalize().into_bytes()));
-        let sealing = keyed(&*derived);
+        let sealing = Blake2sMac256::new_from_slice(&*derived).expect("keys of BLAKE2s have up to 32 bytes");
         Secret { text, key, sealing }
     }
 
@@ -49,8 +50,9 @@ impl Secret {
         mac.finalize().into_bytes().into()
     }
 
-    /// HMAC-SHA-256 under a key of its own over `hash` and each of the parts, which cannot trade text with one another:
-    /// their lengths come first. A part of 64 KiB or more is as good as any other of that length.
+    /// Keyed BLAKE2s (RFC 7693) under a key of its own over `hash` and each of the parts, which cannot trade text with one
+    /// another: their lengths come first. A part of 64 KiB or more is as good as any other of that length. It takes a
+    /// third of the instructions of an HMAC, and no official connector has to know it.
     pub(super) fn seal(&self, hash: &[u8; 32], parts: &[&str; 6]) -> Mac {
         let mut head = [0; 32 + 2 * 6];
         head[..32].copy_from_slice(hash);
@@ -68,10 +70,6 @@ impl Secret {
     pub(super) fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 impl fmt::Debug for Secret {
@@ -114,7 +112,7 @@ impl Secrets {
     }
 }
 
-/// An HMAC-SHA-256 as the protocol writes it: 64 lower-case hex digits.
+/// An HMAC-SHA-256 as the protocol writes it, or a seal: 64 lower-case hex digits.
 #[derive(Clone, Copy)]
 pub struct Mac([u8; 64]);
 

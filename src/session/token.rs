@@ -165,26 +165,35 @@ impl<'t> Token<'t> {
 /// What has been seen of a token's form. Keys that mean nothing may be anything.
 #[derive(Default)]
 struct Form {
-    /// One bit for each of [`Form::KEYS`].
+    /// One bit for each key that means something.
     seen: u8,
     is_broken: bool,
 }
 
 impl Form {
-    const KEYS: [&str; 8] = ["rt", "e", "q", "ts", "ce", "cv", "hip", "h"];
-    /// The first one: what a token without the others lacks is checked elsewhere.
+    /// `rt`: what a token without one of the others lacks is checked elsewhere.
     const REQUIRED: u8 = 1;
 
     fn take(&mut self, key: &str, value: &str) {
-        let Some(known) = Form::KEYS.iter().position(|known| *known == key) else { return };
+        let known = match key {
+            "rt" => Form::REQUIRED,
+            "e" => 1 << 1,
+            "q" => 1 << 2,
+            "ts" => 1 << 3,
+            "ce" => 1 << 4,
+            "cv" => 1 << 5,
+            "hip" => 1 << 6,
+            "h" => 1 << 7,
+            _ => return,
+        };
         let is_good = match key {
             "ts" => is_decimal(value) && value.len() <= 10,
             "cv" => is_decimal(value) && value.parse().is_ok_and(|minutes: u32| minutes <= MAX_FIXED_VALIDITY),
             "hip" => value.is_empty() || Mac::bytes_of(value).is_some(),
             _ => !value.contains('_'),
         };
-        self.is_broken |= !is_good || self.seen & 1 << known != 0;
-        self.seen |= 1 << known;
+        self.is_broken |= !is_good || self.seen & known != 0;
+        self.seen |= known;
     }
 
     fn is_canonical(&self) -> bool {

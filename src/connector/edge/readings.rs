@@ -9,7 +9,10 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::{Examined, Incoming};
 use crate::policy::{Action, Policy};
 use crate::program::Verdict;
-use crate::request::{Malformed, RequestView, authority_in, canonical_authority, host_of, readings};
+use crate::request::{CanonicalUrl, Malformed, RequestView, canonical_authority, host_of, readings};
+
+/// How many readings are decided about.
+const MOST: usize = 512;
 
 /// A request in one of its readings.
 pub(in crate::connector) struct Judged<'v> {
@@ -43,25 +46,40 @@ pub(in crate::connector) fn judge<'v>(
         others.extend(authorities.iter().skip(1).map(|authority| judged(first.view.reading(authority, path))));
         return Ok(Judgement { first, others });
     }
-    for path in readings(incoming.url.path(), arena)? {
-        others.extend(authorities.iter().map(|authority| judged(first.view.reading(authority, path))));
+    for reading in readings(incoming.url.path(), arena)? {
+        others.extend(authorities.iter().map(|authority| judged(first.view.reading(authority, reading.path))));
+        if let Some(named) = reading.authority {
+            let named = canonical_authority(named, incoming.url.scheme() == "https").ok();
+            let named = named.iter().map(|named| host_of(named));
+            // One that no origin knows is the first of its sites to many.
+            let sites = policy.settings.hosts.iter().map(|host| host_of(host)).chain(named);
+            others.extend(sites.map(|site| judged(first.view.reading(arena.alloc_str(site), reading.path))));
+        }
+        if others.len() > MOST {
+            return Err(Malformed::Ambiguous);
+        }
     }
     Ok(Judgement { first, others })
 }
 
-/// What origins may take for the authority: what is asked for; without the port, for they tell sites apart by names alone,
-/// unless the operator names the port; and what some find in a path that begins with two slashes.
+/// Whether every origin reads a request in the same way, so that there is nothing to [`judge`] but itself.
+pub(super) fn are_one(policy: &Policy, url: &CanonicalUrl<'_>) -> bool {
+    url.is_plain() && !is_read_without_port(policy, url)
+}
+
+/// Origins tell sites apart by names alone, whatever port is written behind them; unless the operator names it, too.
+fn is_read_without_port(policy: &Policy, url: &CanonicalUrl<'_>) -> bool {
+    url.has_port() && !policy.settings.hosts.iter().any(|named| named == url.authority())
+}
+
+/// What origins may take for the authority: what is asked for, and that without the port.
 fn authorities<'v>(policy: &Policy, incoming: &Incoming<'v>, arena: &'v Bump) -> ArenaVec<'v, &'v str> {
     let mut all = ArenaVec::new_in(arena);
-    let authority: &'v str = incoming.url.authority();
-    let host = host_of(authority);
-    all.push(authority);
-    if host.len() < authority.len() && !policy.settings.hosts.iter().any(|named| named == authority) {
-        all.push(host);
+    let url: &'v CanonicalUrl<'v> = incoming.url;
+    all.push(url.authority());
+    if is_read_without_port(policy, url) {
+        all.push(url.host());
     }
-    let in_path = authority_in(incoming.url.path()).filter(|_| !incoming.url.is_plain());
-    let in_path = in_path.and_then(|authority| canonical_authority(authority, incoming.url.scheme() == "https").ok());
-    all.extend(in_path.map(|authority| host_of(arena.alloc_str(&authority))));
     all
 }
 

@@ -239,15 +239,13 @@ fn the_way_without_the_token_stays_on_the_site() {
         ("", "/.//shop"),
         ("/evil.example/shop?a=//b", "/.//evil.example/shop?a=//b"),
         ("\\evil.example/shop", "/./\\evil.example/shop"),
-        ("\t/evil.example/shop", "/%09/evil.example/shop"),
-        ("a b/shop?x#//evil.example", "/a%20b/shop?x#//evil.example"),
+        ("%20/evil.example/shop", "/%20/evil.example/shop"),
         ("@evil.example/shop", "/@evil.example/shop"),
         (":80//shop", "/:80//shop"),
     ] {
         let path = if path.is_empty() { "//shop".to_owned() } else { format!("/{path}") };
-        let (before, fragment) = path.split_once('#').map_or((&*path, String::new()), |(a, b)| (a, format!("#{b}")));
-        let sign = if before.contains('?') { '&' } else { '?' };
-        let url = format!("https://h:8443{before}{sign}queueittoken={}{fragment}", token("q", "new"));
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let url = format!("https://h:8443{path}{sign}queueittoken={}", token("q", "new"));
         let reply = ask(&policy, &url, &[]);
         assert_eq!((location(&reply), reply.label), (stays, "token"), "{url}");
         // As a browser takes it.
@@ -347,7 +345,7 @@ fn scripts_of_other_origins_may_read_where_the_queue_is() {
 #[test]
 fn a_visitors_place_is_for_the_site_alone() {
     let mut policy = policy();
-    policy.settings.hosts = vec!["www.h".into()];
+    policy.settings.hosts = vec!["h".into(), "www.h".into()];
     let bound = NewSession {
         event_id: "Shop1",
         queue_id: "q",

@@ -1,5 +1,6 @@
 //! Deviations that hold for every case that they are about.
 
+use blake2::Blake2sMac256;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -91,7 +92,9 @@ fn with_seal(value: &str, secret: &str) -> String {
     parts.iter().for_each(|part| message.extend((part.len() as u16).to_be_bytes()));
     parts.iter().for_each(|part| message.extend(part.as_bytes()));
     let key = hmac(secret.as_bytes(), b"velvetrope\0session seal\x001");
-    let seal: String = hmac(&key, &message).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mac = Blake2sMac256::new_from_slice(&key).expect("a key of 32 bytes");
+    let seal: String =
+        mac.chain_update(&message).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{value}&Seal={seal}")
 }
 
