@@ -13,11 +13,8 @@ test: tools lint tests
 tools:
 	@command -v cargo >/dev/null || { echo "install Rust 1.91 or newer first: https://rustup.rs"; exit 1; }
 	@if ! { command -v chromedriver && command -v chromium && command -v valgrind && command -v nginx && \
-		command -v apache2 && command -v gunicorn; } >/dev/null; then \
-		tools/apt chromium chromium-driver valgrind nginx apache2 gunicorn; \
-	fi
-	@if ! { command -v nginx && command -v haproxy && command -v caddy; } >/dev/null; then \
-		tools/apt nginx haproxy caddy; \
+		command -v apache2 && command -v gunicorn && command -v haproxy && command -v caddy; } >/dev/null; then \
+		tools/apt chromium chromium-driver valgrind nginx apache2 gunicorn haproxy caddy; \
 	fi
 
 # The Cloudflare Worker, into `build/`, and the one that manages, into `build-manage/`.
@@ -25,8 +22,9 @@ worker:
 	tools/wasm deploy/cloudflare/build
 	tools/wasm deploy/cloudflare/build manage
 
-# With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts must not reach a wasm build (tokio's traits do,
-# but not mio, its half that speaks to the operating system), and none of its modules has warnings.
+# With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts
+# must not reach a wasm build (tokio's traits do, but not mio, its half that speaks to the operating system), and none of
+# its modules has warnings.
 lint: worker
 	cargo fmt --check
 	tools/deny

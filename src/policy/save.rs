@@ -18,7 +18,7 @@ const MAGIC: [u8; 8] = *b"\x89VRP\r\n\x1a\n";
 
 /// How the payload is written. It changes with everything that is saved: with the fields of [`Policy`] and of all that
 /// is in it, and with their order.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Why there is no policy in some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
