@@ -76,7 +76,11 @@ pub async fn ask(channel: &Channel, headers: &Headers) -> Answer {
     let codec = ProstCodec::<ProcessingRequest, ProcessingResponse>::default();
     let stream = client.streaming(tonic::Request::new(ReceiverStream::new(receive)), path, codec);
     let mut answers = stream.await.expect("a stream").into_inner();
-    match answers.message().await.expect("an answer").and_then(|answer| answer.response) {
+    let answer = answers.message().await.expect("an answer").and_then(|answer| answer.response);
+    // A stream that ends in order leaves nothing for the connection to count.
+    drop(questions);
+    assert!(answers.message().await.expect("an end").is_none(), "one answer to one question");
+    match answer {
         Some(Told::RequestHeaders(answer)) => {
             Answer::GoesOn(answer.response.and_then(|response| response.header_mutation).unwrap_or_default())
         }
