@@ -334,6 +334,7 @@ pub fn policy(target: Target) -> Sources {
     for (at, rule) in kept() {
         let rule = serde_json::json!([{
             "id": room(at), "action": "bypass_waiting_room", "expression": rule.expression, "description": "",
+            "velvetrope": {"opens_for_everybody": true},
         }]);
         sources.insert(format!("{}.json", room(at)), rule.to_string());
     }
