@@ -11,13 +11,14 @@ use serde_json::Value;
 
 type Entry = fn(&[u8]);
 
-const TARGETS: [(&str, Entry); 6] = [
+const TARGETS: [(&str, Entry); 7] = [
     ("expression", entries::expression),
     ("token", entries::token),
     ("cookie", entries::cookie),
     ("integration", entries::integration),
     ("push", entries::push),
     ("saved", entries::saved),
+    ("url", entries::url),
 ];
 
 fn root() -> PathBuf {
@@ -46,6 +47,7 @@ fn recorded_texts_may_end_anywhere() {
         texts += cut(entries::token, case["token"].as_str());
         texts += cut(entries::cookie, case.pointer("/request/headers/Cookie").and_then(Value::as_str));
         texts += cut(entries::integration, case["integration"].as_object().map(|_| case["integration"].to_string()));
+        texts += cut(entries::url, case.pointer("/request/url").and_then(Value::as_str));
         texts += cut(entries::push, case.pointer("/request/body").and_then(Value::as_str));
     }
     assert!(texts > 1_000, "only {texts} texts");

@@ -9,7 +9,7 @@ use velvetrope::connector::edge::{Identity, push};
 use velvetrope::language::{self, Scheme};
 use velvetrope::policy::{Policy, Published, Settings};
 use velvetrope::program::{Entry, Lists, Program, Site};
-use velvetrope::request::{Field, NoFacts, RequestParts, RequestView, Subject};
+use velvetrope::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
 use velvetrope::session::cookie::{Session, Validation};
 use velvetrope::session::{Secrets, token};
 
@@ -118,6 +118,22 @@ pub fn push(bytes: &[u8]) {
     let body = serde_json::json!({ "integrationInfo": info, "hash": hash.as_str() }).to_string();
     let accepted = push::accept(body.as_bytes(), &secrets, &identity, &arena, compiles).accepted;
     assert_eq!(accepted.is_some(), std::str::from_utf8(bytes).is_ok_and(|text| compiles(text).is_ok()));
+}
+
+/// An authority, a line end and a target have no canonical URL, or one that stays as it is; its path has few readings, each of
+/// them a path.
+pub fn url(bytes: &[u8]) {
+    let text = text(bytes);
+    let (authority, target) = text.split_once('\n').unwrap_or(("shop.example", &text));
+    for scheme in ["http", "https"] {
+        let Ok(url) = CanonicalUrl::new(scheme, authority, target) else { continue };
+        assert_eq!(CanonicalUrl::of(url.as_str()).as_ref(), Ok(&url));
+        assert!(url.authority().starts_with(url.host()) && url.target().starts_with(url.path()));
+        let arena = Bump::new();
+        let Ok(readings) = readings(url.path(), &arena) else { continue };
+        assert!(!url.is_plain() || readings.len() == 1, "{:?}", url.path());
+        assert!(readings.iter().all(|reading| reading.path.starts_with('/')));
+    }
 }
 
 /// A saved policy is refused, or decides; so is one whose header is in order, whatever it holds.

@@ -28,6 +28,13 @@ fn main() -> io::Result<()> {
     integrations.extend(queueit.iter().filter_map(|case| case.get("integration").map(Value::to_string)));
     write(corpus, "integration", integrations)?;
     write(corpus, "push", of("/request/body"))?;
+    let rope = fs::read_to_string(vectors.join("../rope/cases.jsonl"))?;
+    let rope = rope.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    write(
+        corpus,
+        "url",
+        rope.map(|case| format!("shop.example\n{}", case["target"].as_str().unwrap_or("/"))).collect(),
+    )?;
     let saved = rules.iter().filter_map(|case| saved(case["expr"].as_str()?));
     write(corpus, "saved", saved.collect())
 }
