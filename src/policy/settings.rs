@@ -388,7 +388,8 @@ impl Settings {
 
     /// Whether requests for a URL are for this site. A host without a port stands for all its ports.
     pub fn is_served(&self, url: &CanonicalUrl<'_>) -> bool {
-        let is_ours = |host: &String| host == url.host() || url.has_port() && host == url.authority();
+        let (host, with_port) = (url.host(), url.has_port().then(|| url.authority()));
+        let is_ours = |ours: &String| ours == host || with_port.is_some_and(|authority| ours == authority);
         self.hosts.is_empty() || self.unknown_hosts == UnknownHosts::Pass || self.hosts.iter().any(is_ours)
     }
 
