@@ -67,6 +67,9 @@ pub(super) fn is_marked(url: &str, now: i64) -> bool {
 /// A marked URL's rest, and the time in the mark. Every request is looked at: what most URLs end in settles it.
 fn split(url: &str) -> Option<(&str, i64)> {
     let digits = url.bytes().rev().take_while(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return None;
+    }
     let (rest, time) = url.split_at_checked(url.len() - digits)?;
     let rest = rest.strip_suffix(MARK)?.strip_suffix(['?', '&'])?;
     Some((rest, time.parse().ok()?))
