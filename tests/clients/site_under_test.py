@@ -92,7 +92,7 @@ class Site:
 
     def visit(self, path, **headers):
         """The status that a visitor gets: 200 from the origin, 302 to the waiting room."""
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers = {"host": "tickets.example"} | {name.replace("_", "-"): value for name, value in headers.items()}
         request = urllib.request.Request(f"http://{self.site}{path}", headers=headers)
         opener = urllib.request.build_opener(NoRedirect)
         try:

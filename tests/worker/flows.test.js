@@ -294,9 +294,12 @@ test("what the platform does not tell is missing, and does no harm", async () =>
 });
 
 test("a path cannot be disguised to slip through a rule or past one", async () => {
-  const { told } = await site.passed("/shop/%76ip");
+  const { told } = await site.passed("/shop/vip");
   assert.equal(told.headers[VERDICT], "bypass;rule=by%20path");
-  assert.equal(told.url, "/shop/%76ip");
+  // Some origins take them for the rule's path, and some for other pages of the shop.
+  for (const path of ["/shop/%76ip", "/shop//vip", "/shop/vip;x", "/shop%2fvip", "/shop/x/..%2fvip"]) {
+    assert.equal((await answered(path)).status, 302, path);
+  }
 });
 
 const OTHER = "https://www.tickets.example";

@@ -43,8 +43,10 @@ export function builtModules(folder = BUILD) {
 export const VARIABLES = { QUEUEIT_CUSTOMERID: CUSTOMER, QUEUEIT_SECRETKEY: SECRET, VELVETROPE_REFRESH_SECONDS: "1" };
 
 /** Headers with a `sec-fetch-mode` of their own: Node's `fetch` says `cors` of whatever it sends, but for what is called so. */
-export function navigating({ "sec-fetch-mode": mode = "navigate", ...headers } = {}) {
-  return { ...headers, "mf-sec-fetch-mode": mode };
+export function navigating(headers = {}) {
+  const pairs = Array.isArray(headers) ? headers : Object.entries(headers);
+  const [, mode] = pairs.find(([name]) => name.toLowerCase() === "sec-fetch-mode") ?? ["", "navigate"];
+  return [...pairs.filter(([name]) => name.toLowerCase() !== "sec-fetch-mode"), ["mf-sec-fetch-mode", mode]];
 }
 
 export class Site {
