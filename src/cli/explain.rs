@@ -149,6 +149,9 @@ impl Display for ExplainReport {
             )?;
             explained.readings.iter().try_for_each(|reading| write!(f, "{reading}"))?;
         }
+        if explained.readings.is_empty() {
+            return write!(f, "\n{}", explained.decision);
+        }
         writeln!(f, "\n{}", styled(STRONG, "Integrations, in the order in which they are tried"))?;
         explained.integrations.iter().try_for_each(|tried| write!(f, "\n{tried}"))?;
         match explained.integrations_in_all - explained.integrations.len() {

@@ -140,14 +140,19 @@ impl Explained {
     ) -> Option<Explained> {
         let policy = site.policy;
         let decided = edge::examine(site, incoming, &NoOutside, Scratch::default().start()).reading;
-        let report = |(index, judged): (usize, &Judged<'_>)| ReadingReport {
-            url: without_secrets(judged.view.parts().pure_url),
-            verdict: VerdictReport::of(policy, judged.verdict),
-            decided: index == decided,
+        let mut told = Vec::new();
+        let report = |(index, judged): (usize, &Judged<'_>)| {
+            // What differs only in how triggers are told of it is the same to people.
+            let reading = (without_secrets(judged.view.parts().pure_url), judged.verdict);
+            let is_known = told.contains(&reading) && index != decided;
+            let (url, verdict) = reading.clone();
+            told.push(reading);
+            let verdict = VerdictReport::of(policy, verdict);
+            (!is_known).then(|| ReadingReport { url, verdict, decided: index == decided })
         };
         let Explanation { verdict, entries, rules } = policy.program.explain(&judgement.all().nth(decided)?.view)?;
         Some(Explained {
-            readings: judgement.all().enumerate().map(report).collect(),
+            readings: judgement.all().enumerate().filter_map(report).collect(),
             integrations: entries.into_iter().filter_map(|(index, trace)| tried(policy, index, trace)).collect(),
             integrations_in_all: policy.integrations.all.len(),
             rules: rules.into_iter().filter_map(|(index, trace)| tried_rule(policy, index, trace)).collect(),
