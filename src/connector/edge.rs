@@ -38,7 +38,7 @@ mod url_token;
 pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
-pub use spelling::{is_forwarding_header, is_taken_for, is_verdict_header};
+pub use spelling::{is_forwarding_header, is_taken_for, is_target_header, is_verdict_header, names_host};
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.

@@ -215,9 +215,12 @@ fn resolved<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     out
 }
 
-/// What means something else decoded than escaped; and what should not have been escaped at all.
+/// What means something else decoded than escaped, what is the same either way to nearly all origins (the delimiters that a
+/// segment may hold, RFC 3986, section 3.3), and what should not have been escaped at all.
 const fn is_meant(byte: u8) -> bool {
-    matches!(byte, b'/' | b'\\' | b';' | b'?' | b'#') || is_unreserved(byte)
+    matches!(byte, b'/' | b'\\' | b';' | b'?' | b'#' | b':' | b'@')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=')
+        || is_unreserved(byte)
 }
 
 /// A path with the escapes of delimiters decoded.
@@ -360,6 +363,9 @@ mod tests {
             ("/%c5%bfhop", "/shop"),
             ("/shop.", "/shop"),
             ("/shop%20/x", "/shop/x"),
+            ("/%40artist", "/@artist"),
+            ("/tickets%2c2026", "/tickets,2026"),
+            ("/live%2B2026", "/live+2026"),
         ] {
             assert!(!has_one_reading(path.as_bytes()), "{path}");
             let all = all(path).expect("readings");

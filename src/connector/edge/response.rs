@@ -6,7 +6,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use super::rounds;
-use super::{Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
+use super::{
+    Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, is_taken_for,
+};
 use crate::connector::visit::{header, is_no_navigation, split_path};
 use crate::connector::{Decision, Kind, Reason};
 use crate::policy::{Action, FailurePolicy, Integration, OnFailure, Preflight, ScriptRequests};
@@ -118,7 +120,23 @@ impl<'r> Responder<'_, 'r> {
             && self.decision.redirect.is_some()
             && self.site.policy.settings.preflight == Preflight::Pass
             && ["origin", "access-control-request-method"].iter().all(|name| !self.header(name).is_empty())
-            && self.header("upgrade").is_empty()
+            && self.is_mere_question()
+    }
+
+    /// Whether a request is nothing beyond its head: an origin could take one that has a body, or names another method, for
+    /// more than a question; and what Connection names, it never sees.
+    fn is_mere_question(&self) -> bool {
+        const MORE: [&str; 5] =
+            ["upgrade", "transfer-encoding", "x-http-method-override", "x-http-method", "x-method-override"];
+        let options = |value: &[u8]| {
+            let names = |name: &[u8]| value.to_ascii_lowercase().windows(name.len()).any(|part| part == name);
+            names(b"origin") || names(b"access-control-")
+        };
+        self.incoming.headers.iter().all(|(name, value)| {
+            !MORE.iter().any(|more| is_taken_for(name, more))
+                && !(name.eq_ignore_ascii_case("connection") && options(value))
+                && !(name.eq_ignore_ascii_case("content-length") && *value != b"0")
+        })
     }
 
     fn preflight(&self, verdict: Option<Verdict>) -> Reply<'r> {

@@ -11,13 +11,27 @@ pub fn is_verdict_header(name: &str) -> bool {
 }
 
 /// Whether an origin may take a header or trailer of this name for one in which proxies say who asked for what:
-/// `Forwarded` (RFC 7239), `X-Forwarded-…`, `X-Real-IP`.
+/// `Forwarded` (RFC 7239), `X-Forwarded-…`, `X-Real-IP`, and those of [`is_target_header`].
 pub fn is_forwarding_header(name: &str) -> bool {
     const X_FORWARDED: &str = "x-forwarded-";
     let start = name.get(..X_FORWARDED.len());
     start.is_some_and(|start| is_taken_for(start, X_FORWARDED))
         || is_taken_for(name, "forwarded")
         || is_taken_for(name, "x-real-ip")
+        || is_target_header(name)
+}
+
+/// Whether a line of `Forwarded` names a host (RFC 7239, section 5.3), or could be read so.
+pub fn names_host(line: &[u8]) -> bool {
+    line.to_ascii_lowercase().windows(b"host".len()).any(|part| part == b"host")
+}
+
+/// Whether an origin may take what a header of this name holds for the host or the target that is asked for, instead of those
+/// of the request: what rewriting servers and frameworks leave there for what stands behind them.
+pub fn is_target_header(name: &str) -> bool {
+    const KNOWN: [&str; 6] =
+        ["x-original-url", "x-original-uri", "x-rewrite-url", "x-original-host", "x-host", "x-http-host-override"];
+    KNOWN.iter().any(|known| is_taken_for(name, known))
 }
 
 /// Whether a name is another one but for letter case and for which characters stand between letters and digits.
@@ -39,7 +53,15 @@ mod tests {
         for name in ["x-velvetrope-verdicts", "xx-velvetrope-verdict", "x--velvetrope-verdict", "", "verdict"] {
             assert!(!is_verdict_header(name), "{name}");
         }
-        for name in ["Forwarded", "x-forwarded-for", "X_Forwarded_Host", "x-forwarded-", "X-Real_IP"] {
+        for name in [
+            "Forwarded",
+            "x-forwarded-for",
+            "X_Forwarded_Host",
+            "x-forwarded-",
+            "X-Real_IP",
+            "X_Original-URL",
+            "X-Host",
+        ] {
             assert!(is_forwarding_header(name), "{name}");
         }
         for name in ["x-forwarded", "forwarded-for", "x-real-ips", "é-forwarded-for", "x-forwarde\u{e9}-"] {

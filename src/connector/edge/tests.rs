@@ -312,7 +312,18 @@ fn preflights_pass_without_a_session() {
     assert_eq!(ask_with(&policy, "OPTIONS", &refused, &preflight).label, "preflight");
     assert_eq!(ask_with(&policy, "OPTIONS", "https://h/shop/vip", &preflight).label, "bypass");
     assert_eq!(ask_with(&policy, "OPTIONS", "https://h/", &preflight).label, "pass");
-    for headers in [&[ORIGIN][..], &[ASKS_FOR], &[], &[ORIGIN, ASKS_FOR, ("Upgrade", b"websocket")]] {
+    for headers in [
+        &[ORIGIN][..],
+        &[ASKS_FOR],
+        &[],
+        &[ORIGIN, ASKS_FOR, ("Upgrade", b"websocket")],
+        &[ORIGIN, ASKS_FOR, ("X-HTTP-Method-Override", b"POST")],
+        &[ORIGIN, ASKS_FOR, ("x_http_method_override", b"POST")],
+        &[ORIGIN, ASKS_FOR, ("Content-Length", b"5")],
+        &[ORIGIN, ASKS_FOR, ("Transfer-Encoding", b"chunked")],
+        &[ORIGIN, ASKS_FOR, ("Connection", b"close, Origin")],
+        &[ORIGIN, ASKS_FOR, ("Connection", b"access-control-request-method")],
+    ] {
         assert_eq!(ask_with(&policy, "OPTIONS", "https://h/shop", headers).label, "queue", "{headers:?}");
     }
     for method in ["GET", "POST", "HEAD", "options"] {

@@ -76,10 +76,19 @@ impl Exchange {
         }
     }
 
-    /// Applies the failure policy to the request.
-    pub(super) fn fail(&mut self, class: FailureClass, why: &str, context: Context<'_>, scratch: &mut Scratch) -> Step {
+    /// Applies the failure policy to the request, which `message` tells of if it can be read.
+    pub(super) fn fail(
+        &mut self,
+        class: FailureClass,
+        why: &str,
+        message: Option<&ProcessingRequest>,
+        context: Context<'_>,
+        scratch: &mut Scratch,
+    ) -> Step {
+        let proxy = context.state.settings().map_or_else(Cow::default, |settings| Cow::Borrowed(&settings.proxy));
+        let asked = message.and_then(|message| Asked::of(message, &proxy).ok());
         let reply = failed(context, class, why, scratch);
-        self.carry_out(context, &reply, None)
+        self.carry_out(context, &reply, asked.as_ref())
     }
 
     /// Answers a request that is longer than can be read, which is its visitor's doing, and no failure.

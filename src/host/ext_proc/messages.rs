@@ -79,7 +79,8 @@ pub(super) fn response_headers(set: Vec<HeaderValueOption>, remove: Vec<String>)
 /// Lets a response go on with these headers, and without its body.
 pub(super) fn response_without_body(set_headers: Vec<HeaderValueOption>) -> ProcessingResponse {
     // The length is the proxy's to tell; the body that this is the coding of is gone.
-    let mutation = HeaderMutation { set_headers, remove_headers: vec!["content-encoding".to_owned()] };
+    let mutation =
+        HeaderMutation { set_headers, remove_headers: ["content-encoding", "set-cookie"].map(str::to_owned).into() };
     response(Response::ResponseHeaders(HeadersResponse {
         response: Some(CommonResponse {
             status: ResponseStatus::ContinueAndReplace.into(),

@@ -11,7 +11,7 @@ use prost_types::value::Kind;
 use super::proto::envoy::config::core::v3::HeaderValue;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, HttpTrailers, ProcessingRequest};
-use crate::connector::edge::{is_forwarding_header, is_taken_for, is_verdict_header};
+use crate::connector::edge::{is_forwarding_header, is_taken_for, is_target_header, is_verdict_header, names_host};
 use crate::host::serving::{Event, address};
 use crate::policy::{ProxySettings, Scheme};
 use crate::request::{CanonicalUrl, Malformed, canonical_authority};
@@ -66,13 +66,16 @@ impl<'m> Asked<'m> {
     /// itself stays: the usual X-Forwarded-For, X-Forwarded-Proto and their kin.
     pub(super) fn forged(&self) -> Vec<String> {
         let is_odd = |name: &str| name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
-        let is_told_by_proxies = |name: &str| is_taken_for(name, "forwarded") || is_taken_for(name, "x-forwarded-host");
-        let is_forged = |name: &str| {
-            is_verdict_header(name)
-                || is_forwarding_header(name) && is_odd(name)
-                || is_told_by_proxies(name) && !self.is_told
+        // A trusted proxy may say whose host it is, but no other one than was decided about.
+        let is_told_by_proxies = |name: &str, value: &[u8]| match () {
+            () if is_taken_for(name, "forwarded") => !self.is_told || names_host(value),
+            () if is_taken_for(name, "x-forwarded-host") => !self.is_told || value != self.url.authority().as_bytes(),
+            () => is_target_header(name) && !self.is_told,
         };
-        let mut names: Vec<_> = self.headers.iter().map(|(name, _)| *name).filter(|name| is_forged(name)).collect();
+        let is_forged = |(name, value): &&(&str, &[u8])| {
+            is_verdict_header(name) || is_forwarding_header(name) && is_odd(name) || is_told_by_proxies(name, value)
+        };
+        let mut names: Vec<_> = self.headers.iter().filter(is_forged).map(|(name, _)| *name).collect();
         names.dedup();
         names.into_iter().map(str::to_owned).collect()
     }

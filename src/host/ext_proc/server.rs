@@ -223,11 +223,12 @@ impl Answers {
         let context = callout.context(&state, keeper);
         let (exchange, is_one_too_many) = (&mut self.exchange, self.is_one_too_many);
         let step = guarded(|scratch| match is_one_too_many && !decides_under_overload(&state) {
-            true => exchange.fail(FailureClass::Overload, "too many requests at once", context, scratch),
+            true => exchange.fail(FailureClass::Overload, "too many requests at once", Some(message), context, scratch),
             false => exchange.decide(message, context, scratch),
         });
-        let panicked =
-            || self.exchange.fail(FailureClass::Internal, "the decision panicked", context, &mut Scratch::default());
+        let panicked = || {
+            self.exchange.fail(FailureClass::Internal, "the decision panicked", None, context, &mut Scratch::default())
+        };
         let step = step.unwrap_or_else(panicked);
         self.tell(step, started)
     }
@@ -245,7 +246,7 @@ impl Answers {
         let context = callout.context(&state, keeper);
         let step = match status.code() {
             Code::OutOfRange => self.exchange.refuse_long(context),
-            _ => self.exchange.fail(FailureClass::Internal, &why, context, &mut Scratch::default()),
+            _ => self.exchange.fail(FailureClass::Internal, &why, None, context, &mut Scratch::default()),
         };
         Some(self.tell(step, Instant::now()))
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
@@ -84,8 +84,12 @@ pub(super) fn for_origin(headers: &mut HeaderMap, visitor: &Visitor, peer: IpAdd
     append_to_list(headers, X_FORWARDED_FOR, &peer.to_canonical().to_string());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(visitor.url.scheme()));
     if let Ok(host) = HeaderValue::from_str(visitor.url.authority()) {
-        headers.entry(X_FORWARDED_HOST).or_insert(host.clone());
+        // Whatever a proxy in front has written: an origin that reads it must not take another host than was decided about.
+        headers.insert(X_FORWARDED_HOST, host.clone());
         headers.insert(HOST, host);
+    }
+    if headers.get_all(FORWARDED).iter().any(|line| edge::names_host(line.as_bytes())) {
+        headers.remove(FORWARDED);
     }
     headers.append(VIA, PSEUDONYM);
 }
@@ -218,10 +222,15 @@ mod tests {
         assert_eq!(strange, expected);
         let trusted = forwarded(&lines, true, None);
         for line in
-            ["x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9", "x-forwarded-host: outer.example", "forwarded: for=1.1.1.1"]
+            ["x-forwarded-for: 1.1.1.1, 2.2.2.2, 10.0.0.9", "x-forwarded-host: shop.example", "forwarded: for=1.1.1.1"]
         {
             assert!(trusted.contains(&line.to_owned()), "{trusted:?}");
         }
+        let named = forwarded(&[("forwarded", "for=1.1.1.1;Host=outer.example")], true, None);
+        assert!(
+            !named.iter().any(|line| line.contains("outer")),
+            "the host is the one that was decided about: {named:?}"
+        );
         let by_another_header = forwarded(&lines, true, Some("cf-connecting-ip"));
         assert!(
             by_another_header.contains(&"x-forwarded-for: 192.0.2.1, 10.0.0.9".to_owned()),
@@ -239,6 +248,7 @@ mod tests {
             ("x_forwarded_for", "bypass"),
             ("x_forwarded-host", "bypass"),
             ("x_real_ip", "bypass"),
+            ("x_original_url", "bypass"),
             ("cf_connecting_ip", "bypass"),
         ];
         for is_told in [false, true] {

@@ -141,6 +141,8 @@ impl Service {
             task.tell(&mut event);
             event.judged(task.verdict, &state);
             state.count(task.verdict);
+            // Over HTTP/2 only the body itself tells that there is one.
+            let body = if task.act.is_question() { body::empty() } else { body };
             self.carry_out(task.act, parts, body, &visitor, ends.peer.ip()).await
         };
         event.status = response.status().as_u16();
@@ -311,6 +313,13 @@ enum Act {
     Answer(Response<AnyBody>),
 }
 
+impl Act {
+    /// Whether the origin is to see the head of the request alone.
+    fn is_question(&self) -> bool {
+        matches!(self, Act::Forward { way_back: WayBack::WithoutBody, .. })
+    }
+}
+
 type OwnedHeaders = Vec<(HeaderName, HeaderValue)>;
 
 impl Task {
@@ -386,7 +395,7 @@ fn plain(status: StatusCode, text: impl Into<String>) -> Response<AnyBody> {
 /// An answer of which only what stands before its body goes on.
 fn without_body(response: Response<AnyBody>) -> Response<AnyBody> {
     let (mut parts, _) = response.into_parts();
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING] {
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, SET_COOKIE] {
         parts.headers.remove(name);
     }
     Response::from_parts(parts, body::empty())

@@ -30,10 +30,10 @@ const SEEN_BYTES = 3 * SEEN_UNITS;
 
 /**
  * What an origin could take for the verdict, or for a word of the network in front, whatever stands between its letters (see
- * `connector::edge::is_verdict_header` and `is_forwarding_header`). Names have lower case. What Cloudflare sets itself stays.
+ * `connector::edge::is_verdict_header`, `is_forwarding_header` and `is_target_header`). Names have lower case. What Cloudflare sets itself stays.
  */
 const FORGED =
-  /^(x[^a-z\d]velvetrope[^a-z\d]verdict|forwarded|x[^a-z\d]forwarded[^a-z\d]host|(?=.*[^a-z\d-])x[^a-z\d](forwarded[^a-z\d].*|real[^a-z\d]ip))$/;
+  /^(x[^a-z\d]velvetrope[^a-z\d]verdict|forwarded|x[^a-z\d](forwarded[^a-z\d]host|original[^a-z\d](ur[li]|host)|rewrite[^a-z\d]url|host|http[^a-z\d]host[^a-z\d]override)|(?=.*[^a-z\d-])x[^a-z\d](forwarded[^a-z\d].*|real[^a-z\d]ip))$/;
 
 /** What the core has to be told of each request, and the reply where even a new instance cannot give one. */
 let plan;
@@ -109,7 +109,8 @@ function pack(request, url, now) {
   if (plan.seed) {
     packed += `@seed:"${hex(crypto.getRandomValues(new Uint8Array(16)))}"\n`;
   }
-  if (plan.all_headers) {
+  // Whether a preflight is one, the core tells by all that it brings.
+  if (plan.all_headers || request.method === "OPTIONS") {
     for (const [name, value] of headers) packed += `${name}:${value}\n`;
   } else {
     for (const name of plan.headers) {
@@ -223,7 +224,7 @@ function makePrivate(headers) {
 function withoutBody(response) {
   response.body?.cancel().catch(() => {});
   const passed = new Response(null, response);
-  for (const name of ["content-length", "content-encoding"]) passed.headers.delete(name);
+  for (const name of ["content-length", "content-encoding", "set-cookie"]) passed.headers.delete(name);
   return passed;
 }
 
