@@ -148,7 +148,7 @@ impl Explained {
             let (url, verdict) = reading.clone();
             told.push(reading);
             let verdict = VerdictReport::of(policy, verdict);
-            (!is_known).then(|| ReadingReport { url, verdict, decided: index == decided })
+            (!is_known).then_some(ReadingReport { url, verdict, decided: index == decided })
         };
         let Explanation { verdict, entries, rules } = policy.program.explain(&judgement.all().nth(decided)?.view)?;
         Some(Explained {

@@ -128,15 +128,16 @@ impl<'r> Responder<'_, 'r> {
     fn is_mere_question(&self) -> bool {
         const MORE: [&str; 5] =
             ["upgrade", "transfer-encoding", "x-http-method-override", "x-http-method", "x-method-override"];
-        let options = |value: &[u8]| {
-            let names = |name: &[u8]| value.to_ascii_lowercase().windows(name.len()).any(|part| part == name);
+        let hides_question = |options: &[u8]| {
+            let names = |name: &[u8]| options.to_ascii_lowercase().windows(name.len()).any(|part| part == name);
             names(b"origin") || names(b"access-control-")
         };
-        self.incoming.headers.iter().all(|(name, value)| {
-            !MORE.iter().any(|more| is_taken_for(name, more))
-                && !(name.eq_ignore_ascii_case("connection") && options(value))
-                && !(name.eq_ignore_ascii_case("content-length") && *value != b"0")
-        })
+        let is_more = |(name, value): &(&str, &[u8])| {
+            MORE.iter().any(|more| is_taken_for(name, more))
+                || name.eq_ignore_ascii_case("connection") && hides_question(value)
+                || name.eq_ignore_ascii_case("content-length") && *value != b"0"
+        };
+        !self.incoming.headers.iter().any(is_more)
     }
 
     fn preflight(&self, verdict: Option<Verdict>) -> Reply<'r> {
