@@ -187,9 +187,12 @@ mod tests {
     use crate::manage::failure::{Code, Failure};
     use crate::manage::store::tokens::Scope;
 
+    /// In order of the names: made within the same instant, tokens come in no particular one.
     fn names(store: &StoreFile) -> Vec<String> {
         let tokens = store.read(|store| store.tokens()).expect("tokens");
-        tokens.into_iter().map(|token| token.name).collect()
+        let mut names: Vec<_> = tokens.into_iter().map(|token| token.name).collect();
+        names.sort_unstable();
+        names
     }
 
     fn add(store: &Store<'_>, name: &str) -> Result<(), DatabaseError> {
@@ -230,10 +233,7 @@ mod tests {
         assert_eq!(version(), first);
         other.change("test", |store| add(store, "another's")).expect("it is kept");
         assert_ne!(version(), first);
-        let mut names = names(&one);
-        // Made within the same instant, they come in no particular order.
-        names.sort_unstable();
-        assert_eq!(names, ["another's", "own"]);
+        assert_eq!(names(&one), ["another's", "own"]);
     }
 
     #[test]
