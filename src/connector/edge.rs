@@ -2,7 +2,8 @@
 //!
 //! A host makes a [`CanonicalUrl`] of what its request asks for, and answers with [`refuse`] where there is none. It turns
 //! the request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says; what goes to the origin is what
-//! the canonical URL says. Where there is no policy to decide by, it calls [`handle_failure`]. [`push`] accepts configurations that Queue-it sends, and
+//! the canonical URL says. Where there is no policy to decide by, it calls [`handle_failure`]. [`push`] accepts
+//! configurations that Queue-it sends, and
 //! [`pull`] says when to fetch one.
 //!
 //! Official defects that are mended here: a request whose token cannot be decoded does not pass unseen (its token is
@@ -38,7 +39,9 @@ mod url_token;
 pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
-pub use spelling::{is_forwarding_header, is_taken_for, is_target_header, is_verdict_header, names_host};
+pub use spelling::{
+    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, names_host,
+};
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.

@@ -21,6 +21,11 @@ pub fn is_forwarding_header(name: &str) -> bool {
         || is_target_header(name)
 }
 
+/// Whether a name has anything but letters, digits and `-`, as no proxy writes the headers of this kind.
+pub fn is_oddly_spelt(name: &str) -> bool {
+    name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-')
+}
+
 /// Whether a line of `Forwarded` names a host (RFC 7239, section 5.3), or could be read so.
 pub fn names_host(line: &[u8]) -> bool {
     line.to_ascii_lowercase().windows(b"host".len()).any(|part| part == b"host")

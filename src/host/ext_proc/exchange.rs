@@ -122,13 +122,11 @@ impl Exchange {
             random: context.random,
             arrivals: context.arrivals,
         };
-        let mut headers = asked.headers.clone();
-        headers.push(("host", asked.url.authority().as_bytes()));
         let incoming = Incoming {
             method: asked.method,
             url: &asked.url,
             version: asked.version,
-            headers: &headers,
+            headers: &asked.headers,
             client_ip: asked.client_ip,
             body: "",
             now_ms: context.now_ms,

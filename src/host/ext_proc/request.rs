@@ -11,10 +11,12 @@ use prost_types::value::Kind;
 use super::proto::envoy::config::core::v3::HeaderValue;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, HttpTrailers, ProcessingRequest};
-use crate::connector::edge::{is_forwarding_header, is_taken_for, is_target_header, is_verdict_header, names_host};
+use crate::connector::edge::{
+    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, names_host,
+};
 use crate::host::serving::{Event, address};
 use crate::policy::{ProxySettings, Scheme};
-use crate::request::{CanonicalUrl, Malformed, canonical_authority};
+use crate::request::{CanonicalUrl, Malformed};
 
 /// Nothing that is ASCII: only bytes that no text of a URL has are encoded.
 const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;
@@ -65,7 +67,6 @@ impl<'m> Asked<'m> {
     /// The headers that an origin could take for a word of ours, or of a proxy in front. What the one that calls writes
     /// itself stays: the usual X-Forwarded-For, X-Forwarded-Proto and their kin.
     pub(super) fn forged(&self) -> Vec<String> {
-        let is_odd = |name: &str| name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
         // A trusted proxy may say whose host it is, but no other one than was decided about.
         let is_told_by_proxies = |name: &str, value: &[u8]| match () {
             () if is_taken_for(name, "forwarded") => !self.is_told || names_host(value),
@@ -73,7 +74,9 @@ impl<'m> Asked<'m> {
             () => is_target_header(name) && !self.is_told,
         };
         let is_forged = |(name, value): &&(&str, &[u8])| {
-            is_verdict_header(name) || is_forwarding_header(name) && is_odd(name) || is_told_by_proxies(name, value)
+            is_verdict_header(name)
+                || is_forwarding_header(name) && is_oddly_spelt(name)
+                || is_told_by_proxies(name, value)
         };
         let mut names: Vec<_> = self.headers.iter().filter(is_forged).map(|(name, _)| *name).collect();
         names.dedup();
@@ -116,18 +119,15 @@ pub(super) fn addressee(message: &ProcessingRequest) -> (Option<&str>, Option<&s
 /// The host asked for. HTTP/2 may name it twice, which must not differ (RFC 9113, section 8.3.1); what a proxy in front
 /// makes of HTTP/1 names it once.
 fn host(headers: &[HeaderValue]) -> Result<&str, Malformed> {
-    let mut named = headers.iter().filter(|header| matches!(header.key.as_str(), ":authority" | "host")).map(value);
-    let first = named.next().ok_or(Malformed::NoHost)?;
-    let text = |host| std::str::from_utf8(host).map_err(|_| Malformed::NotAHost);
-    let is_same = |other| -> Result<bool, Malformed> {
-        Ok(first == other || canonical_authority(text(first)?, true)? == canonical_authority(text(other)?, true)?)
-    };
+    let named = headers.iter().filter(|header| matches!(header.key.as_str(), ":authority" | "host"));
+    let mut named = named.map(|header| std::str::from_utf8(value(header)).map_err(|_| Malformed::NotAHost));
+    let first = named.next().ok_or(Malformed::NoHost)??;
     for other in named {
-        if !is_same(other)? {
+        if !address::is_same_host(first, other?) {
             return Err(Malformed::SeveralHosts);
         }
     }
-    text(first)
+    Ok(first)
 }
 
 /// Envoy writes `raw_value`, others may not.

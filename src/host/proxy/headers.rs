@@ -8,7 +8,7 @@ use hyper::header::{
 };
 
 use super::visitor::Visitor;
-use crate::connector::edge::{self, is_forwarding_header, is_taken_for, is_verdict_header};
+use crate::connector::edge::{self, is_forwarding_header, is_oddly_spelt, is_taken_for, is_verdict_header};
 
 /// Meant for this hop alone, beside those that Connection names (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -102,10 +102,9 @@ pub(super) fn remove_forged_trailers(trailers: &mut HeaderMap) {
 /// Removes what an origin could take for a word of ours, or of a proxy that is trusted. Such proxies write their headers'
 /// names as they are.
 fn remove_forged(headers: &mut HeaderMap, is_told: bool, named_by: Option<&str>) {
-    let is_odd = |name: &str| name.bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
     let is_named = |name: &str| named_by.is_some_and(|known| is_taken_for(name, known));
     let is_forged = |name: &str| {
-        is_verdict_header(name) || (is_forwarding_header(name) || is_named(name)) && (!is_told || is_odd(name))
+        is_verdict_header(name) || (is_forwarding_header(name) || is_named(name)) && (!is_told || is_oddly_spelt(name))
     };
     let forged: Vec<HeaderName> = headers.keys().filter(|name| is_forged(name.as_str())).cloned().collect();
     forged.iter().for_each(|name| _ = headers.remove(name));

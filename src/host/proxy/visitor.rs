@@ -9,7 +9,7 @@ use hyper::{Uri, Version};
 use crate::host::serving::address::{self, Told};
 use crate::host::serving::connections::Ends;
 use crate::policy::{ProxySettings, Scheme};
-use crate::request::{CanonicalUrl, Malformed, canonical_authority};
+use crate::request::{CanonicalUrl, Malformed};
 
 /// A visitor as the headers and the connection tell.
 #[derive(Debug, PartialEq)]
@@ -53,17 +53,12 @@ fn host<'h>(uri: &'h Uri, version: Version, headers: &'h HeaderMap) -> Result<&'
     let host = host.map(|host| host.to_str().map_err(|_| Malformed::NotAHost)).transpose()?;
     match (uri.authority().map(Authority::as_str), host) {
         _ if another.is_some() => Err(Malformed::SeveralHosts),
-        (Some(authority), Some(host)) if version == Version::HTTP_2 && !is_same_host(authority, host) => {
+        (Some(authority), Some(host)) if version == Version::HTTP_2 && !address::is_same_host(authority, host) => {
             Err(Malformed::SeveralHosts)
         }
         (Some(authority), _) => Ok(authority),
         (None, host) => host.ok_or(Malformed::NoHost),
     }
-}
-
-/// Whether two texts name one host, whatever its scheme.
-fn is_same_host(one: &str, other: &str) -> bool {
-    one == other || canonical_authority(one, true).is_ok_and(|one| Ok(one) == canonical_authority(other, true))
 }
 
 /// The version as rules see it.

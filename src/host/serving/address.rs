@@ -6,6 +6,7 @@ use hyper::header::HeaderMap;
 
 use super::forwarded;
 use crate::policy::{ProxySettings, Scheme};
+use crate::request::canonical_authority;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -140,6 +141,11 @@ pub(in crate::host) fn parse(entry: &str) -> Option<IpAddr> {
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
     bare.parse::<IpAddr>().or_else(|_| with_port()).ok().map(|address| address.to_canonical())
+}
+
+/// Whether two texts name one host, whatever its scheme.
+pub(in crate::host) fn is_same_host(one: &str, other: &str) -> bool {
+    one == other || canonical_authority(one, true).is_ok_and(|one| Ok(one) == canonical_authority(other, true))
 }
 
 #[cfg(test)]

@@ -200,7 +200,6 @@ impl Core {
             Ok(url) => url,
             Err(malformed) => return wire::write(&edge::refuse(malformed, identity, scratch), None, None),
         };
-        let packed = packed.with_host(url.authority());
         let facts = CfFacts { arrivals: Some(arrivals), ..packed.facts() };
         let site = Site { policy, secrets, identity };
         let reply = edge::handle(site, &packed.incoming(&url, &facts), scratch);

@@ -67,15 +67,6 @@ impl<'r> Packed<'r> {
         self.url
     }
 
-    /// The same with `host` in the Host header, if that was told.
-    pub fn with_host<'h>(self, host: &'h str) -> Packed<'h>
-    where
-        'r: 'h,
-    {
-        let named = |(name, value)| (name, if name == "host" { host.as_bytes() } else { value });
-        Packed { headers: self.headers.into_iter().map(named).collect(), ..self }
-    }
-
     /// The request as the connector takes it.
     pub fn incoming(&'r self, url: &'r CanonicalUrl<'r>, facts: &'r CfFacts<'r>) -> Incoming<'r> {
         Incoming {
