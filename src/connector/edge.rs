@@ -3,8 +3,7 @@
 //! A host makes a [`CanonicalUrl`] of what its request asks for, and answers with [`refuse`] where there is none. It turns
 //! the request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says; what goes to the origin is what
 //! the canonical URL says. Where there is no policy to decide by, it calls [`handle_failure`]. [`push`] accepts
-//! configurations that Queue-it sends, and
-//! [`pull`] says when to fetch one.
+//! configurations that Queue-it sends, and [`pull`] says when to fetch one.
 //!
 //! Official defects that are mended here: a request whose token cannot be decoded does not pass unseen (its token is
 //! refused), taking the token out of a URL leaves a URL that means the same (all tokens go, `?` stays), and every
@@ -260,7 +259,7 @@ pub fn examine<'v>(
     outside: &'v dyn Outside,
     arena: &'v Bump,
 ) -> Examination<'v> {
-    let pure_url = rounds::without_mark(without_token(incoming.url.as_str(), arena));
+    let pure_url = pure_url(incoming, arena);
     if !site.policy.settings.is_served(incoming.url) {
         return Examination { verdict: None, reading: 0, pure_url, outcome: Examined::Misdirected };
     }
@@ -277,6 +276,11 @@ pub fn examine<'v>(
             Examination { verdict, reading, pure_url, outcome }
         }
     }
+}
+
+/// The URL that triggers see: without what is there for a connector.
+pub(super) fn pure_url<'v>(incoming: &Incoming<'v>, arena: &'v Bump) -> &'v str {
+    rounds::without_mark(without_token(incoming.url.as_str(), arena))
 }
 
 /// What follows from a verdict.

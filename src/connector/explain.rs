@@ -127,7 +127,7 @@ impl Explained {
         if decision.label == "refused" {
             return Some(Explained::refused(site.policy, decision));
         }
-        let judgement = judge(site.policy, &incoming, edge::without_token(url.as_str(), &arena), &arena).ok()?;
+        let judgement = judge(site.policy, &incoming, edge::pure_url(&incoming, &arena), &arena).ok()?;
         Explained::judged(site, &incoming, &judgement, decision)
     }
 
