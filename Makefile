@@ -1,7 +1,8 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
 # What tests need more than Rust for, and what is off by default.
-ALL_TESTS = browser-tests,cache-tests,envoy-tests,front-tests,instruction-counts,count-allocations,origin-tests
+ALL_TESTS = velvetrope/instruction-counts,$(addprefix velvetrope-cli/,browser-tests cache-tests envoy-tests front-tests \
+	origin-tests count-allocations)
 
 .PHONY: test tools worker lint tests fuzz bench peers
 
@@ -22,27 +23,23 @@ worker:
 	tools/wasm deploy/cloudflare/build
 	tools/wasm deploy/cloudflare/build manage
 
-# With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts
-# must not reach a wasm build (tokio's traits do, but not mio, its half that speaks to the operating system), and none of
-# its modules has warnings.
+# With a look at what comes with it (deny.toml), and clippy's eyes also on the library with none of its features and on
+# the Worker's modules as they are built.
 lint: worker
-	cargo fmt --check
+	cargo fmt --all --check
 	tools/deny
-	cargo clippy --locked --all-targets --features $(ALL_TESTS) -- -D warnings
-	cargo clippy --locked --lib --no-default-features -- -D warnings
-	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \
-		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|rusqlite) '
-	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
-		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
-			--no-default-features --features compiler && \
-		../../tools/wasm cargo build --locked --profile manage --target wasm32-unknown-unknown \
-			--no-default-features --features manage) 2>&1 | grep -A9 '^warning'
+	cargo clippy --locked --workspace --all-targets --features $(ALL_TESTS) -- -D warnings
+	cargo clippy --locked --package velvetrope --all-targets --no-default-features -- -D warnings
+	@for module in connector compiler manage; do \
+		tools/wasm env RUSTFLAGS="$$RUSTFLAGS -Dwarnings" cargo check --quiet --locked --package velvetrope-worker --target-dir target/lint \
+			--no-default-features --features $$module --target wasm32-unknown-unknown || exit 1; \
+	done
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
 # proxy behind real ones, behind real caches and before real origins, the callout behind a real Envoy, the instructions of
 # hot paths, the API with its own clients, and the Worker in the runtime that it is made for.
 tests: worker
-	tools/envoy cargo test --locked --features $(ALL_TESTS)
+	tools/envoy cargo test --locked --workspace --features $(ALL_TESTS)
 	tools/clients
 	cd tests/worker && npm test
 

@@ -216,8 +216,12 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// As the language compiles every regular expression.
-    pub(crate) fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
+    /// As the language compiles every regular expression: bytes, not characters, and at most 10 MiB of program.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is not a valid expression, or too large.
+    pub fn compile(text: &str) -> Result<regex::bytes::Regex, regex::Error> {
         regex::bytes::RegexBuilder::new(text).unicode(false).size_limit(10 << 20).build()
     }
 }

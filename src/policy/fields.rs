@@ -7,8 +7,10 @@ use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean};
 
 /// An object of which keys are asked for; what was not asked for is unknown.
-pub(crate) struct Fields<'n, 't, 's> {
+pub struct Fields<'n, 't, 's> {
+    /// Where it stands, and where problems go.
     pub file: File<'s>,
+    /// The object.
     pub node: &'n Node<'t>,
     /// What the problems are about.
     pub subject: String,
@@ -40,10 +42,12 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         found
     }
 
+    /// A text.
     pub fn text(&self, key: &'static str) -> Option<String> {
         self.text_of(self.get(key)?)
     }
 
+    /// `true` or `false`.
     pub fn flag(&self, key: &'static str) -> Option<bool> {
         let node = self.get(key)?;
         match node.value {
@@ -52,6 +56,7 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         }
     }
 
+    /// A whole number within a range.
     pub fn number(&self, key: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
         let node = self.get(key)?;
         let Value::Number(digits) = &node.value else { return self.expected(node, "a number") };
@@ -100,10 +105,12 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         Fields::new(self.file, self.get(key)?, self.subject.clone())
     }
 
+    /// The elements of an array; anything else is reported.
     pub fn elements_of(&self, node: &'n Node<'t>) -> Option<&'n [Node<'t>]> {
         node.as_array().or_else(|| self.expected(node, "an array"))
     }
 
+    /// The text that a node is; anything else is reported.
     pub fn text_of(&self, node: &Node) -> Option<String> {
         match node.as_text() {
             Some(text) => Some(text.to_owned()),
@@ -111,16 +118,19 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         }
     }
 
+    /// Reports that a node is of another type than `expected`.
     pub fn expected<T>(&self, node: &Node, expected: &str) -> Option<T> {
         let message = format!("expected {expected}, found {}", node.kind());
         self.problem(node, Problem::error(Kind::WrongType, message));
         None
     }
 
+    /// Reports a value that cannot be.
     pub fn bad_value(&self, node: &Node, message: impl Into<String>, help: &str) {
         self.problem(node, Problem::error(Kind::BadValue, message).help(help));
     }
 
+    /// Reports a problem of this object.
     pub fn problem(&self, node: &Node, problem: Problem) {
         // An object or array is pointed at, not underlined.
         let end = if matches!(node.value, Value::Object(_) | Value::Array(_)) { node.at + 1 } else { node.end };

@@ -30,7 +30,7 @@ pub(crate) mod rooms;
 pub(crate) mod rules;
 mod save;
 mod schemas;
-mod settings;
+pub(crate) mod settings;
 mod trigger;
 
 pub use compile::{DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
@@ -45,8 +45,6 @@ pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
 pub use save::{LoadError, SAVED_SUFFIX};
 pub use schemas::schemas;
-#[cfg(feature = "manage")]
-pub(crate) use settings::is_list_name;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,
     ProxySettings, Scheme, ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts, VisitorTls,

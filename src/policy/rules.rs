@@ -173,18 +173,25 @@ fn read_rule(
 
 /// A rule as somebody wrote it; what is `None` was not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Submitted {
+pub struct Submitted {
+    /// Its id.
     pub id: Option<String>,
+    /// What the operator calls it.
     pub description: Option<String>,
+    /// Whether it is in force.
     pub enabled: Option<bool>,
+    /// When it lets requests pass.
     pub expression: Option<String>,
+    /// Whether it says that it opens for everybody.
     pub opens_for_everybody: Option<bool>,
 }
 
 /// A rule that is to be changed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Before<'a> {
+pub struct Before<'a> {
+    /// When it lets requests pass.
     pub expression: &'a str,
+    /// Whether it is in force.
     pub enabled: bool,
     /// Whether it says that it opens for everybody. That is said of one expression: with another it lapses.
     pub opens_for_everybody: bool,
@@ -195,7 +202,7 @@ pub(crate) struct Before<'a> {
 /// Reads a rule of `room`, and checks its expression; everything wrong with it is reported. A whole one must say what
 /// it does and when; one that changes another (`before`) need not. The caller asks for what else may stand there, and
 /// finishes the fields.
-pub(crate) fn submitted<'n, 't>(
+pub fn submitted<'n, 't>(
     fields: &mut Fields<'n, 't, '_>,
     room: &str,
     before: Option<Before>,

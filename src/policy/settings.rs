@@ -13,8 +13,7 @@ mod network;
 mod read;
 
 pub use network::Network;
-#[cfg(feature = "manage")]
-pub(crate) use read::is_list_name;
+pub use read::is_list_name;
 pub(super) use read::{is_host, read};
 
 /// What an operator writes into `velvetrope.toml`. Only `customer_id` is required; file names are relative to the

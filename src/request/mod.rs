@@ -4,8 +4,8 @@
 //! everything from the host and parses nothing until it is asked. The module knows the
 //! fields a request has ([`Field`]) and their values ([`Value`]); it knows nothing of rules.
 
-mod address;
-mod ascii;
+pub(crate) mod address;
+pub(crate) mod ascii;
 mod canonical;
 pub mod cookies;
 pub(crate) mod country;
@@ -14,7 +14,7 @@ mod multimap;
 mod normalize;
 mod owned;
 mod readings;
-mod secret;
+pub(crate) mod secret;
 #[cfg(test)]
 mod tests;
 mod url;

@@ -1,7 +1,7 @@
 //! What client and server have in common.
 
-use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::HttpHeaders;
+use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::HttpHeaders;
 
 /// What the policy of this bench signs with.
 pub const SECRET: &str = "not-a-real-secret";

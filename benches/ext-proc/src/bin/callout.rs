@@ -1,7 +1,7 @@
 //! velvetrope as the command line serves it: `callout POLICY ADDRESS`.
 
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::ext_proc::{Config, ExtProc, PolicySource, SecretSource};
+use velvetrope_serve::ext_proc::{Config, ExtProc, PolicySource, SecretSource};
 use velvetrope_ext_proc_bench::SECRET;
 
 #[tokio::main]

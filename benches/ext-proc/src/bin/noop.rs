@@ -8,17 +8,17 @@ use std::task::{Context, Poll, ready};
 use futures_util::Stream;
 use tokio::runtime::Builder;
 use tonic::{Request, Response, Status, Streaming};
-use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::external_processor_server::{
+use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer,
 };
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::{
     CommonResponse, HeaderMutation, HeadersResponse, HttpHeaders, ImmediateResponse, ProcessingRequest,
     ProcessingResponse,
 };
-use velvetrope::host::ext_proc::proto::envoy::r#type::v3::HttpStatus;
+use velvetrope_serve::ext_proc::proto::envoy::r#type::v3::HttpStatus;
 
 /// As long as velvetrope's in this bench.
 const LOCATION: &str = "https://q.example/?c=bench&e=shop&ver=velvetrope-0.1.0&cver=1&man=Shop%2010&\
