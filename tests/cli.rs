@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+/// The root of the repository, in which commands are run.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const TICKETING: &str = "examples/ticketing";
 const BROKEN: &str = "tests/cli/broken";
 const FIXED_TIME: &str = "2026-11-22T20:00:00Z";
@@ -42,7 +44,7 @@ impl From<Output> for Ran {
 /// The command without what the environment of the tests could tell it.
 fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_velvetrope"));
-    command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    command.args(arguments).current_dir(ROOT);
     for name in ["VELVETROPE_SECRET", "VELVETROPE_SECRET_PREVIOUS", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
@@ -92,7 +94,7 @@ fn copy_of(policy: &str) -> tempfile::TempDir {
         }
     }
     let folder = tempfile::tempdir().expect("folders can be made");
-    copy(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(policy), folder.path());
+    copy(&Path::new(ROOT).join(policy), folder.path());
     folder
 }
 
@@ -233,7 +235,7 @@ mod check {
 
     #[test]
     fn an_integration_comes_from_standard_input() {
-        let good = std::fs::read(Path::new(TICKETING).join("integration.json")).unwrap();
+        let good = std::fs::read(Path::new(ROOT).join(TICKETING).join("integration.json")).unwrap();
         run_with_input(good, ["check", "-"]).ends_with(0);
         run_with_input("{\"Version\": ", ["check", "-"]).ends_with(1);
         run_with_input([0xff, 0xfe], ["check", "-"]).ends_with(2);
@@ -676,10 +678,10 @@ mod publish {
         );
         assert_eq!((upload["file"].as_str(), upload["command"].as_str()), (Some(&*file), Some(&*command)));
         let texts: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        let rules = std::fs::read_to_string(Path::new(TICKETING).join("rules/ticketshop.json")).unwrap();
+        let rules = std::fs::read_to_string(Path::new(ROOT).join(TICKETING).join("rules/ticketshop.json")).unwrap();
         assert_eq!(texts["rules/ticketshop.json"], rules.as_str());
         assert_eq!(shown["uploads"][1]["key"], "info");
-        let integration = std::fs::read(Path::new(TICKETING).join("integration.json")).unwrap();
+        let integration = std::fs::read(Path::new(ROOT).join(TICKETING).join("integration.json")).unwrap();
         assert_eq!(std::fs::read(format!("{into}/info.json")).unwrap(), integration);
         let ran = run(["publish", TICKETING, "--into", &into, "--", "--local"]).ends_with(0);
         assert!(ran.out.ends_with(" --local\n") && !ran.out.contains("--remote"), "{}", ran.out);

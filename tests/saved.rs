@@ -14,7 +14,7 @@ mod workload;
 use workload::{Workload, hostile, integrations, mixed, networks, operators, unfilable, visit, visitor, with_header};
 
 /// Saved by the first version that writes this format, of [`one_of_everything`].
-const RECORDED: &str = "tests/data/saved.vrp";
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/saved.vrp");
 
 /// One rule for each thing that a program can do.
 const RULES: &[&str] = &[
@@ -116,14 +116,15 @@ fn assert_same(before: &Program, after: &Program, requests: &[OwnedRequest]) -> 
     verdicts.len()
 }
 
-fn folders(parent: &str) -> Vec<PathBuf> {
+fn folders(parent: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.filter(|path| path.join(SETTINGS_FILE).exists()).collect()
 }
 
 #[test]
 fn every_policy_decides_as_before() {
-    let folders: Vec<_> = ["tests/policy/valid", "examples"].into_iter().flat_map(folders).collect();
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let folders: Vec<_> = ["tests/policy/valid", "examples"].into_iter().flat_map(|parent| folders(&root.join(parent))).collect();
     assert!(folders.len() > 6);
     for folder in folders {
         println!("{}", folder.display());
