@@ -30,7 +30,10 @@ fn in_url(url: &str) -> Option<&str> {
 }
 
 fn decoded<'r>(token: &'r str, arena: &'r Bump) -> &'r str {
-    let spaced = if token.contains('+') { spaced(token, arena) } else { token };
+    let spaced = match memchr::memchr(b'+', token.as_bytes()) {
+        Some(_) => spaced(token, arena),
+        None => token,
+    };
     decode_uri_component(spaced, arena).unwrap_or(token)
 }
 
