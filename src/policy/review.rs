@@ -8,6 +8,7 @@ use super::finding::{File, Kind, Problem, did_you_mean, nearest};
 use super::hosts::{can_match, can_set_cookie, is_loopback};
 use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
+use super::spelling::unmet;
 use crate::language::expression::Condition;
 use crate::language::{Expression, certainty};
 
@@ -118,6 +119,9 @@ impl Reviewer<'_> {
         }
         self.review();
         self.at_hosts(hosts, &when.root);
+        for unmet in unmet(when, self.integration.action == Action::Queue) {
+            self.add(self.node, Problem::warning(Kind::Surprise, unmet.message).help(unmet.help));
+        }
         self.triggers(certainty(when));
     }
 
