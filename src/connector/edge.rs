@@ -39,7 +39,8 @@ pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
 pub use spelling::{
-    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, names_host,
+    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, nameable_forgeries,
+    names_host,
 };
 pub use url_token::{token_of, without_token};
 
@@ -81,6 +82,8 @@ pub struct Incoming<'r> {
     pub client_ip: Option<IpAddr>,
     /// The start of the body where the program needs it, else "".
     pub body: &'r str,
+    /// Whether more than a head was sent, or may be: over HTTP/2 no header has to tell of a body.
+    pub has_body: bool,
     /// Milliseconds since the Unix epoch.
     pub now_ms: i64,
     /// What the host knows besides.
@@ -102,6 +105,7 @@ impl<'r> Incoming<'r> {
             headers,
             client_ip: request.client_ip,
             body: &request.body,
+            has_body: !request.body.is_empty(),
             now_ms: request.received_ms,
             facts,
         }

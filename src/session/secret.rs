@@ -110,6 +110,11 @@ impl Secrets {
         self.accepted().any(|secret| secret.sign(parts).is(claimed))
     }
 
+    /// The same, where `claimed` is [`Mac::short`].
+    pub(crate) fn verify_short(&self, parts: &[&str], claimed: &str) -> bool {
+        self.accepted().any(|secret| secret.sign(parts).is_short(claimed))
+    }
+
     /// The same of [`Secret::seal`].
     pub(super) fn verify_seal(&self, hash: &[u8; 32], parts: &[&str; 6], claimed: &str) -> bool {
         self.accepted().any(|secret| secret.seal(hash, parts).is(claimed))
@@ -125,6 +130,9 @@ impl Secrets {
 pub struct Mac([u8; 64]);
 
 impl Mac {
+    /// How many digits [`Mac::short`] has.
+    pub(crate) const SHORT: usize = 32;
+
     pub(super) fn of(bytes: &[u8; 32]) -> Mac {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 64];
@@ -138,6 +146,16 @@ impl Mac {
     /// The digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("hex digits are ASCII")
+    }
+
+    /// The first digits: 128 bits, for what is good for a short while only.
+    pub(crate) fn short(&self) -> &str {
+        &self.as_str()[..Mac::SHORT]
+    }
+
+    /// Whether `claimed` is exactly [`Mac::short`], compared as [`Mac::is`] does.
+    pub(crate) fn is_short(&self, claimed: &str) -> bool {
+        claimed.len() == Mac::SHORT && self.0[..Mac::SHORT].ct_eq(claimed.as_bytes()).into()
     }
 
     /// The bytes behind digits as [`Mac::as_str`] writes them; `None` for any other text.
@@ -226,6 +244,10 @@ mod tests {
         assert!(!mac.is(&mac.as_str().to_uppercase()));
         assert!(!mac.is(&mac.as_str()[..63]));
         assert!(!mac.is(""));
+        assert!(mac.is_short(mac.short()));
+        for other in [mac.as_str(), &mac.short()[1..], &mac.short().to_uppercase(), ""] {
+            assert!(!mac.is_short(other), "{other}");
+        }
     }
 
     #[test]

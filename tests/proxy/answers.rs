@@ -64,6 +64,8 @@ async fn preflights_reach_the_site_and_bring_back_headers_alone() {
     }
     let upgrade = [("Connection", "upgrade"), ("Upgrade", "websocket")];
     assert_eq!(send(proxy.address, "OPTIONS", "/shop", &[&ASKS[..], &upgrade].concat(), b"").await.status, 303);
+    assert_eq!(send_http2(proxy.address, "OPTIONS", "/shop/api", &ASKS, "").await, 303, "something may follow");
+    assert_eq!(send_http2(proxy.address, "OPTIONS", "/shop/api", &ASKS, "more than a question").await, 303);
     proxy.stop().await;
     let strict = proxy_with(origin.address, "preflight = \"queue\"").await;
     assert_eq!(send(strict.address, "OPTIONS", "/shop/api", &ASKS, b"").await.status, 303);
