@@ -73,6 +73,26 @@ async fn preflights_reach_the_site_and_bring_back_headers_alone() {
 }
 
 #[tokio::test]
+async fn operators_learn_which_host_is_refused() {
+    let origin = Origin::start().await;
+    let proxy = proxy_with(origin.address, "hosts = [\"localhost:8080\"]").await;
+    let refused = get(proxy.address, "/", &[]).await;
+    assert_eq!((refused.status, refused.body.contains("hosts`")), (421, false), "{refused:?}");
+    for number in 0..40 {
+        let head = format!("GET / HTTP/1.1\r\nHost: h{number}.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(raw(proxy.address, head.as_bytes()).await.status, 421);
+    }
+    let metrics = get(proxy.admin_address, "/metrics", &[]).await.body;
+    let counted: Vec<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("velvetrope_misdirected_total")).collect();
+    assert!(counted.contains(&"{host=\"tickets.example\"} 1"), "{counted:?}");
+    assert!(counted.contains(&"{host=\"other\"} 9"), "{counted:?}");
+    assert_eq!(counted.len(), 33);
+    assert!(metrics.contains("`hosts`") && metrics.contains("`unknown_hosts`"), "which setting it was");
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_navigation_gets_an_answer_for_scripts() {
     let origin = Origin::start().await;
     let proxy = proxy(origin.address, "").await;

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::rounds::Arrival;
 use super::{
-    Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, is_taken_for,
+    Examination, Examined, FailureClass, Header, Identity, Incoming, MISDIRECTED, Outcome, REFUSED, Reply, Site,
+    WayBack, is_taken_for,
 };
 use crate::connector::visit::{header, is_no_navigation, split_path};
 use crate::connector::{Decision, Kind, Reason};
@@ -50,7 +51,7 @@ pub(super) fn reply<'r>(
     let decision = match &examination.outcome {
         Examined::Bypassed => return bypassed(site, verdict, arena),
         Examined::Misdirected => {
-            return refused(421, "the request is for a host that is not this site's", identity, arena);
+            return refused(MISDIRECTED, "the request is for a host that is not this site's", identity, arena);
         }
         Examined::Refused(malformed) => {
             return refused(400, bumpalo::format!(in arena, "{}", malformed).into_bump_str(), identity, arena);
@@ -322,7 +323,7 @@ pub(super) fn refused<'r>(status: u16, why: &'r str, identity: &'r Identity, are
     headers.push(("cache-control", "no-store"));
     let body = concat(&[why, "\n"], arena);
     let outcome = Outcome::Answer { status, headers: headers.into_bump_slice(), body };
-    Reply { outcome, verdict: None, failed: None, label: "refused" }
+    Reply { outcome, verdict: None, failed: None, label: REFUSED }
 }
 
 /// Applies the failure policy.

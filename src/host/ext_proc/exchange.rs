@@ -103,7 +103,7 @@ impl Exchange {
         let headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")];
         let (status, body) = (431, "the headers are longer than allowed\n");
         let outcome = Outcome::Answer { status, headers: &headers, body };
-        self.carry_out(context, &Reply { outcome, verdict: None, failed: None, label: "refused" }, None)
+        self.carry_out(context, &Reply { outcome, verdict: None, failed: None, label: edge::REFUSED }, None)
     }
 
     /// Decides about the request.

@@ -258,6 +258,9 @@ impl Answers {
         event.took = started.elapsed();
         self.callout.metrics.decided(event.decision, event.took);
         event.log();
+        if event.is_misdirected() {
+            self.callout.metrics.misdirected(&event.host);
+        }
         if let Some(observer) = &self.callout.observer {
             observer(&event);
         }

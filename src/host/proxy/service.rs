@@ -154,6 +154,9 @@ impl Service {
         event.status = response.status().as_u16();
         event.took = started.elapsed();
         event.log();
+        if event.is_misdirected() {
+            self.metrics.misdirected(&event.host);
+        }
         if let Some(observer) = &self.observer {
             observer(&event);
         }

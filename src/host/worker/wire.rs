@@ -3,7 +3,8 @@
 //!
 //! A request is lines, each with a line end: time, method, URL, client address; then `@property:JSON` for properties of
 //! `request.cf` (and `@body:true` for an OPTIONS request that has one); then `name:value` for headers; then an empty line and the start of the body. A reply is lines, too:
-//! status (0, 1 or 2: to the origin, whose response comes back untouched, private or without its body), label, failure,
+//! status (0, 1 or 2: to the origin, whose response comes back untouched, private or without its body), label, what is to be
+//! logged (failures, and what an operator should mend),
 //! the bypass rule that let it pass, the URL for the origin where it is not the one that was asked for, how many headers
 //! are for the origin; then a name and a value for each header; then, for an answer, an empty line and the body.
 //!
