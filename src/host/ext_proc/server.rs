@@ -104,7 +104,7 @@ impl Server {
                 };
                 if let Some((stream, is_h2)) = accepted {
                     let stream = Guarded::new(stream, Bytes::new(), idle_timeout);
-                    connections::converse(stream, builder(is_h2), answer, stop).await;
+                    connections::converse(stream, builder(is_h2), is_h2.then_some(idle_timeout), answer, stop).await;
                 }
             });
             // What panicked or was broken off has said so.
