@@ -124,6 +124,11 @@ impl Secrets {
         self.accepted().any(|secret| secret.sign(parts).is(claimed))
     }
 
+    /// The same, where `claimed` is [`Mac::short`].
+    pub(crate) fn verify_short(&self, parts: &[&str], claimed: &str) -> bool {
+        self.accepted().any(|secret| secret.sign(parts).short().is(claimed))
+    }
+
     /// The same of [`Secret::seal`].
     pub(super) fn verify_seal(&self, hash: &[u8; 32], parts: &[&str; 6], claimed: &str) -> bool {
         self.accepted().any(|secret| secret.seal(hash, parts).is(claimed))
@@ -139,6 +144,14 @@ impl Secrets {
 pub struct Mac<const BYTES: usize = 32>([[u8; 2]; BYTES]);
 
 impl Mac {
+    /// How many digits [`Mac::short`] has.
+    pub(crate) const SHORT: usize = 32;
+
+    /// Its first 128 bits, for what is good for a short while only.
+    pub(crate) fn short(&self) -> Mac<16> {
+        Mac(std::array::from_fn(|byte| self.0[byte]))
+    }
+
     /// The bytes behind digits as [`Mac::as_str`] writes them; `None` for any other text.
     pub(super) fn bytes_of(digits: &str) -> Option<[u8; 32]> {
         let digits: &[u8; 64] = digits.as_bytes().try_into().ok()?;
@@ -244,6 +257,11 @@ mod tests {
         assert!(odd.as_str() == "0f9ab00102" && odd.is("0f9ab00102"));
         for other in ["0f9ab00103", "1f9ab00102", "0f9ab001", "0f9ab0010200"] {
             assert!(!odd.is(other), "{other}");
+        }
+        let short = mac.short();
+        assert!(short.is(short.as_str()));
+        for other in [mac.as_str(), &short.as_str()[1..], &short.as_str().to_uppercase(), ""] {
+            assert!(!short.is(other), "{other}");
         }
     }
 
