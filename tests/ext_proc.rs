@@ -156,7 +156,7 @@ fn header_map<'h>(headers: impl Iterator<Item = &'h (&'h str, &'h [u8])>) -> Htt
         raw_value: value.to_vec(),
         ..HeaderValue::default()
     };
-    HttpHeaders { headers: Some(HeaderMap { headers: headers.map(value).collect() }), ..HttpHeaders::default() }
+    HttpHeaders { headers: Some(HeaderMap { headers: headers.map(value).collect() }), end_of_stream: true }
 }
 
 /// Comes back from the room; the pair of the session's cookie.
@@ -166,6 +166,28 @@ async fn arrive(channel: &Channel, queue_id: &str) -> String {
     let headers = headers_of(&answer);
     assert_eq!(one(&headers, "location"), "/shop?a=1");
     one(&headers, "set-cookie").split(';').next().expect("a pair").to_owned()
+}
+
+#[tokio::test]
+async fn a_preflight_is_no_more_than_a_question() {
+    let folder = policy("");
+    let running = callout(&folder).await;
+    let channel = channel(&running).await;
+    let pairs: [(&str, &[u8]); 6] = [
+        (":authority", b"tickets.example"),
+        (":path", b"/shop"),
+        (":method", b"OPTIONS"),
+        (":scheme", b"https"),
+        ("origin", b"https://www.tickets.example"),
+        ("access-control-request-method", b"PUT"),
+    ];
+    let question = header_map(pairs.iter());
+    let more = HttpHeaders { end_of_stream: false, ..question.clone() };
+    let told = Talk::open(&channel).await.goes_on(Asked::RequestHeaders(question)).await;
+    assert_eq!(one(&told, VERDICT), "preflight");
+    let waits = Talk::open(&channel).await.answered(Asked::RequestHeaders(more)).await;
+    assert_eq!(waits.status.map(|status| status.code), Some(303), "a body follows of which no header tells");
+    running.stop().await;
 }
 
 #[tokio::test]

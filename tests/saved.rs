@@ -124,7 +124,8 @@ fn folders(parent: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_policy_decides_as_before() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let folders: Vec<_> = ["tests/policy/valid", "examples"].into_iter().flat_map(|parent| folders(&root.join(parent))).collect();
+    let folders: Vec<_> =
+        ["tests/policy/valid", "examples"].into_iter().flat_map(|parent| folders(&root.join(parent))).collect();
     assert!(folders.len() > 6);
     for folder in folders {
         println!("{}", folder.display());

@@ -33,14 +33,17 @@ mod rounds;
 mod spelling;
 #[cfg(test)]
 mod tests;
+mod unknown_hosts;
 mod url_token;
 
 pub use caching::{Private, private};
 pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
 pub use spelling::{
-    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, names_host,
+    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, nameable_forgeries,
+    names_host,
 };
+pub use unknown_hosts::{Refusal, UnknownHosts, unknown_host};
 pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.
@@ -81,10 +84,19 @@ pub struct Incoming<'r> {
     pub client_ip: Option<IpAddr>,
     /// The start of the body where the program needs it, else "".
     pub body: &'r str,
+    /// Whether more than a head was sent, or may be: over HTTP/2 no header has to tell of a body.
+    pub has_body: bool,
     /// Milliseconds since the Unix epoch.
     pub now_ms: i64,
     /// What the host knows besides.
     pub facts: &'r dyn Facts,
+}
+
+impl Reply<'_> {
+    /// Whether it refuses the host that is asked for: see [`unknown_host`].
+    pub fn is_misdirected(&self) -> bool {
+        self.label == REFUSED && matches!(self.outcome, Outcome::Answer { status: MISDIRECTED, .. })
+    }
 }
 
 impl<'r> Incoming<'r> {
@@ -102,6 +114,7 @@ impl<'r> Incoming<'r> {
             headers,
             client_ip: request.client_ip,
             body: &request.body,
+            has_body: !request.body.is_empty(),
             now_ms: request.received_ms,
             facts,
         }
@@ -177,6 +190,12 @@ pub enum WayBack {
     /// answer OPTIONS with the page.
     WithoutBody,
 }
+
+/// What is answered to requests for a host that is not the site's (RFC 9110, section 15.5.20).
+pub const MISDIRECTED: u16 = 421;
+
+/// The label of requests that ask for nothing which can be served.
+pub const REFUSED: &str = "refused";
 
 /// Everything that stays the same from request to request.
 #[derive(Clone, Copy)]

@@ -124,7 +124,7 @@ impl Explained {
         let headers = request.header_pairs_for(url.authority());
         let incoming = Incoming::of(request, &url, &headers, facts);
         let decision = DecisionReport::of(site, &incoming);
-        if decision.label == "refused" {
+        if decision.label == edge::REFUSED {
             return Some(Explained::refused(site.policy, decision));
         }
         let judgement = judge(site.policy, &incoming, edge::pure_url(&incoming, &arena), &arena).ok()?;
@@ -231,7 +231,7 @@ impl DecisionReport {
             Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
             Examined::Decided(decision) => decision.reason.to_string(),
             Examined::Failed(failure) => failure.exception.to_string(),
-            Examined::Misdirected => "the request is for a host that is not among `hosts`".to_owned(),
+            Examined::Misdirected => edge::unknown_host(incoming.url.authority()),
             Examined::Refused(malformed) => malformed.to_string(),
         };
         DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason, incoming.url.as_str())

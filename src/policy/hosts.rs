@@ -6,7 +6,7 @@ use crate::language::Function;
 use crate::language::expression::{
     Argument, Base, Comparison, Condition, Connective, Literal, Operand, Relation, Right, Set, Test,
 };
-use crate::request::Field;
+use crate::request::{Field, host_of};
 
 /// Whether a trigger can be true of a request for a host, whatever else is in it.
 pub(super) fn can_match(when: &Condition, host: &str) -> bool {
@@ -19,6 +19,12 @@ pub(super) fn can_set_cookie(host: &str, domain: &str) -> bool {
     let (host, domain) = (without_port(host).to_ascii_lowercase(), domain.to_ascii_lowercase());
     let is_below = host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'));
     host == domain || (is_below && domain.contains('.') && host.parse::<IpAddr>().is_err())
+}
+
+/// Whether a site with these hosts has that one, as [`super::Settings::is_served`] has it: a host without a port stands for all
+/// its ports. `authority` is canonical.
+pub(super) fn is_among(hosts: &[String], authority: &str) -> bool {
+    hosts.iter().any(|ours| ours == authority || ours == host_of(authority))
 }
 
 /// Whether a host, which may have a port, is this machine.

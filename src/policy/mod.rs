@@ -31,6 +31,7 @@ pub(crate) mod rules;
 mod save;
 mod schemas;
 pub(crate) mod settings;
+mod spelling;
 mod trigger;
 
 pub use compile::{DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
@@ -137,8 +138,13 @@ impl Policy {
     ) -> Policy {
         let summaries = lists.iter().map(|(name, list)| (name.clone(), ListSummary::from(list))).collect();
         let (rules, conditions): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
+        let conditions = conditions.into_iter().map(|when| spelling::in_every_spelling(when, false)).collect();
         let (all, whens): (Vec<_>, Vec<_>) = published.all.into_iter().unzip();
-        let entries = all.iter().zip(whens).map(|(of, when)| Entry { when, bypass: bypass(&rules, of) }).collect();
+        let entries = all.iter().zip(whens).map(|(of, when)| Entry {
+            when: spelling::in_every_spelling(when, of.action == Action::Queue),
+            bypass: bypass(&rules, of),
+        });
+        let entries = entries.collect();
         let program = Program::compile(&Site { entries, rules: conditions, lists });
         let integrations = Integrations { version: published.version, all };
         Policy { settings, integrations, rules, rooms, lists: summaries, program }

@@ -5,11 +5,13 @@ use std::cell::RefCell;
 
 use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean, nearest};
-use super::hosts::{can_match, can_set_cookie, is_loopback};
+use super::hosts::{can_match, can_set_cookie, is_among, is_loopback};
 use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
+use super::spelling::unmet;
 use crate::language::expression::Condition;
 use crate::language::{Expression, certainty};
+use crate::request::CanonicalUrl;
 
 const INTEGRATION_KEYS: &[&str] = &[
     "Name",
@@ -118,6 +120,9 @@ impl Reviewer<'_> {
         }
         self.review();
         self.at_hosts(hosts, &when.root);
+        for unmet in unmet(when, self.integration.action == Action::Queue) {
+            self.add(self.node, Problem::warning(Kind::Surprise, unmet.message).help(unmet.help));
+        }
         self.triggers(certainty(when));
     }
 
@@ -240,22 +245,21 @@ impl Reviewer<'_> {
     }
 
     fn target(&self, target: &str, hosts: &[String]) {
-        let lower = target.to_ascii_lowercase();
-        let is_https = lower.starts_with("https://");
-        let authority = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).unwrap_or_default();
-        let authority = authority.split(['/', '\\', '?', '#']).next().unwrap_or_default();
-        let host = authority.strip_suffix(if is_https { ":443" } else { ":80" }).unwrap_or(authority);
-        let (message, help) = if host.is_empty() {
+        let (message, help) = if let Ok(url) = CanonicalUrl::of(target) {
+            let host = url.authority();
+            if !hosts.is_empty() && !is_among(hosts, host) {
+                let message =
+                    format!("visitors are sent to {host}, which is not in `hosts`: they get no session there");
+                (message, "write a page of the site, or add the host to `hosts` in velvetrope.toml")
+            } else if url.scheme() == "http" && !is_loopback(host) {
+                let message = "visitors are sent to `http://`, where anybody on the way can read and use their token";
+                (message.to_owned(), "write `https://`")
+            } else {
+                return;
+            }
+        } else {
             let message = format!("{target:?} is no address that a visitor can be sent to from the waiting room");
             (message, "write it with scheme and host, such as `https://tickets.example/shop`")
-        } else if !hosts.is_empty() && !hosts.iter().any(|known| known == host) {
-            let message = format!("visitors are sent to {host}, which is not in `hosts`: they get no session there");
-            (message, "write a page of the site, or add the host to `hosts` in velvetrope.toml")
-        } else if !is_https && !is_loopback(host) {
-            let message = "visitors are sent to `http://`, where anybody on the way can read and use their token";
-            (message.to_owned(), "write `https://`")
-        } else {
-            return;
         };
         self.add(self.at("ForcedTargetUrl"), Problem::warning(Kind::TargetUrl, message).help(help));
     }

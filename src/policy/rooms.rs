@@ -15,6 +15,7 @@ use super::finding::{File, Kind, Problem};
 use super::integration::{Action, Integration, Number, Placed, RedirectLogic};
 use super::settings::is_host;
 use crate::language::Expression;
+use crate::request::path_in_one_form;
 
 /// A waiting room as the API has it, and, kept apart, what velvetrope adds. What only matters to the room itself and
 /// not to a connector is checked and kept.
@@ -506,13 +507,17 @@ const fn ok() -> u32 {
 
 /// Why a room cannot stand before a path.
 fn bad_path(path: &str) -> Option<&'static str> {
+    let decoded = path_in_one_form(path);
+    let has_detour = |path: &str| {
+        path.contains("//") || path.contains('\\') || path.split('/').any(|part| matches!(part, "." | ".."))
+    };
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}');
     if !path.starts_with('/') {
         Some("a path begins with `/`")
     } else if path.contains(['*', '?', '#']) {
         Some("it covers everything below it anyway: no wildcard, query or fragment")
-    } else if path.contains("//") || path.contains('\\') || path.split('/').any(|part| matches!(part, "." | "..")) {
-        Some("paths are compared after normalisation: without `//`, `\\`, `.` and `..`")
+    } else if has_detour(path) || has_detour(&decoded) {
+        Some("paths are compared after normalisation: without `//`, `\\`, `.` and `..`, escaped ones included")
     } else if !path.bytes().all(is_plain) {
         Some("write other characters percent-encoded, as they are sent: `/caf%C3%A9`")
     } else {

@@ -12,6 +12,7 @@ use super::fields::Fields;
 use super::finding::{File, Kind, Problem};
 use super::integration::{Action, Integration};
 use super::place::Lines;
+use super::spelling::unmet;
 use crate::language::{Expression, Scheme, certainty, parse};
 
 /// A bypass rule; drafts are kept, and never in force.
@@ -283,6 +284,11 @@ fn review_reach(fields: &Fields, submitted: &Submitted, before: Option<Before>, 
         }
         _ => return,
     };
+    let origin = Origin { file: fields.file, node, subject: &fields.subject };
+    for unmet in unmet(expression, false) {
+        let problem = Problem::warning(Kind::Surprise, unmet.message).help(unmet.help);
+        origin.add(text, 0..text.len(), problem);
+    }
     let problem = match certainty(expression) {
         Some(false) => Problem::warning(Kind::Constant, "the rule can never apply"),
         Some(true) if !enabled => {
@@ -299,7 +305,7 @@ fn review_reach(fields: &Fields, submitted: &Submitted, before: Option<Before>, 
         }
         None => return,
     };
-    Origin { file: fields.file, node, subject: &fields.subject }.add(text, 0..text.len(), problem);
+    origin.add(text, 0..text.len(), problem);
 }
 
 /// What is wrong with a rule that is true of every request.

@@ -42,6 +42,7 @@ use index::Index;
 use memory::Memory;
 
 pub use explain::{Explanation, Trace};
+pub(crate) use function::encoding::url_decode;
 pub use lists::{Hostname, List, ListKind, Lists};
 pub use needs::Needs;
 pub use plan::{Approach, BypassPlan, Filing, Plan};

@@ -29,6 +29,7 @@ pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;
 pub use owned::{OwnedRequest, OwnedValue};
+pub(crate) use readings::path_in_one_form;
 pub use readings::{Reading, readings};
 pub(crate) use secret::{is_secret_entry, is_secret_field, without_secrets};
 pub use url::UrlParts;

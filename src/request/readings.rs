@@ -72,6 +72,13 @@ pub fn readings<'a>(path: &'a str, arena: &'a Bump) -> Result<BumpVec<'a, Readin
     Ok(readings)
 }
 
+/// The one spelling that all readings of a path have among them: escapes of delimiters decoded, all others in one form.
+pub(crate) fn path_in_one_form(path: &str) -> String {
+    let arena = Bump::new();
+    let decoded = decoded(path.as_bytes(), &arena);
+    String::from_utf8_lossy(&with_escapes_in_one_form(&decoded, &arena)).into_owned()
+}
+
 /// What has been made of a path, and the authority that was before it.
 struct Texts<'a> {
     all: BumpVec<'a, (&'a [u8], Option<&'a str>)>,

@@ -1,11 +1,11 @@
 //! The session cookie, which remembers that a visitor has been let in (protocol, section 3).
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
-use super::encoding::{concat, encode_uri_component, instant, is_graphic, lower_case};
+use super::encoding::{instant, is_graphic, lower_case, push_uri_component};
 use super::{Mac, Secret, Secrets};
 use crate::request::cookies::{self, MalformedEscape};
 
@@ -345,7 +345,10 @@ pub fn all_of<'h>(
 
 /// The name of the session cookie of a waiting room.
 pub fn name_of<'a>(room: &str, arena: &'a Bump) -> &'a str {
-    concat(&[NAME_PREFIX, room], arena)
+    let mut name = ArenaString::with_capacity_in(NAME_PREFIX.len() + room.len(), arena);
+    name.push_str(NAME_PREFIX);
+    name.push_str(room);
+    name.into_bump_str()
 }
 
 /// A cookie to set.
@@ -370,43 +373,43 @@ impl SetCookie<'_> {
     /// parts that are not encoded.
     pub fn header<'a>(&self, arena: &'a Bump) -> &'a str {
         let mut header = ArenaString::with_capacity_in(2 * self.value.len() + 256, arena);
-        // Writing into an arena cannot fail.
-        let _ = self.write_to(&mut header);
+        self.write_to(&mut header);
         header.into_bump_str()
     }
 
-    fn write_to(&self, out: &mut impl Write) -> fmt::Result {
-        write_harmless(out, self.name)?;
-        out.write_char('=')?;
-        encode_uri_component(self.value).try_for_each(|piece| out.write_str(piece))?;
-        out.write_str("; expires=")?;
-        write_http_date(out, self.expires)?;
-        out.write_char(';')?;
+    fn write_to(&self, out: &mut ArenaString<'_>) {
+        push_harmless(out, self.name);
+        out.push('=');
+        push_uri_component(self.value, out);
+        out.push_str("; expires=");
+        push_http_date(out, self.expires);
+        out.push(';');
         if let Some(domain) = self.domain.filter(|domain| !domain.is_empty()) {
-            out.write_str(" domain=")?;
-            write_harmless(out, domain)?;
-            out.write_char(';')?;
+            out.push_str(" domain=");
+            push_harmless(out, domain);
+            out.push(';');
         }
         if self.http_only {
-            out.write_str(" HttpOnly;")?;
+            out.push_str(" HttpOnly;");
         }
         if self.secure {
-            out.write_str(" Secure;")?;
+            out.push_str(" Secure;");
         }
-        out.write_str(" path=/")
+        out.push_str(" path=/");
     }
 }
 
-fn write_harmless(out: &mut impl Write, text: &str) -> fmt::Result {
+fn push_harmless(out: &mut ArenaString<'_>, text: &str) {
     if is_graphic(text) && memchr::memchr(b';', text.as_bytes()).is_none() {
-        return out.write_str(text);
+        return out.push_str(text);
     }
-    text.split(|c: char| c == ';' || c.is_control()).try_for_each(|piece| out.write_str(piece))
+    text.split(|c: char| c == ';' || c.is_control()).for_each(|piece| out.push_str(piece));
 }
 
 /// A Unix second as HTTP writes it (RFC 9110, section 5.6.7): `Thu, 01 Jan 1970 00:00:00 GMT`.
-fn write_http_date(out: &mut impl Write, second: i64) -> fmt::Result {
-    write!(out, "{}", httpdate::HttpDate::from(instant(second)))
+fn push_http_date(out: &mut ArenaString<'_>, second: i64) {
+    // Writing into an arena cannot fail.
+    let _ = write!(out, "{}", httpdate::HttpDate::from(instant(second)));
 }
 
 #[cfg(test)]

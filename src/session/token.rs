@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cookie::MAX_FIXED_VALIDITY;
-use super::encoding::{lenient_integer, lower_case};
+use super::encoding::lenient_integer;
 use super::{Mac, Secret, Secrets};
 
 /// What a token says. Nothing of it is true before [`Token::validate`] has said so.
@@ -80,9 +80,11 @@ impl<'t> Token<'t> {
         for end in memchr::memchr_iter(b'~', text.as_bytes()).chain([text.len()]) {
             let piece = &text[start..end];
             start = end + 1;
-            let Some(at) = memchr::memchr(b'_', piece.as_bytes()) else { continue };
+            // Keys are too short for a searcher to pay.
+            let Some(at) = piece.bytes().position(|byte| byte == b'_') else { continue };
             let (key, value) = (&piece[..at], &piece[at + 1..]);
-            let is_whole = memchr::memchr(b'_', value.as_bytes()).is_none();
+            // Values, too, and so all of one is looked at: many bytes at once.
+            let is_whole = value.bytes().fold(true, |is_whole, byte| is_whole & (byte != b'_'));
             form.take(key, value, is_whole);
             if !is_whole {
                 continue;
@@ -91,7 +93,7 @@ impl<'t> Token<'t> {
                 "e" => token.event_id = Some(value),
                 "q" => token.queue_id = Some(value),
                 "ts" => token.expires = nonzero(lenient_integer(value)).unwrap_or(0.0),
-                "ce" => token.extendable = lower_case(value) == "true",
+                "ce" => token.extendable = value.eq_ignore_ascii_case("true"),
                 "cv" => token.validity_minutes = nonzero(lenient_integer(value)),
                 "rt" => token.redirect_type = Some(value),
                 "hip" => token.hashed_ip = Some(value),
@@ -116,6 +118,10 @@ impl<'t> Token<'t> {
     /// in a token that begins with its hash, it is the whole text (and the hash cannot fit).
     pub fn signed_text(&self) -> [&'t str; 2] {
         let Some(hash) = self.hash else { return [self.text, ""] };
+        if self.is_canonical {
+            // Its one hash is at the end.
+            return [&self.text[..self.text.len() - hash.len() - "~h_".len()], ""];
+        }
         let found = self.text.match_indices("~h_").find(|(at, mark)| self.text[at + mark.len()..].starts_with(hash));
         match found {
             Some((at, mark)) => [&self.text[..at], &self.text[at + mark.len() + hash.len()..]],

@@ -83,7 +83,7 @@ fn message(visit: &Visit, headers: &[(String, String)]) -> ProcessingRequest {
         ("source.address".to_owned(), text("[::ffff:10.0.0.9]:4711")),
     ]);
     ProcessingRequest {
-        request: Some(Asked::RequestHeaders(HttpHeaders { headers: Some(map), ..HttpHeaders::default() })),
+        request: Some(Asked::RequestHeaders(HttpHeaders { headers: Some(map), end_of_stream: true })),
         attributes: [("envoy.filters.http.ext_proc".to_owned(), Struct { fields })].into(),
         ..ProcessingRequest::default()
     }

@@ -28,7 +28,7 @@ mod pairs;
 #[path = "../wire/mod.rs"]
 mod wire;
 
-use pairs::{HOST, VISITS, Visit, place, policy, rules};
+use pairs::{HOST, OPEN, VISITS, Visit, place, policy, policy_with, rules};
 use wire::{in_time, raw};
 
 const SECRET: &str = "not-a-real-secret";
@@ -88,6 +88,29 @@ fn assert_agreement(host: &str, desk: &[Said], live: &[bool]) {
     let passing = desk.iter().filter(|said| said.passes).count();
     assert!(passing * 5 > desk.len() && passing * 5 < desk.len() * 4, "{passing} of {} pass", desk.len());
     println!("{host}: {} pairs agree", desk.len());
+}
+
+/// What is called true of every request lets every request pass, and nothing but what is known to be so is called that.
+#[test]
+fn the_desk_takes_no_rule_for_one_that_opens_for_everybody_but_those_that_do() {
+    for target in [Target::Worker, Target::GoogleCloud, Target::Proxy] {
+        let (refused, findings) = Policy::compile(&policy_with(target, &[]), None);
+        let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+        assert!(refused.is_none() && errors.iter().all(|finding| finding.code == "P0020"), "{errors:#?}");
+        let file = |rule: usize| format!("{}.json", pairs::room(rule));
+        let rules = rules();
+        let kept = || rules.iter().enumerate().filter(|(_, rule)| rule.targets.contains(&target));
+        let flagged: Vec<_> = kept().filter(|(at, _)| errors.iter().any(|finding| finding.file == file(*at))).collect();
+        let expressions = |rules: &[(usize, &pairs::Rule)]| -> Vec<String> {
+            rules.iter().map(|(_, rule)| rule.expression.clone()).collect()
+        };
+        let open: Vec<_> = kept().filter(|(_, rule)| OPEN.contains(&&*rule.expression)).collect();
+        assert_eq!(expressions(&flagged), expressions(&open), "{target}");
+        for said in desk(target) {
+            let (rule, visit) = (&rules[said.rule].expression, &VISITS[said.visit]);
+            assert!(said.passes || !OPEN.contains(&&**rule), "{rule} is not true of {} {}", visit.method, visit.path);
+        }
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,14 @@ const LOAD_BALANCER: [&str; 4] = [
     "cf.timings.client_tcp_rtt_msec gt 20",
 ];
 
+/// Which rules are true of every request, wherever they can be asked, and can be seen to be. These alone are acknowledged:
+/// whatever else `check` says of a rule is an error of its own.
+pub const OPEN: [&str; 2] = [
+    // Methods are told in upper case, extensions in lower case.
+    "not http.request.method eq \"get\"",
+    "http.request.uri.path.extension ne \"JS\"",
+];
+
 /// Every rule, in an order that stays.
 pub fn rules() -> Vec<Rule> {
     let of_texts = TEXTS.iter().flat_map(|(field, values)| {
@@ -290,6 +298,11 @@ impl Visit {
 
 /// The policy: a room for every rule that such a host can keep, which a header leads to.
 pub fn policy(target: Target) -> Sources {
+    policy_with(target, &OPEN)
+}
+
+/// The policy, of whose rules these alone are acknowledged.
+pub fn policy_with(target: Target, acknowledged: &[&str]) -> Sources {
     let rules = rules();
     let kept = || rules.iter().enumerate().filter(|(_, rule)| rule.targets.contains(&target));
     let files: BTreeMap<String, String> = kept().map(|(at, _)| (room(at), format!("{}.json", room(at)))).collect();
@@ -332,11 +345,13 @@ pub fn policy(target: Target) -> Sources {
         ("networks.txt".to_owned(), "AS1221\n".to_owned()),
     ]);
     for (at, rule) in kept() {
-        let rule = serde_json::json!([{
+        let mut written = serde_json::json!({
             "id": room(at), "action": "bypass_waiting_room", "expression": rule.expression, "description": "",
-            "velvetrope": {"opens_for_everybody": true},
-        }]);
-        sources.insert(format!("{}.json", room(at)), rule.to_string());
+        });
+        if acknowledged.contains(&&*rule.expression) {
+            written["velvetrope"] = serde_json::json!({"opens_for_everybody": true});
+        }
+        sources.insert(format!("{}.json", room(at)), serde_json::json!([written]).to_string());
     }
     sources.into_iter().map(|(file, text)| (file, text.into_bytes())).collect()
 }

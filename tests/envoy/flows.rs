@@ -104,6 +104,7 @@ async fn preflights_reach_the_site_and_bring_back_headers_alone() {
     );
     let waits = send(envoy.address, "OPTIONS", "/shop", &asks[..1], b"").await;
     assert_eq!(waits.status, 303);
+    assert_eq!(send_http2(envoy.address, "OPTIONS", "/shop", &asks, "more than a question").await, 303);
     drop(envoy);
     callout.stop().await;
 }

@@ -75,6 +75,16 @@ const SITES: &[Site] = &[
     Site { host: "shop.example", paths: &["/shop", "/shop/tickets/1", "/shop/", "/shop/assets/app.js", "/shop/assets/../tickets/1"], folds: true },
     Site { host: "tickets.example", paths: &["/presale", "/presale/x", "/presale/"], folds: false },
     Site { host: "page.example", paths: &["/buy", "/buy/x", "/buy/"], folds: true },
+    Site {
+        host: "named.example",
+        paths: &[
+            "/@artist", "/%40artist/x", "/@artist/fans/", "/@artist/help", "/live+2026", "/live%2B2026/x", "/box/office", "/box%2Foffice/x",
+            "/caf%C3%A9", "/caf\u{c3}\u{a9}/menu", "/CAF%c3%89/menu", "/~user", "/%7Euser", "/last%20night", "/vip;gold", "/vip%3bgold/x",
+            "/m%C3%BCnchen", "/M\u{c3}\u{9c}nchen", "/open/~owner", "/open/x/%7Eowner", "/open/caf%C3%A9", "/open/x", "/about?event=buy",
+            "/about?queueittoken=z;event=buy", "/about?a=1&queueittoken=;event=buy&b",
+        ],
+        folds: false,
+    },
     Site { host: "staff.example", paths: &["/shop", "/presale", "/buy", "/"], folds: false },
 ];
 
@@ -102,7 +112,7 @@ const ADDITIONS: &[&str] = &[
     "%0a", "%0d%0a", "%09", "%20", "+", " ", ".", "..", "%2e", "%2e%2e", "%252e", "/.", "/..", "/%2e", "/%2e%2e", "/..;", "/../", "%2f..",
     "%2f..%2f..", "%5c..%5c..", "\\..\\..", "%2f", "%5c", "\\", "%25", "%", "%2", "%zz", "%u0073", "%ff", "%c0%80", "\u{ff}", "\t",
     "\u{f0}\u{9f}\u{98}\u{80}", "%f0%9f%98%80", "\u{c5}\u{bf}", "%c5%bf", "%c2%a0", "%e2%80%8b", "%ef%bb%bf", "%cc%81", "%c2%85", "#", "#/../..",
-    "%23", "?", "??", "%3f", "?x", "?/../..", "?\u{f0}\u{9f}\u{98}\u{80}", "?%f0%9f%98%80", "?queueittoken=x", "&queueittoken=", "&queueittoken=x",
+    "%23", "?", "??", "%3f", "?x", "?/../..", "?\u{f0}\u{9f}\u{98}\u{80}", "?%f0%9f%98%80", "?queueittoken=x", "?queueittoken=z;event=buy", "?a;event=buy", "&queueittoken=%;event=buy", ";queueittoken=z&event=buy", "&queueittoken=", "&queueittoken=x",
     "&queueittoken=/../..", "&queueittoken=/x", "?&queueittoken=#", "&", "=", ":", ":80", "@", "*", "|", "^", "\"", "<", ">", "`", "{", "}", "~", "!",
     "'", "(", ")", ",", "$", "[", "]", "/x/..", "/x/../..", "/../../about", "/../about", "%2f..%2f..%2fabout", "\\..\\..\\about",
     ";/../../about", "/..;/..;/about", "/..%2f..%2fabout", "//..//..//about", "/./././", "//", "/shop/assets/", "/../shop/assets/", "/x?/shop/assets/",
@@ -130,7 +140,8 @@ fn path(dice: &mut Dice, site: &Site) -> String {
         return anything(dice);
     }
     for _ in 0..dice.below(4) {
-        match dice.below(8) {
+        match dice.below(9) {
+            8 => path = respelled(dice, &path),
             0 => path = format!("{}{path}", dice.pick_of(BEFORE)),
             1 => path += dice.pick_of(ADDITIONS),
             2..=3 => path = spelled(dice, &path, site.folds),
@@ -149,7 +160,22 @@ fn anything(dice: &mut Dice) -> String {
             0 => dice.pick_of(SLASHES),
             1 => dice.pick_of(ADDITIONS),
             2 => dice.pick_of(BEFORE),
-            _ => dice.pick_of(&["/shop", "shop", "/presale", "presale", "/buy", "buy", "/assets/", "/x", ".."]),
+            _ => dice.pick_of(&[
+                "/shop",
+                "shop",
+                "/presale",
+                "presale",
+                "/buy",
+                "buy",
+                "/@artist",
+                "%40artist",
+                "/~user",
+                "/box",
+                "office",
+                "/assets/",
+                "/x",
+                "..",
+            ]),
         };
     }
     path
@@ -175,6 +201,27 @@ fn spelled(dice: &mut Dice, path: &str, folds: bool) -> String {
         _ => letter.to_string(),
     };
     format!("{}{other}{}", &path[..at], &path[at + 1..])
+}
+
+/// One escape is taken out or written in the other case, or one delimiter is escaped.
+fn respelled(dice: &mut Dice, path: &str) -> String {
+    let is_odd = |char: char| !char.is_ascii_alphanumeric() && !matches!(char, '.' | '?');
+    let places: Vec<_> = path.char_indices().filter(|(at, char)| *at > 0 && is_odd(*char)).collect();
+    if places.is_empty() {
+        return path.to_owned();
+    }
+    let (at, char) = places[dice.below(places.len())];
+    let digits = path.get(at + 1..at + 3).filter(|_| char == '%');
+    let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let (code, length) = escaped.map_or((u32::from(char), char.len_utf8()), |byte| (byte.into(), 3));
+    let plain = char::from_u32(code).filter(|plain| *plain > ' ' && *plain != '#').map(String::from);
+    let other = match dice.below(5) {
+        0 => format!("%{code:02x}"),
+        1 => format!("%{code:02X}"),
+        2 => format!("%25{code:02X}"),
+        _ => plain.unwrap_or_else(|| format!("%{code:02X}")),
+    };
+    format!("{}{other}{}", &path[..at], &path[at + length..])
 }
 
 fn insert(dice: &mut Dice, path: &mut String) {

@@ -49,7 +49,7 @@ use servers::Servers;
 const SECRET: &str = "not-a-real-secret";
 
 /// What has a room.
-const PROTECTED: [&str; 3] = ["shop", "presale", "buy"];
+const PROTECTED: [&str; 4] = ["shop", "presale", "buy", "named"];
 
 /// How many visitors ask at the same time.
 const VISITORS: u64 = 8;
@@ -132,6 +132,19 @@ async fn origins_serve_what_they_are_asked_for() {
         ("tickets.example", "/x/../presale/x", "presale"),
         ("page.example", "/buy/x", "buy"),
         ("staff.example", "/shop/", "staff"),
+        ("named.example", "/@artist/x", "named"),
+        ("named.example", "/%40artist/x", "named"),
+        ("named.example", "/%40artist/help/", "public"),
+        ("named.example", "/live+2026/x", "named"),
+        ("named.example", "/caf%C3%A9/menu/", "named"),
+        ("named.example", "/%7Euser/", "named"),
+        ("named.example", "/last%20night/", "named"),
+        ("named.example", "/vip%3Bgold/x", "named"),
+        ("named.example", "/box/office/x", "named"),
+        ("named.example", "/m%C3%BCnchen/", "named"),
+        ("named.example", "/open/~owner/", "named"),
+        ("named.example", "/open/caf%C3%A9", "named"),
+        ("named.example", "/open/x/", "public"),
     ];
     for (host, path, place) in plain {
         let head = Head(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes());

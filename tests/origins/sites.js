@@ -4,6 +4,14 @@ const { createServer } = require("node:http");
 const { posix } = require("node:path");
 const { parse } = require("node:url");
 
+// What the policy names by escapes, as it is.
+const NAMED = [
+  /\/(@artist(?!\/help)|~user|last night|vip;gold)/,
+  /^\/(live\+2026|box\/office)(\/|$)/,
+  /^\/café|\/münchen|^\/caf%c3%a9|\/m%c3%bcnchen/i,
+  /\/last%20night|^\/open(\/.*)?\/~owner|^\/open\/caf(é|%C3%A9)$/,
+];
+
 const SITES = {
   "shop.example": (path) => {
     if (path === "/shop/assets" || path.startsWith("/shop/assets/")) return "assets";
@@ -11,6 +19,7 @@ const SITES = {
   },
   "tickets.example": (path) => (path === "/presale" || path.startsWith("/presale/") ? "presale" : "public"),
   "page.example": (path) => (path.toLowerCase().startsWith("/buy") ? "buy" : "public"),
+  "named.example": (path) => (NAMED.some((named) => named.test(path)) ? "named" : "public"),
   "staff.example": () => "staff",
 };
 

@@ -38,16 +38,39 @@ def page(path):
     return "buy" if path.lower().startswith("/buy") else "public"
 
 
+def named(path):
+    """What the policy names by escapes: as it does, and as it is."""
+    text = path.encode("latin-1", "replace").decode("utf-8", "replace")
+    return "named" if NAMED.search(text) else "public"
+
+
+NAMED = re.compile(
+    r"/(@|%40)artist(?!/help)|/(~|%7e)user|/last(%20| )night|/vip(;|%3B)gold|^/live(\+|%2B)2026(/|$)|^/box(/|%2f)office(/|$)"
+    r"|^/(?i:caf(é|%c3%a9))|/(?i:münchen)|^/open(/.*)?/(~|%7E)owner|^/open/café$"
+)
+
+
+def event(path, pairs):
+    return "named" if "event=buy" in pairs else named(path)
+
+
 def staff(path):
     return "staff"
 
 
-SITES = {"shop.example": shop, "tickets.example": tickets, "page.example": page, "staff.example": staff}
+SITES = {
+    "shop.example": shop,
+    "tickets.example": tickets,
+    "page.example": page,
+    "named.example": named,
+    "staff.example": staff,
+}
 
 EXACT = {
     shop: {"/shop": "shop", "/shop/tickets": "shop", "/shop/tickets/1": "shop"},
     tickets: {"/presale": "presale", "/presale/x": "presale"},
     page: {"/buy": "buy", "/buy/x": "buy"},
+    named: {"/@artist": "named", "/live+2026": "named", "/box/office": "named", "/caf\u00c3\u00a9": "named"},
     staff: {},
 }
 
@@ -55,6 +78,7 @@ PATTERNS = {
     shop: [(r"^/shop/assets(/|$)", "assets"), (r"(?i)/shop", "shop")],
     tickets: [(r"^/presale(/.*)?$", "presale")],
     page: [(r"(?i)^/buy", "buy")],
+    named: [(NAMED.pattern, "named")],
     staff: [(r"^", "staff")],
 }
 
@@ -97,6 +121,10 @@ def app(environ, start_response):
         "stripped": site(normal(path.strip())),
         "windows": site(of_windows(path)),
     }
+    if site is named:
+        query = environ["QUERY_STRING"]
+        served["query"] = event(path, query.split("&"))
+        served["query-semicolons"] = event(path, re.split("[&;]", query))
     headers = [
         ("x-served", ", ".join("=".join(pair) for pair in served.items())),
         ("x-saw", environ.get("HTTP_X_VELVETROPE_VERDICT", "")),

@@ -64,10 +64,32 @@ async fn preflights_reach_the_site_and_bring_back_headers_alone() {
     }
     let upgrade = [("Connection", "upgrade"), ("Upgrade", "websocket")];
     assert_eq!(send(proxy.address, "OPTIONS", "/shop", &[&ASKS[..], &upgrade].concat(), b"").await.status, 303);
+    assert_eq!(send_http2(proxy.address, "OPTIONS", "/shop/api", &ASKS, "").await, 303, "something may follow");
+    assert_eq!(send_http2(proxy.address, "OPTIONS", "/shop/api", &ASKS, "more than a question").await, 303);
     proxy.stop().await;
     let strict = proxy_with(origin.address, "preflight = \"queue\"").await;
     assert_eq!(send(strict.address, "OPTIONS", "/shop/api", &ASKS, b"").await.status, 303);
     strict.stop().await;
+}
+
+#[tokio::test]
+async fn operators_learn_which_host_is_refused() {
+    let origin = Origin::start().await;
+    let proxy = proxy_with(origin.address, "hosts = [\"localhost:8080\"]").await;
+    let refused = get(proxy.address, "/", &[]).await;
+    assert_eq!((refused.status, refused.body.contains("hosts`")), (421, false), "{refused:?}");
+    for number in 0..40 {
+        let head = format!("GET / HTTP/1.1\r\nHost: h{number}.example\r\nConnection: close\r\n\r\n");
+        assert_eq!(raw(proxy.address, head.as_bytes()).await.status, 421);
+    }
+    let metrics = get(proxy.admin_address, "/metrics", &[]).await.body;
+    let counted: Vec<_> =
+        metrics.lines().filter_map(|line| line.strip_prefix("velvetrope_misdirected_total")).collect();
+    assert!(counted.contains(&"{host=\"tickets.example\"} 1"), "{counted:?}");
+    assert!(counted.contains(&"{host=\"other\"} 9"), "{counted:?}");
+    assert_eq!(counted.len(), 33);
+    assert!(metrics.contains("`hosts`") && metrics.contains("`unknown_hosts`"), "which setting it was");
+    proxy.stop().await;
 }
 
 #[tokio::test]

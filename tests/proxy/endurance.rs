@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -105,6 +105,86 @@ async fn who_sends_an_upload_to_its_end_still_learns_where_to_go() {
         let told = stubborn(proxy.address, &head, &body).await;
         assert!(told.to_ascii_lowercase().contains(&format!("location: {location}")), "{path}: {told}");
     }
+    proxy.stop().await;
+}
+
+/// Answers once the head is there, and closes with the rest unread, which resets the connection.
+async fn hasty(answer: &'static str, body: &'static str) -> Odd {
+    Odd::start(move |_, mut stream| async move {
+        let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        // Some of the rest has to be there, or nothing is reset.
+        in_time("the start of a body", stream.readable()).await.expect("a sender");
+        stream.write_all(answer.as_bytes()).await.expect("a reader");
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_that_has_arrived_is_given_whatever_becomes_of_the_upload() {
+    let long: &str = Box::leak("the answer\n".repeat(6_000).into_boxed_str());
+    for (answer, said) in [
+        ("413 Content Too Large", "too much"),
+        ("302 Found\r\nLocation: /login\r\nConnection: close", ""),
+        ("401 Unauthorized\r\nWWW-Authenticate: Basic", long),
+    ] {
+        let origin = hasty(answer, said).await;
+        let proxy = proxy(origin.address, "").await;
+        let status = answer[..3].parse::<u16>().expect("a status");
+        let body = vec![b'x'; 4 << 20];
+        let head = format!(
+            "POST /form HTTP/1.1\r\nHost: tickets.example\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        let asked = (0..40).map(|_| stubborn(proxy.address, &head, &body));
+        let mut told = std::collections::BTreeMap::<String, usize>::new();
+        for answer in futures_util::future::join_all(asked).await {
+            let status = answer.get(9..12).unwrap_or_default();
+            let is_whole = answer.ends_with(&format!("\r\n\r\n{said}"));
+            *told.entry(format!("{status}, whole: {is_whole}")).or_default() += 1;
+        }
+        assert_eq!(told, [(format!("{status}, whole: true"), 40)].into(), "{answer}");
+        proxy.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_http2_connection_that_only_pings_is_told_to_go() {
+    let origin = Origin::start().await;
+    let proxy = proxy(origin.address, "[proxy]\nidle_timeout = 1").await;
+    let connected = || async {
+        let stream = TcpStream::connect(proxy.address).await.expect("a connection");
+        hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(std::time::Duration::from_millis(100))
+            .keep_alive_while_idle(true)
+            .handshake(TokioIo::new(stream))
+            .await
+            .expect("a connection")
+    };
+    let ask =
+        |path| Request::get(format!("http://tickets.example{path}")).body(Empty::<Bytes>::new()).expect("a request");
+
+    let (mut busy, connection) = connected().await;
+    let connection = tokio::spawn(connection);
+    let mut slow = in_time("an answer", busy.send_request(ask("/stream"))).await.expect("an answer");
+    let first = in_time("a part", slow.body_mut().frame()).await.expect("a part").expect("no error");
+    assert_eq!(first.data_ref().expect("data"), "first");
+
+    let (unused, pings) = connected().await;
+    in_time("the end of a connection that never asks", pings).await.expect("a good end");
+    drop(unused);
+    let (mut asks_once, pings) = connected().await;
+    let pings = tokio::spawn(pings);
+    let answer = in_time("an answer", asks_once.send_request(ask("/"))).await.expect("an answer");
+    answer.into_body().collect().await.expect("a body");
+    in_time("the end of a connection that asks no more", pings).await.expect("a task").expect("a good end");
+
+    // By now the other one has been as long, and asked nothing new.
+    origin.go_on.notify_one();
+    let second = in_time("a part", slow.body_mut().frame()).await.expect("a part").expect("no error");
+    assert_eq!(second.data_ref().expect("data"), "second");
+    drop((slow, busy));
+    in_time("its end", connection).await.expect("a task").expect("a good end");
     proxy.stop().await;
 }
 

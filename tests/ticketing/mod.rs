@@ -106,6 +106,7 @@ impl Case {
             headers,
             client_ip: Some([203, 0, 113, 7].into()),
             body: "",
+            has_body: false,
             now_ms: NOW * 1000,
             facts: &NoFacts,
         }

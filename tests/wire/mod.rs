@@ -1,10 +1,14 @@
-//! What tests ask servers with: HTTP/1.1 as it is on the wire.
+//! What tests ask servers with: HTTP/1.1 as it is on the wire, mostly.
 
 #![allow(dead_code, reason = "each user needs a part of it")]
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http_body_util::StreamBody;
+use hyper::body::{Bytes, Frame};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -55,6 +59,23 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&st
 fn host(address: SocketAddr, path: &str) -> String {
     let is_operators = ["/metrics", "/client/", "/dashboard"].iter().any(|start| path.starts_with(start));
     if is_operators { address.to_string() } else { "tickets.example".to_owned() }
+}
+
+/// Asks over HTTP/2 with a body of which no header tells; the status.
+pub async fn send_http2(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut client, connection) = handshake.await.expect("a connection");
+    let connection = tokio::spawn(connection);
+    let mut request = hyper::Request::builder().method(method).uri(format!("http://tickets.example{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let frames = (!body.is_empty()).then(|| Ok::<_, Infallible>(Frame::data(Bytes::from(body.to_owned()))));
+    let request = request.body(StreamBody::new(tokio_stream::iter(frames))).expect("a request");
+    let answer = in_time("an answer", client.send_request(request)).await.expect("an answer");
+    connection.abort();
+    answer.status().as_u16()
 }
 
 /// Sends bytes as they are, and reads until the other side ends.

@@ -315,6 +315,10 @@ test("preflights reach the site and bring back headers alone", async () => {
   assert.equal(site.origin.requests.at(-1).headers[VERDICT], "preflight");
   assert.deepEqual([response.status, await response.text()], [200, ""]);
   assert.equal(response.headers.get("access-control-allow-methods"), "PUT");
+  const more = site.origin.requests.length;
+  const body = new Blob(["more than a question"]).stream();
+  assert.equal((await answered("/shop/preflight", { method: "OPTIONS", headers: asks, body, duplex: "half" })).status, 303);
+  assert.equal(site.origin.requests.length, more);
   for (const name of Object.keys(asks)) {
     const { [name]: _, ...some } = asks;
     assert.equal((await answered("/shop/preflight", { method: "OPTIONS", headers: some })).status, 303, name);
@@ -345,7 +349,7 @@ test("who keeps no cookies does not go round and round", async () => {
   const arrive = async () => (await answered(`/shop/round?a=1&queueittoken=${token({ q: "round" })}`)).headers;
   assert.equal((await arrive()).get("location"), "/shop/round?a=1");
   const marked = (await arrive()).get("location");
-  assert.match(marked, /^\/shop\/round\?a=1&velvetrope_arrived=\d+$/);
+  assert.match(marked, /^\/shop\/round\?a=1&velvetrope_arrived=\d+-[\da-f]{32}$/);
   const lost = await answered(marked);
   assert.equal(lost.status, 403);
   assertNotCached(lost);

@@ -11,7 +11,9 @@ use super::config::{self, Compiled, Saved, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use velvetrope::connector::edge::{self, Arrivals, FailureClass, Identity, Secrets, Site, push};
+use velvetrope::connector::edge::{
+    self, Arrivals, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
+};
 use velvetrope::internal::header_behind;
 use velvetrope::policy::{FailurePolicy, Policy, version_of};
 use velvetrope::program::Scratch;
@@ -25,6 +27,7 @@ pub(super) struct Core {
     to_store: Option<ToStore>,
     scratch: Scratch,
     arrivals: Arrivals,
+    unknown_hosts: UnknownHosts,
 }
 
 /// A saved policy for KV.
@@ -92,6 +95,7 @@ impl Core {
             to_store: None,
             scratch: Scratch::default(),
             arrivals: Arrivals::default(),
+            unknown_hosts: UnknownHosts::default(),
         }
     }
 
@@ -188,7 +192,7 @@ impl Core {
 
     /// The reply to a request.
     pub fn decide(&mut self, packed: &str) -> String {
-        let Core { identity, state, scratch, arrivals, .. } = self;
+        let Core { identity, state, scratch, arrivals, unknown_hosts, .. } = self;
         let (policy, secrets) = match state {
             State::InForce { policy, secrets } => (&*policy, &*secrets),
             State::Absent { class, why, failure, .. } => {
@@ -204,6 +208,10 @@ impl Core {
         let site = Site { policy, secrets, identity };
         let reply = edge::handle(site, &packed.incoming(&url, &facts), scratch);
         let rule = reply.verdict.and_then(|verdict| policy.bypassed_by(verdict));
+        let host = url.authority();
+        let is_news = reply.is_misdirected() && unknown_hosts.note(host) == Refusal::First;
+        let told = is_news.then(|| unknown_host(host));
+        let reply = Reply { failed: told.as_deref().or(reply.failed), ..reply };
         wire::write(&reply, rule, Some(url.as_str()).filter(|url| *url != packed.asked()))
     }
 

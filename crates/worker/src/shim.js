@@ -110,6 +110,7 @@ function pack(request, url, now) {
     packed += `@seed:"${hex(crypto.getRandomValues(new Uint8Array(16)))}"\n`;
   }
   // Whether a preflight is one, the core tells by all that it brings.
+  if (request.method === "OPTIONS" && request.body !== null) packed += "@body:true\n";
   if (plan.all_headers || request.method === "OPTIONS") {
     for (const [name, value] of headers) packed += `${name}:${value}\n`;
   } else {

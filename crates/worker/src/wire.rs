@@ -2,8 +2,9 @@
 //! few lines does.
 //!
 //! A request is lines, each with a line end: time, method, URL, client address; then `@property:JSON` for properties of
-//! `request.cf`; then `name:value` for headers; then an empty line and the start of the body. A reply is lines, too:
-//! status (0, 1 or 2: to the origin, whose response comes back untouched, private or without its body), label, failure,
+//! `request.cf` (and `@body:true` for an OPTIONS request that has one); then `name:value` for headers; then an empty line and the start of the body. A reply is lines, too:
+//! status (0, 1 or 2: to the origin, whose response comes back untouched, private or without its body), label, what is to be
+//! logged (failures, and what an operator should mend),
 //! the bypass rule that let it pass, the URL for the origin where it is not the one that was asked for, how many headers
 //! are for the origin; then a name and a value for each header; then, for an answer, an empty line and the body.
 //!
@@ -18,6 +19,9 @@ use super::hits;
 use velvetrope::connector::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
 use velvetrope::policy::BypassRule;
 use velvetrope::request::{CanonicalUrl, Malformed};
+
+/// Where the whole of a request counts, what tells that it has a body.
+const HAS_BODY: &str = "@body:true";
 
 /// A request as it comes from `shim.js`. The runtime gives header values as UTF-8, so these are the visitor's bytes but
 /// for those that were none.
@@ -76,6 +80,7 @@ impl<'r> Packed<'r> {
             headers: &self.headers,
             client_ip: self.client_ip,
             body: self.body,
+            has_body: !self.body.is_empty() || self.properties.lines().any(|line| line == HAS_BODY),
             now_ms: self.now_ms,
             facts,
         }

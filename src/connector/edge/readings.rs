@@ -46,14 +46,16 @@ pub(in crate::connector) fn judge<'v>(
         others.extend(authorities.iter().skip(1).map(|authority| judged(first.view.reading(authority, path))));
         return Ok(Judgement { first, others });
     }
+    // One that no origin knows is the first of its sites to many.
+    let sites = policy.settings.hosts.iter().map(|host| &*arena.alloc_str(host_of(host)));
+    let sites = ArenaVec::from_iter_in(sites, arena);
     for reading in readings(incoming.url.path(), arena)? {
         others.extend(authorities.iter().map(|authority| judged(first.view.reading(authority, reading.path))));
         if let Some(named) = reading.authority {
             let named = canonical_authority(named, incoming.url.scheme() == "https").ok();
-            let named = named.iter().map(|named| host_of(named));
-            // One that no origin knows is the first of its sites to many.
-            let sites = policy.settings.hosts.iter().map(|host| host_of(host)).chain(named);
-            others.extend(sites.map(|site| judged(first.view.reading(arena.alloc_str(site), reading.path))));
+            let named = named.map(|named| &*arena.alloc_str(host_of(&named)));
+            let all = sites.iter().copied().chain(named);
+            others.extend(all.map(|site| judged(first.view.reading(site, reading.path))));
         }
         if others.len() > MOST {
             return Err(Malformed::Ambiguous);

@@ -5,9 +5,10 @@ use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
-use super::rounds;
+use super::rounds::Arrival;
 use super::{
-    Examination, Examined, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, is_taken_for,
+    Examination, Examined, FailureClass, Header, Identity, Incoming, MISDIRECTED, Outcome, REFUSED, Reply, Site,
+    WayBack, is_taken_for,
 };
 use crate::connector::visit::{header, is_no_navigation, split_path};
 use crate::connector::{Decision, Kind, Reason};
@@ -50,7 +51,7 @@ pub(super) fn reply<'r>(
     let decision = match &examination.outcome {
         Examined::Bypassed => return bypassed(site, verdict, arena),
         Examined::Misdirected => {
-            return refused(421, "the request is for a host that is not this site's", identity, arena);
+            return refused(MISDIRECTED, "the request is for a host that is not this site's", identity, arena);
         }
         Examined::Refused(malformed) => {
             return refused(400, bumpalo::format!(in arena, "{}", malformed).into_bump_str(), identity, arena);
@@ -72,7 +73,7 @@ pub(super) fn reply<'r>(
     if responder.lets_preflight_pass() {
         return responder.preflight(verdict);
     }
-    if responder.goes_in_circles() {
+    if responder.goes_in_circles(examination.pure_url) {
         return responder.tell_of_cookies(examination.pure_url, verdict);
     }
     let outcome = responder.outcome(examination.pure_url);
@@ -137,7 +138,7 @@ impl<'r> Responder<'_, 'r> {
                 || name.eq_ignore_ascii_case("connection") && hides_question(value)
                 || name.eq_ignore_ascii_case("content-length") && *value != b"0"
         };
-        !self.incoming.headers.iter().any(is_more)
+        !self.incoming.has_body && !self.incoming.headers.iter().any(is_more)
     }
 
     fn preflight(&self, verdict: Option<Verdict>) -> Reply<'r> {
@@ -148,11 +149,22 @@ impl<'r> Responder<'_, 'r> {
     }
 
     /// Whether the visitor has been let in before in this round, and has kept no cookie of it.
-    fn goes_in_circles(&self) -> bool {
-        matches!(self.decision.reason, Reason::MustQueue(_))
+    fn goes_in_circles(&self, pure_url: &'r str) -> bool {
+        // Nearly all URLs have no mark.
+        pure_url.len() < self.incoming.url.as_str().len()
+            && matches!(self.decision.reason, Reason::MustQueue(_))
             && self.is_read()
-            && rounds::is_marked(self.incoming.url.as_str(), self.now())
             && self.decision.ajax != Some(true)
+            && self.arrival(on_this_site(pure_url, self.arena)).is_marked_in(
+                self.incoming.url.as_str(),
+                self.site.secrets,
+                self.now(),
+                self.arena,
+            )
+    }
+
+    fn arrival(&self, page: &'r str) -> Arrival<'r> {
+        Arrival { room: self.decision.event_id.unwrap_or_default(), address: self.incoming.client_ip, page }
     }
 
     fn tell_of_cookies(&self, pure_url: &'r str, verdict: Option<Verdict>) -> Reply<'r> {
@@ -177,7 +189,7 @@ impl<'r> Responder<'_, 'r> {
         let room = self.decision.event_id.unwrap_or_default();
         let arrival = concat(&[room, " ", who, " ", url], self.arena);
         match self.incoming.facts.note_arrival(arrival, self.now()) {
-            true => rounds::marked(url, self.now(), self.arena),
+            true => self.arrival(url).marked(self.site.secrets, self.now(), self.arena).unwrap_or(url),
             false => url,
         }
     }
@@ -311,7 +323,7 @@ pub(super) fn refused<'r>(status: u16, why: &'r str, identity: &'r Identity, are
     headers.push(("cache-control", "no-store"));
     let body = concat(&[why, "\n"], arena);
     let outcome = Outcome::Answer { status, headers: headers.into_bump_slice(), body };
-    Reply { outcome, verdict: None, failed: None, label: "refused" }
+    Reply { outcome, verdict: None, failed: None, label: REFUSED }
 }
 
 /// Applies the failure policy.

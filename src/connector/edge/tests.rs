@@ -81,6 +81,18 @@ fn ask_with(policy: &Policy, method: &str, url: &str, headers: &[(&str, &[u8])])
 }
 
 fn ask_of(facts: &dyn Facts, policy: &Policy, method: &str, url: &str, headers: &[(&str, &[u8])]) -> Told {
+    ask_from(([192, 0, 2, 1], false), facts, policy, method, url, headers)
+}
+
+/// Somebody's address, and whether a body is sent.
+fn ask_from(
+    (address, has_body): ([u8; 4], bool),
+    facts: &dyn Facts,
+    policy: &Policy,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &[u8])],
+) -> Told {
     let secrets = Secrets::new("new", Some("old".into()));
     let identity = Identity::of_host("test");
     let url = CanonicalUrl::of(url).expect("a URL");
@@ -89,8 +101,9 @@ fn ask_of(facts: &dyn Facts, policy: &Policy, method: &str, url: &str, headers: 
         url: &url,
         version: "HTTP/1.1",
         headers,
-        client_ip: Some(IpAddr::from([192, 0, 2, 1])),
+        client_ip: Some(IpAddr::from(address)),
         body: "",
+        has_body,
         now_ms: NOW * 1000,
         facts,
     };
@@ -329,6 +342,8 @@ fn preflights_pass_without_a_session() {
     for method in ["GET", "POST", "HEAD", "options"] {
         assert_eq!(ask_with(&policy, method, "https://h/shop", &preflight).label, "queue", "{method}");
     }
+    let with_body = ask_from(([192, 0, 2, 1], true), &NoFacts, &policy, "OPTIONS", "https://h/shop", &preflight);
+    assert_eq!(with_body.label, "queue", "whatever the headers say of it");
     policy.settings.preflight = Preflight::Queue;
     assert_eq!(ask_with(&policy, "OPTIONS", "https://h/shop", &preflight).status, 303);
 }
@@ -479,6 +494,10 @@ fn who_keeps_no_cookies_is_told_so() {
     assert!(lost.body.contains("href=\"/shop?a=%22%3E%3C&amp;b=&#39;&quot;\""), "{}", lost.body);
     assert!(header(&lost, "cache-control").is_some_and(|value| value.contains("no-store")));
 
+    let elsewhere = ask_from(([192, 0, 2, 2], false), &NoFacts, &policy, "GET", &marked, &[]);
+    assert_eq!(elsewhere.label, "queue", "a link shows the page to nobody else");
+    let forged = marked.replace(&marked[marked.len() - 32..], &"0".repeat(32));
+    assert_eq!(ask(&policy, &forged, &[]).label, "queue");
     let late = marked.replace(&NOW.to_string(), &(NOW - 61).to_string());
     let waits = ask(&policy, &late, &[]);
     assert!(location(&waits).contains("%26b%3D%27%22&kupver="), "without the mark: {}", location(&waits));

@@ -30,7 +30,10 @@ fn in_url(url: &str) -> Option<&str> {
 }
 
 fn decoded<'r>(token: &'r str, arena: &'r Bump) -> &'r str {
-    let spaced = if token.contains('+') { spaced(token, arena) } else { token };
+    let spaced = match memchr::memchr(b'+', token.as_bytes()) {
+        Some(_) => spaced(token, arena),
+        None => token,
+    };
     decode_uri_component(spaced, arena).unwrap_or(token)
 }
 
@@ -39,7 +42,8 @@ fn spaced<'r>(token: &str, arena: &'r Bump) -> &'r str {
 }
 
 /// The URL without its tokens (the name in any case). What is left means the same as before: `?` stays where other
-/// parameters follow, and so does a fragment.
+/// parameters follow, and so does a fragment. What follows a `;` is no part of a token here, for there are origins that
+/// separate parameters by it (HTML 4.01, appendix B.2.2), and no token has one.
 pub fn without_token<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
     let (page, mut rest) = split_query(url);
     let mut token = next_token(rest);
@@ -51,7 +55,7 @@ pub fn without_token<'r>(url: &'r str, arena: &'r Bump) -> &'r str {
     let mut owes_question_mark = false;
     loop {
         let before = &rest[..token.map_or(rest.len(), |(start, _)| start)];
-        match before.strip_prefix('&').filter(|_| owes_question_mark) {
+        match before.strip_prefix(['&', ';']).filter(|_| owes_question_mark) {
             Some(parameters) => {
                 kept.push('?');
                 kept.push_str(parameters);
@@ -72,7 +76,11 @@ fn next_token(query: &str) -> Option<(usize, usize)> {
         let name = query.as_bytes().get(at + 1..at + 1 + NAME.len())?;
         let is_token =
             name.eq_ignore_ascii_case(NAME.as_bytes()) && query.as_bytes().get(at + 1 + NAME.len()) == Some(&b'=');
-        is_token.then(|| (at, at + 1 + value_end(&query[at + 1..])))
+        is_token.then(|| {
+            let token = &query[at + 1..];
+            let value = &token[..value_end(token)];
+            (at, at + 1 + memchr::memchr(b';', value.as_bytes()).unwrap_or(value.len()))
+        })
     })
 }
 
@@ -120,6 +128,9 @@ mod tests {
             ("https://h/p?QueueITToken=x&queueittoken=y&a=1&queueittoken=z", "https://h/p?a=1"),
             ("https://h/p?queueittoken=x&queueittoken=y", "https://h/p"),
             ("https://h/p?queueittoken=x#f", "https://h/p#f"),
+            ("https://h/p?queueittoken=x;a=1", "https://h/p?a=1"),
+            ("https://h/p?a=1&queueittoken=x;b=2&queueittoken=;c", "https://h/p?a=1;b=2;c"),
+            ("https://h/p?queueittoken=;", "https://h/p?"),
             ("https://h/p?queueittoken&a=1", "https://h/p?queueittoken&a=1"),
             ("https://h/p&queueittoken=/../x", "https://h/p&queueittoken=/../x"),
             ("https://h/p&queueittoken=x?queueittoken=y", "https://h/p&queueittoken=x"),

@@ -9,6 +9,7 @@ use super::{
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
 use crate::policy::finding::{File, Kind, Problem};
+use crate::policy::hosts::{is_among, is_loopback};
 use crate::program::ListKind;
 use crate::request::{Field, Supply, Target, Type, canonical_authority};
 
@@ -51,6 +52,7 @@ fn read_root(fields: &Fields, target: Option<Target>, settings: &mut Settings) {
     settings.hosts = hosts(fields, "hosts");
     set(&mut settings.unknown_hosts, fields.choice("unknown_hosts", UNKNOWN_HOSTS));
     settings.waiting_room_origin = checked(fields, "waiting_room_origin", is_origin, ORIGIN);
+    review_room_origin(fields, settings.waiting_room_origin.as_deref());
     set(&mut settings.shared_sessions, fields.flag("shared_sessions"));
     set(&mut settings.normalize_urls, fields.flag("normalize_urls"));
     set(&mut settings.preflight, fields.choice("preflight", PREFLIGHT));
@@ -220,6 +222,19 @@ fn read_tls(mut fields: Fields) -> Option<VisitorTls> {
     Some(VisitorTls { certificate: certificate?, key: key? })
 }
 
+/// Warns where visitors would be sent to the waiting room in the clear.
+fn review_room_origin(fields: &Fields, origin: Option<&str>) {
+    let is_exposed = |host: &&str| !is_loopback(host);
+    if let Some(host) = origin.and_then(|origin| origin.strip_prefix("http://")).filter(is_exposed)
+        && let Some(node) = fields.get("waiting_room_origin")
+    {
+        let message =
+            format!("visitors are sent to {host} by `http://`, where anybody on the way can read where they wait");
+        let problem = Problem::warning(Kind::PublicAddress, message);
+        fields.file.add(node.at..node.end, problem.help("write `https://`"));
+    }
+}
+
 /// Warns where visitors would be sent back to where they did not come from.
 fn review_public_address(fields: &Fields, settings: &Settings) {
     let proxy = &settings.proxy;
@@ -237,7 +252,7 @@ fn review_public_address(fields: &Fields, settings: &Settings) {
                     TLS by [proxy.tls]; if `http://` is meant, write `public_scheme = \"http\"`";
         warn("listen", message.to_owned(), help);
     }
-    if let Some(host) = proxy.public_host.as_ref().filter(|host| !settings.hosts.contains(host))
+    if let Some(host) = proxy.public_host.as_ref().filter(|host| !is_among(&settings.hosts, host))
         && !settings.hosts.is_empty()
     {
         let message = format!("visitors come back from the waiting room to `{host}`, which is not among `hosts`");

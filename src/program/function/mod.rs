@@ -3,7 +3,7 @@
 //! Where the documentation is silent: a missing argument makes the result missing, except for `concat`, which skips it,
 //! and `coalesce`. Results that are not part of an argument are built in the arena.
 
-mod encoding;
+pub mod encoding;
 mod hash;
 mod json;
 mod replace;

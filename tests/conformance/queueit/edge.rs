@@ -55,6 +55,7 @@ fn handle(case: &Value, site: edge::Site<'_>) -> Value {
         headers: &headers(case),
         client_ip: text(&request["headers"], "cf-connecting-ip").parse().ok(),
         body: &body,
+        has_body: !body.is_empty(),
         now_ms: integer(case, "now_ms"),
         facts: &NoFacts,
     };

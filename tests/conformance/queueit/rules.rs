@@ -1,6 +1,7 @@
 //! Deviations that hold for every case that they are about.
 
-use blake2::Blake2sMac256;
+use blake2::Blake2sMac;
+use blake2::digest::consts::U16;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -88,11 +89,11 @@ fn with_seal(value: &str, secret: &str) -> String {
         })
         .collect();
     let hash = (0..32).map(|at| u8::from_str_radix(&hash[2 * at..2 * at + 2], 16).expect("hex"));
-    let mut message: Vec<u8> = hash.collect();
+    let mut message: Vec<u8> = std::iter::once(1).chain(hash).collect();
     parts.iter().for_each(|part| message.extend((part.len() as u16).to_be_bytes()));
     parts.iter().for_each(|part| message.extend(part.as_bytes()));
     let key = hmac(secret.as_bytes(), b"velvetrope\0session seal\x001");
-    let mac = Blake2sMac256::new_from_slice(&key).expect("a key of 32 bytes");
+    let mac = Blake2sMac::<U16>::new_from_slice(&key).expect("a key of 32 bytes");
     let seal: String =
         mac.chain_update(&message).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{value}&Seal={seal}")

@@ -17,18 +17,18 @@ export function token(fields = {}, secret = SECRET) {
   return `${text}~h_${hmac(text, secret)}`;
 }
 
-/** What this connector adds to a session: a MAC under a key of its own, over the hash, the length of each part, and the parts. */
+/** What this connector adds to a session: a MAC under a key of its own, over a byte of 1, the hash, the length of each part, and the parts. */
 export function seal(parts, hash, secret = SECRET) {
   const key = createHmac("sha256", secret).update("velvetrope\0session seal\x001").digest();
   const texts = parts.map((part) => Buffer.from(String(part), "utf8"));
   const lengths = texts.map(({ length }) => Buffer.from([length >> 8, length & 255]));
-  return blake2s(key, Buffer.concat([Buffer.from(hash, "hex"), ...lengths, ...texts]));
+  return blake2s(key, Buffer.concat([Buffer.from([1]), Buffer.from(hash, "hex"), ...lengths, ...texts]));
 }
 
-/** Keyed BLAKE2s with 32 bytes (RFC 7693), which Node.js does not offer with a key. */
+/** Keyed BLAKE2s with 16 bytes (RFC 7693), which Node.js does not offer with a key. */
 export function blake2s(key, message) {
   const state = Uint32Array.from(IV);
-  state[0] ^= 0x01010020 ^ (key.length << 8);
+  state[0] ^= 0x01010010 ^ (key.length << 8);
   const padded = Buffer.alloc(64 + Math.ceil(message.length / 64) * 64);
   key.copy(padded);
   message.copy(padded, 64);
@@ -36,7 +36,7 @@ export function blake2s(key, message) {
     const isLast = at + 64 === padded.length;
     mix(state, padded.subarray(at, at + 64), isLast ? 64 + message.length : at + 64, isLast);
   }
-  return Buffer.from(state.buffer).toString("hex");
+  return Buffer.from(state.buffer, 0, 16).toString("hex");
 }
 
 const IV = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];

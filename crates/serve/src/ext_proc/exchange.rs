@@ -78,7 +78,8 @@ impl Exchange {
         }
     }
 
-    /// Applies the failure policy to the request, which `message` tells of if it can be read.
+    /// Applies the failure policy to the request, which `message` tells of if it can be read. What asks for nothing that can
+    /// be served is refused all the same.
     pub(super) fn fail(
         &mut self,
         class: FailureClass,
@@ -88,7 +89,13 @@ impl Exchange {
         scratch: &mut Scratch,
     ) -> Step {
         let proxy = context.state.settings().map_or_else(Cow::default, |settings| Cow::Borrowed(&settings.proxy));
-        let asked = message.and_then(|message| Asked::of(message, &proxy).ok());
+        let asked = match message.map(|message| Asked::of(message, &proxy)).transpose() {
+            Ok(asked) => asked,
+            Err(malformed) => {
+                let reply = edge::refuse(malformed, context.identity, scratch);
+                return self.carry_out(context, &reply, None);
+            }
+        };
         let reply = failed(context, class, why, scratch);
         self.carry_out(context, &reply, asked.as_ref())
     }
@@ -98,7 +105,7 @@ impl Exchange {
         let headers = [("content-type", "text/plain; charset=utf-8"), ("cache-control", "no-store")];
         let (status, body) = (431, "the headers are longer than allowed\n");
         let outcome = Outcome::Answer { status, headers: &headers, body };
-        self.carry_out(context, &Reply { outcome, verdict: None, failed: None, label: "refused" }, None)
+        self.carry_out(context, &Reply { outcome, verdict: None, failed: None, label: edge::REFUSED }, None)
     }
 
     /// Decides about the request.
@@ -131,6 +138,7 @@ impl Exchange {
             headers: &asked.headers,
             client_ip: asked.client_ip,
             body: "",
+            has_body: asked.has_body,
             now_ms: context.now_ms,
             facts: &facts,
         };
@@ -150,7 +158,8 @@ impl Exchange {
                 if !is_untouched {
                     (self.pending, self.way_back) = (set(response_headers), way_back);
                 }
-                let forged = asked.map(Asked::forged).unwrap_or_default();
+                // Of a request that cannot be read, whatever can be named goes.
+                let forged = asked.map_or_else(edge::nameable_forgeries, Asked::forged);
                 (messages::go_on(set(request_headers), forged, is_untouched), 200)
             }
         };

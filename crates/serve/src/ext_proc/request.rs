@@ -32,6 +32,8 @@ pub(super) struct Asked<'m> {
     /// Without those that begin with a colon, and without Host.
     pub headers: Vec<(&'m str, &'m [u8])>,
     pub client_ip: Option<IpAddr>,
+    /// Whether something follows the headers.
+    pub has_body: bool,
     /// Whether a trusted proxy has sent it.
     pub is_told: bool,
 }
@@ -41,6 +43,7 @@ impl<'m> Asked<'m> {
     /// the settings trust, and names another.
     pub(super) fn of(message: &'m ProcessingRequest, settings: &ProxySettings) -> Result<Asked<'m>, Malformed> {
         let Some(Request::RequestHeaders(headers)) = &message.request else { return Err(Malformed::NotAPath) };
+        let has_body = !headers.end_of_stream;
         let all = headers.headers.as_ref().map_or(&[][..], |map| &map.headers);
         let pseudo = |name: &str| all.iter().find(|header| header.key == name).map(value);
         let host = host(all)?;
@@ -59,6 +62,7 @@ impl<'m> Asked<'m> {
             url: CanonicalUrl::new(scheme, told.host.as_deref().unwrap_or(host), &target(path))?,
             version: attribute(&message.attributes, &["request.protocol"]).unwrap_or("HTTP/1.1"),
             client_ip: told.address,
+            has_body,
             is_told: told.is_trusted,
             headers,
         })

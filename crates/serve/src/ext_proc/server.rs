@@ -104,7 +104,7 @@ impl Server {
                 };
                 if let Some((stream, is_h2)) = accepted {
                     let stream = Guarded::new(stream, Bytes::new(), idle_timeout);
-                    connections::converse(stream, builder(is_h2), answer, stop).await;
+                    connections::converse(stream, builder(is_h2), is_h2.then_some(idle_timeout), answer, stop).await;
                 }
             });
             // What panicked or was broken off has said so.
@@ -221,15 +221,17 @@ impl Answers {
         let keeper = callout.tenants.responsible(name, host);
         let state = callout.tenants.state(keeper);
         let context = callout.context(&state, keeper);
-        let (exchange, is_one_too_many) = (&mut self.exchange, self.is_one_too_many);
+        let is_one_too_many = self.is_one_too_many;
+        let exchange = &mut self.exchange;
         let step = guarded(|scratch| match is_one_too_many && !decides_under_overload(&state) {
             true => exchange.fail(FailureClass::Overload, "too many requests at once", Some(message), context, scratch),
             false => exchange.decide(message, context, scratch),
         });
-        let panicked = || {
-            self.exchange.fail(FailureClass::Internal, "the decision panicked", None, context, &mut Scratch::default())
-        };
-        let step = step.unwrap_or_else(panicked);
+        let why = "the decision panicked";
+        let mut panicked = |told, scratch: &mut _| exchange.fail(FailureClass::Internal, why, told, context, scratch);
+        // What it panicked of may be the message.
+        let step = step.or_else(|| guarded(|scratch| panicked(Some(message), scratch)));
+        let step = step.unwrap_or_else(|| panicked(None, &mut Scratch::default()));
         self.tell(step, started)
     }
 
@@ -256,6 +258,9 @@ impl Answers {
         event.took = started.elapsed();
         self.callout.metrics.decided(event.decision, event.took);
         event.log();
+        if event.is_misdirected() {
+            self.callout.metrics.misdirected(&event.host);
+        }
         if let Some(observer) = &self.callout.observer {
             observer(&event);
         }

@@ -40,6 +40,7 @@ mod announced;
 mod body;
 mod counters;
 mod headers;
+mod lasting;
 mod server;
 mod service;
 mod upstream;

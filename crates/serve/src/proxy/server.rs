@@ -46,7 +46,7 @@ async fn connection(stream: TcpStream, ends: Ends, service: Arc<Service>, stop: 
     };
     if let Some((stream, is_h2)) = accepted {
         let stream = Guarded::new(stream, Bytes::new(), patience);
-        connections::converse(stream, builder(&service, is_h2), answer, stop).await;
+        connections::converse(stream, builder(&service, is_h2), is_h2.then_some(patience), answer, stop).await;
     }
 }
 

@@ -55,6 +55,13 @@ pub(super) struct Service {
     pub arrivals: Arrivals,
 }
 
+/// What is known of a request's body before the decision.
+struct Sent {
+    has_body: bool,
+    /// As triggers see it; empty where none looks.
+    start: String,
+}
+
 /// A request that is answered without a decision, and why.
 struct Refused {
     status: StatusCode,
@@ -134,20 +141,22 @@ impl Service {
             self.carry_out(task.act, parts, body::empty(), &visitor, ends.peer.ip()).await
         } else {
             let state = self.keeper.state();
-            let (seen, body) = self.look_at_body(&state, body).await?;
+            let mut sent = Sent { has_body: !body.is_end_stream(), start: String::new() };
+            let body = self.look_at_body(&state, body, &mut sent.start).await?;
             let deciding = Instant::now();
-            let task = self.decide(&state, &parts, &visitor, &seen, ends.local);
+            let task = self.decide(&state, &parts, &visitor, &sent, ends.local);
             self.metrics.decided(task.label, deciding.elapsed());
             task.tell(&mut event);
             event.judged(task.verdict, &state);
             state.count(task.verdict);
-            // Over HTTP/2 only the body itself tells that there is one.
-            let body = if task.act.is_question() { body::empty() } else { body };
             self.carry_out(task.act, parts, body, &visitor, ends.peer.ip()).await
         };
         event.status = response.status().as_u16();
         event.took = started.elapsed();
         event.log();
+        if event.is_misdirected() {
+            self.metrics.misdirected(&event.host);
+        }
         if let Some(observer) = &self.observer {
             observer(&event);
         }
@@ -201,8 +210,8 @@ impl Service {
         Ok(())
     }
 
-    /// The start of the body, if a trigger or rule looks at it, and the whole body.
-    async fn look_at_body(&self, state: &State, body: IncomingBody) -> Result<(String, AnyBody), Refused> {
+    /// The whole body; its start in `start`, if a trigger or rule looks at it.
+    async fn look_at_body(&self, state: &State, body: IncomingBody, start: &mut String) -> Result<AnyBody, Refused> {
         let is_wanted = match state {
             State::InForce(deployment) => deployment.policy.program.needs().body,
             State::Absent { .. } => false,
@@ -210,12 +219,14 @@ impl Service {
         let is_empty = body.is_end_stream();
         let body = body::limited(body, self.limits.body_bytes);
         if !is_wanted || is_empty {
-            return Ok((String::new(), body));
+            return Ok(body);
         }
-        Ok(body::peek(body, seconds(self.settings.idle_timeout)).await?)
+        let (seen, body) = body::peek(body, seconds(self.settings.idle_timeout)).await?;
+        *start = seen;
+        Ok(body)
     }
 
-    fn decide(&self, state: &State, parts: &Parts, visitor: &Visitor, seen: &str, local: SocketAddr) -> Task {
+    fn decide(&self, state: &State, parts: &Parts, visitor: &Visitor, sent: &Sent, local: SocketAddr) -> Task {
         let deployment = match state {
             State::InForce(deployment) => deployment,
             State::Absent { class, why, settings } => {
@@ -232,7 +243,8 @@ impl Service {
             version: version_text(parts.version),
             headers: &headers,
             client_ip: visitor.address,
-            body: seen,
+            body: &sent.start,
+            has_body: sent.has_body,
             now_ms: now_ms(),
             facts: &facts,
         };
@@ -311,13 +323,6 @@ struct Task {
 enum Act {
     Forward { request_headers: OwnedHeaders, response_headers: OwnedHeaders, way_back: WayBack },
     Answer(Response<AnyBody>),
-}
-
-impl Act {
-    /// Whether the origin is to see the head of the request alone.
-    fn is_question(&self) -> bool {
-        matches!(self, Act::Forward { way_back: WayBack::WithoutBody, .. })
-    }
 }
 
 type OwnedHeaders = Vec<(HeaderName, HeaderValue)>;

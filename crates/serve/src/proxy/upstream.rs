@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{Answered, AnyBody, BoxError, Progress, Stage, Upload, is_too_long};
 use super::headers;
+use super::lasting::Lasting;
 use super::visitor::Visitor;
 use crate::serving::guarded::Talk;
 use crate::serving::metrics::Counted;
@@ -41,7 +42,7 @@ const HINTS: usize = 8;
 
 /// The site behind the proxy, and the connections to it.
 pub(super) struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Upload>,
+    client: Client<HttpsConnector<Lasting>, Upload>,
     scheme: Scheme,
     origin: Authority,
     /// Where trusted proxies name the visitor, if not in X-Forwarded-For.
@@ -119,10 +120,6 @@ impl Upstream {
     /// `origin` as in the settings: `http://HOST[:PORT]` or `https://…`. Files stand in `folder`. Blocks.
     pub(super) fn new(origin: &str, settings: &ProxySettings, folder: &Path) -> Result<Upstream, String> {
         let (scheme, origin) = address(origin)?;
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(seconds(settings.connect_timeout)));
-        connector.set_nodelay(true);
-        connector.enforce_http(false);
         let roots = match scheme == Scheme::HTTPS {
             true => roots(settings.origin_ca.as_ref().map(|file| folder.join(file)).as_deref())?,
             false => RootCertStore::empty(),
@@ -130,8 +127,8 @@ impl Upstream {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let tls = tls.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let connector = connector.wrap_connector(Lasting(connector_of(settings)));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
@@ -219,6 +216,14 @@ impl Upstream {
         parts.path_and_query = decided.or_else(|| Some(PathAndQuery::from_static("/")));
         Uri::from_parts(parts).expect("scheme, authority and path make a URI")
     }
+}
+
+fn connector_of(settings: &ProxySettings) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(seconds(settings.connect_timeout)));
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    connector
 }
 
 /// Reads `http://HOST[:PORT]` or `https://…`.

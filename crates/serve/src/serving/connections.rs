@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::guarded::{Guarded, Handed, Streams};
+use super::guarded::{Guarded, Handed, Open, Streams};
 use super::metrics::Counted;
 use super::{StartError, Stop};
 
@@ -114,20 +114,23 @@ pub(crate) async fn serve<F, B>(
     };
     let Some(start) = begins else { return };
     let is_h2 = start == PREFACE;
-    converse(Guarded::new(stream, start, patience), builder(is_h2), answer, stop).await;
+    let idle = is_h2.then_some(patience);
+    converse(Guarded::new(stream, start, patience), builder(is_h2), idle, answer, stop).await;
 }
 
-/// Answers the requests of one connection, of which it is known what it speaks.
+/// Answers the requests of one connection, of which it is known what it speaks. One of HTTP/2 that asks nothing for as long
+/// as `idle` is told to go: to answer its pings is no reason to stay. HTTP/1 has a time-out of its own for that.
 pub(crate) async fn converse<F, B>(
     stream: Guarded<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
     builder: Builder<Streams>,
+    idle: Option<Duration>,
     answer: impl Fn(Request<Incoming>) -> F,
     stop: Stop,
 ) where
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
 {
-    let talk = stream.talk();
+    let (talk, open) = (stream.talk(), Open::default());
     let answer = service_fn(|mut request: Request<Incoming>| {
         // HTTP/2 ends single streams, not connections; and with it, hyper knows no answers before the answer.
         let is_h2 = request.version() == Version::HTTP_2;
@@ -135,20 +138,27 @@ pub(crate) async fn converse<F, B>(
         if request.version() == Version::HTTP_11 {
             request.extensions_mut().insert(Arc::clone(&talk));
         }
+        let one_more = idle.map(|_| open.one_more());
         let (answering, talk) = (answer(request), Arc::clone(&talk));
         async move {
             let response = answering.await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 talk.becomes_tunnel();
             }
-            Ok::<_, Infallible>(response.map(Handed))
+            Ok::<_, Infallible>(response.map(|body| Handed { body, one_more }))
         }
     });
     let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
+    let leaves = async {
+        tokio::select! {
+            () = stop.drain.cancelled() => {}
+            () = open.none_for(idle) => {}
+        }
+    };
     let served = tokio::select! {
         () = stop.end.cancelled() => return,
         served = connection.as_mut() => served,
-        () = stop.drain.cancelled() => {
+        () = leaves => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 () = stop.end.cancelled() => return,

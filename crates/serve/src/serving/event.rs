@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keeper::State;
+use velvetrope::connector::edge;
 use velvetrope::program::Verdict;
 
 /// Is told of every decision.
@@ -66,6 +67,11 @@ impl Event {
             parts.eq([2, 32, 16, 2]) && text.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9' | b'a'..=b'f'))
         };
         self.trace = traceparent.filter(is_one).map(|text| String::from_utf8_lossy(text).into_owned());
+    }
+
+    /// Whether the host that was asked for is not the site's.
+    pub(crate) fn is_misdirected(&self) -> bool {
+        self.decision == edge::REFUSED && self.status == edge::MISDIRECTED
     }
 
     /// What the program said becomes a room's and a rule's name.

@@ -13,7 +13,8 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::rt::Executor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How long a connection that ends listens to who is still sending, in all, and while nothing comes; and to how many
 /// bytes. Who sends an upload and is answered before its end would otherwise meet a reset in place of the answer
@@ -260,8 +261,45 @@ async fn unless_unread(stream: impl Future, patience: Duration) {
     .await;
 }
 
+/// How many requests of a connection are being answered.
+#[derive(Default)]
+pub(crate) struct Open(watch::Sender<usize>);
+
+/// One of them, for as long as it lives.
+pub(crate) struct OneMore(watch::Sender<usize>);
+
+impl Open {
+    pub(crate) fn one_more(&self) -> OneMore {
+        self.0.send_modify(|open| *open += 1);
+        OneMore(self.0.clone())
+    }
+
+    /// Until there have been none for so long; for ever where that does not matter.
+    pub(crate) async fn none_for(&self, idle: Option<Duration>) {
+        let Some(idle) = idle else { return std::future::pending().await };
+        let mut open = self.0.subscribe();
+        // Both end only with the sender, which is here.
+        while open.wait_for(|open| *open == 0).await.is_ok() {
+            if timeout(idle, open.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
 /// The body of an answer, for [`Streams`].
-pub(crate) struct Handed<B>(pub B);
+pub(crate) struct Handed<B> {
+    pub body: B,
+    /// Where it matters, its request.
+    #[expect(dead_code, reason = "it lives as long as this")]
+    pub one_more: Option<OneMore>,
+}
 
 impl<B: Body + Unpin> Body for Handed<B> {
     type Data = B::Data;
@@ -271,17 +309,17 @@ impl<B: Body + Unpin> Body for Handed<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
         // HTTP/1 has no streams.
         _ = HANDED.try_with(|handed| handed.set(frame.is_ready().then(Instant::now)));
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }

@@ -10,6 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use velvetrope::connector::edge::{Refusal, UnknownHosts, unknown_host};
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Labelled {
     decision: &'static str,
@@ -21,12 +23,19 @@ struct WithOutcome {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ForHost {
+    host: String,
+}
+
 /// Counters of one host, and those that it has registered besides.
 pub(crate) struct Metrics {
     registry: Registry,
     decisions: Family<Labelled, Counter>,
     loads: Family<WithOutcome, Counter>,
     deciding: Histogram,
+    misdirected: Family<ForHost, Counter>,
+    unknown_hosts: UnknownHosts,
     /// Requests that came while there was too much to do.
     pub overloaded: Counter,
     /// Connections that are open.
@@ -50,6 +59,10 @@ impl Metrics {
         registry.register("policy_loads", "Attempts to put a policy in force", loads.clone());
         let deciding = Histogram::new([1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2]);
         registry.register_with_unit("decision", "Time it took to decide", Unit::Seconds, deciding.clone());
+        let misdirected = Family::default();
+        let help = "Requests refused with 421, by the host that they were for, which is not among `hosts`, unless \
+                    `unknown_hosts` is `pass`; the first hosts by name";
+        registry.register("misdirected", help, misdirected.clone());
         let overloaded = Counter::default();
         registry.register("overloaded", "Requests that came while there was too much to do", overloaded.clone());
         let [connections, policies_in_force, broken_integrations] = [(); 3].map(|()| Gauge::default());
@@ -62,6 +75,8 @@ impl Metrics {
             decisions,
             loads,
             deciding,
+            misdirected,
+            unknown_hosts: UnknownHosts::default(),
             overloaded,
             connections,
             policies_in_force,
@@ -72,6 +87,16 @@ impl Metrics {
     pub(crate) fn decided(&self, decision: &'static str, took: Duration) {
         self.decisions.get_or_create(&Labelled { decision }).inc();
         self.deciding.observe(took.as_secs_f64());
+    }
+
+    /// A request for a host that is not the site's: counts it, and says so once for each host, for as many as are told apart.
+    pub(crate) fn misdirected(&self, host: &str) {
+        let refusal = self.unknown_hosts.note(host);
+        if refusal == Refusal::First {
+            tracing::warn!(host, "requests are answered with 421: {}", unknown_host(host));
+        }
+        let host = if refusal == Refusal::OneOfMany { "other" } else { host };
+        self.misdirected.get_or_create(&ForHost { host: host.to_owned() }).inc();
     }
 
     pub(crate) fn loaded(&self, source: &'static str, outcome: &'static str) {

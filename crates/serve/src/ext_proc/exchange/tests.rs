@@ -83,7 +83,7 @@ fn header_map(headers: &[(&str, &[u8])]) -> HttpHeaders {
         raw_value: value.to_vec(),
         ..HeaderValue::default()
     };
-    HttpHeaders { headers: Some(HeaderMap { headers: headers.iter().map(value).collect() }), ..HttpHeaders::default() }
+    HttpHeaders { headers: Some(HeaderMap { headers: headers.iter().map(value).collect() }), end_of_stream: true }
 }
 
 fn message(request: Request) -> ProcessingRequest {

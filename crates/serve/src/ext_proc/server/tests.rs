@@ -35,11 +35,15 @@ fn rule(id: &str, expression: &str) -> String {
 }
 
 fn callout(rooms: &[String], rules: &[String]) -> Arc<Callout> {
-    let settings = "customer_id = 'acme'\nintegration = 'i.json'\nrules = { '*' = 'r.json' }\n\
-                    [failure]\ninternal = 'closed'";
+    callout_with("internal = 'closed'", rooms, rules)
+}
+
+fn callout_with(failure: &str, rooms: &[String], rules: &[String]) -> Arc<Callout> {
+    let settings =
+        format!("customer_id = 'acme'\nintegration = 'i.json'\nrules = {{ '*' = 'r.json' }}\n[failure]\n{failure}");
     let rooms = format!(r#"{{"Version": 1, "Integrations": [{}]}}"#, rooms.join(","));
     let rules = format!("[{}]", rules.join(","));
-    let sources = [("velvetrope.toml", settings.to_owned()), ("i.json", rooms), ("r.json", rules)];
+    let sources = [("velvetrope.toml", settings), ("i.json", rooms), ("r.json", rules)];
     let sources = sources.map(|(name, text)| (name.to_owned(), text.into_bytes()));
     let metrics = Arc::new(Metrics::new(Metrics::registry()));
     let common = Common {
@@ -138,6 +142,46 @@ fn a_panic_costs_one_decision() {
         assert_eq!(immediate(&answers).map(|answer| answer.details.as_str()), details, "{path}");
     }
     assert_eq!(callout.requests.load(Ordering::Relaxed), 0);
+}
+
+/// What of these headers an origin gets to see of whom the failure policy lets pass, and what it is told instead.
+fn let_through(answers: &[ProcessingResponse]) -> (Vec<String>, Vec<String>) {
+    let [ProcessingResponse { response: Some(Answer::RequestHeaders(answer)), .. }] = answers else {
+        panic!("one answer that lets pass: {answers:?}")
+    };
+    let mutation = answer.response.as_ref().and_then(|response| response.header_mutation.clone()).unwrap_or_default();
+    let told = mutation.set_headers.into_iter().filter_map(|option| option.header);
+    (mutation.remove_headers, told.map(|header| String::from_utf8_lossy(&header.raw_value).into_owned()).collect())
+}
+
+#[test]
+fn who_passes_by_a_failure_of_ours_brings_nothing_forged() {
+    const FORGED: [&str; 6] = [
+        "x-velvetrope-verdict",
+        "x_velvetrope_verdict",
+        "x-forwarded-host",
+        "x_forwarded_for",
+        "x-original-url",
+        "forwarded",
+    ];
+    let lucky = rule("lucky", r#"http.request.uri.path eq "/dice" and cf.random_seed ne """#);
+    let callout = callout_with("internal = 'open'", &[room("dice")], &[lucky]);
+    let forged = FORGED.map(|name| (name, "bypass;rule=vip"));
+    let pairs =
+        [&[(":authority", "tickets.example"), (":path", "/dice"), ("x-forwarded-for", "192.0.2.1")], &forged[..]];
+    let asked = Asked::RequestHeaders(headers(&pairs.concat()));
+    let (removed, told) = let_through(&answers(&callout, &wire(std::slice::from_ref(&asked))));
+    assert_eq!(removed, FORGED, "a panic, of a message that can be read");
+    assert_eq!(told, ["failed-open"]);
+
+    // Nothing but bytes that are no message.
+    let illegible = [&[0, 0, 0, 0, 3][..], b"\x0a\xff\xff"].concat();
+    let (removed, told) = let_through(&answers(&callout, &illegible));
+    for name in FORGED {
+        assert!(removed.iter().any(|known| known == name), "{name}");
+    }
+    assert!(!removed.iter().any(|name| name == "x-forwarded-for"), "the word of who asks");
+    assert_eq!(told, ["failed-open"]);
 }
 
 /// Each message goes past all rules, and is about the room that is looked for last.
