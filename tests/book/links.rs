@@ -1,0 +1,85 @@
+//! Whether links lead somewhere: between pages, to files of the repository, and from comments in code to pages.
+
+use std::path::{Path, PathBuf};
+
+use super::markdown::{anchors, links, prose};
+use super::{files, read, root};
+
+#[test]
+fn links_of_pages_lead_somewhere() {
+    let mut broken = Vec::new();
+    for page in files(&[".md"]) {
+        let text = read(&page);
+        for (line, target) in
+            prose(&text).flat_map(|(line, text)| links(text).into_iter().map(move |link| (line, link)))
+        {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            if let Err(why) = leads_somewhere(&page, target) {
+                broken.push(format!("{}:{line}: {target}: {why}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_contents_name_every_page() {
+    let summary = root().join("docs/SUMMARY.md");
+    let text = read(&summary);
+    let named: Vec<PathBuf> = text.lines().flat_map(links).map(|link| root().join("docs").join(link)).collect();
+    for page in files(&[".md"]).into_iter().filter(|page| page.starts_with(root().join("docs")) && *page != summary) {
+        assert!(named.contains(&page), "docs/SUMMARY.md does not name {}", page.display());
+    }
+}
+
+/// What a book includes is found where the page says.
+#[test]
+fn what_pages_include_is_there() {
+    for page in files(&[".md"]).into_iter().filter(|page| page.starts_with(root().join("docs"))) {
+        for included in read(&page).split("{{#include ").skip(1).filter_map(|rest| rest.split("}}").next()) {
+            let file = included.split(':').next().unwrap_or(included);
+            assert!(page.with_file_name(file).is_file(), "{} includes {file}", page.display());
+        }
+    }
+}
+
+/// Comments that name a place in the book name one that is there.
+#[test]
+fn comments_name_places_of_the_book() {
+    let mut broken = Vec::new();
+    for file in files(&[".rs", ".js", ".py", ".pest", ".toml", ".yaml", ".sh"]) {
+        for (index, line) in read(&file).lines().enumerate() {
+            for place in line.split("docs/").skip(1).filter(|_| !file.ends_with("tests/book/links.rs")) {
+                let end = place.find(|letter: char| !(letter.is_alphanumeric() || "/._-#".contains(letter)));
+                let place = place[..end.unwrap_or(place.len())].trim_end_matches('.');
+                if place.contains(".md") && leads_somewhere(&root().join("docs/x"), place).is_err() {
+                    broken.push(format!("{}:{}: docs/{place}", file.display(), index + 1));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "these places are not in the book:\n{}", broken.join("\n"));
+}
+
+fn leads_somewhere(page: &Path, target: &str) -> Result<(), String> {
+    let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let path = if path.is_empty() { page.to_owned() } else { page.parent().expect("pages are in a folder").join(path) };
+    if !path.exists() {
+        return Err("there is no such file".to_owned());
+    }
+    if anchor.is_empty() || anchors(&included(&path)).iter().any(|found| found == anchor) {
+        return Ok(());
+    }
+    Err("there is no such heading".to_owned())
+}
+
+/// A page with what it includes.
+fn included(page: &Path) -> String {
+    let include = |line: &str| match line.trim().strip_prefix("{{#include ").and_then(|rest| rest.strip_suffix("}}")) {
+        Some(file) => read(&page.with_file_name(file)),
+        None => line.to_owned(),
+    };
+    read(page).lines().map(|line| include(line) + "\n").collect()
+}
