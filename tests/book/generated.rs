@@ -46,8 +46,11 @@ fn names_every_key(root: &Value, schema: &Value, value: &Value, at: &str) {
 const HOSTS: &str = "A host supplies a field always, with something that the operator sets up, or never. `velvetrope check` \
 refuses a rule that needs a field that its target cannot supply.";
 
+/// A heading, what it says of its fields, and which these are, by their names.
+type Group = (&'static str, &'static str, fn(&str) -> bool);
+
 fn fields() -> String {
-    let groups: [(&str, &str, fn(&str) -> bool); 5] = [
+    let groups: [Group; 5] = [
         ("The request", "What the visitor asks for.", |name| name.contains("http.")),
         ("The visitor's address", "Who asks, and from where.", |name| name.starts_with("ip.")),
         ("The connection", "How the visitor came here.", |name| matches!(name, "ssl" | "tcp.dstport")),

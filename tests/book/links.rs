@@ -63,6 +63,27 @@ fn comments_name_places_of_the_book() {
     assert!(broken.is_empty(), "these places are not in the book:\n{}", broken.join("\n"));
 }
 
+/// A section that a comment cites is one of an RFC or another standard, which everybody can read; what is ours has a place
+/// in the book.
+#[test]
+fn comments_cite_what_everybody_can_read() {
+    let mut cited = Vec::new();
+    for file in files(&[".rs"]).into_iter().filter(|file| !file.ends_with("tests/book/links.rs")) {
+        let text = read(&file);
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("//")) {
+            let numbered = ["section ", "sections ", "decision "].iter().any(|word| {
+                line.split(word).skip(1).any(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+            });
+            let around = lines[index.saturating_sub(1)..=index].concat();
+            if numbered && !["RFC", "WHATWG"].iter().any(|standard| around.contains(standard)) {
+                cited.push(format!("{}:{}: {}", file.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(cited.is_empty(), "these comments cite what is not here:\n{}", cited.join("\n"));
+}
+
 fn leads_somewhere(page: &Path, target: &str) -> Result<(), String> {
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
     let path = if path.is_empty() { page.to_owned() } else { page.parent().expect("pages are in a folder").join(path) };
