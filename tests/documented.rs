@@ -165,7 +165,7 @@ fn line_matches(shown: &str, printed: &str) -> bool {
     let mut pieces = pieces.peekable();
     while let Some(piece) = pieces.next() {
         let found = if pieces.peek().is_none() {
-            rest.ends_with(piece).then(|| rest.len())
+            rest.ends_with(piece).then_some(rest.len())
         } else {
             rest.find(piece).map(|at| at + piece.len())
         };

@@ -248,14 +248,15 @@ impl Schema<'_> {
         alternatives.filter(|schema| schema.get("properties").is_some())
     }
 
-    /// A definition's heading: said of which file, so that no two are the same.
+    /// A definition's heading: the table of `velvetrope.toml` that it is, or its name, said of which file, so that no two are
+    /// the same.
     fn title(&self, name: &str) -> String {
+        if let Some(path) = path_to(self.root, self.root, name).filter(|_| self.file == "velvetrope") {
+            return format!("[{path}]");
+        }
         let mut words = String::new();
         for letter in name.chars() {
-            if letter.is_uppercase()
-                && !words.is_empty()
-                && !words.ends_with(|last: char| last.is_uppercase() || last == ' ')
-            {
+            if letter.is_uppercase() && words.ends_with(char::is_lowercase) {
                 words.push(' ');
             }
             words.push(letter);
@@ -307,7 +308,7 @@ impl Schema<'_> {
                 return self.kind(definition);
             }
             let title = self.title(&name);
-            let anchor: String = title.chars().filter(|letter| *letter != ':').collect();
+            let anchor: String = title.chars().filter(|letter| !":[].".contains(*letter)).collect();
             return format!("[{}](#{})", name_of(&title), anchor.replace(' ', "-"));
         }
         if let Some(values) = schema["enum"].as_array() {
@@ -363,9 +364,24 @@ fn referred(schema: &Value) -> Option<String> {
     path.rsplit('/').next().map(|name| name.replace("%20", " "))
 }
 
-/// A heading without the file.
-fn name_of(title: &str) -> &str {
-    title.split_once(": ").map_or(title, |(_, name)| name)
+/// The keys by which a definition is reached from a schema, joined by dots.
+fn path_to(root: &Value, schema: &Value, name: &str) -> Option<String> {
+    let properties = schema["properties"].as_object()?;
+    properties.iter().find_map(|(key, property)| {
+        let definition = referred(property).or_else(|| property["anyOf"].as_array()?.iter().find_map(referred))?;
+        if definition == name {
+            return Some(key.clone());
+        }
+        path_to(root, &root["$defs"][&definition], name).map(|rest| format!("{key}.{rest}"))
+    })
+}
+
+/// A heading without the file, as the text of a link.
+fn name_of(title: &str) -> String {
+    match title.split_once(": ") {
+        Some((_, name)) => name.to_owned(),
+        None => format!("`{title}`"),
+    }
 }
 
 /// What a schema says of itself, without rustdoc's links.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::markdown::{anchors, links, prose};
+use super::markdown::{anchors, code_spans, links, prose};
 use super::{files, read, root};
 
 #[test]
@@ -15,6 +15,9 @@ fn links_of_pages_lead_somewhere() {
         {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
+            }
+            if page.starts_with(root().join("docs")) && target.contains("README.md") && !page.ends_with("SUMMARY.md") {
+                broken.push(format!("{}:{line}: {target}: in the book this page is index.html", page.display()));
             }
             if let Err(why) = leads_somewhere(&page, target) {
                 broken.push(format!("{}:{line}: {target}: {why}", page.display()));
@@ -34,13 +37,44 @@ fn the_contents_name_every_page() {
     }
 }
 
+/// Files and folders that pages name are there.
+#[test]
+fn files_that_pages_name_are_there() {
+    const FOLDERS: [&str; 10] =
+        ["src/", "crates/", "tests/", "tools/", "deploy/", "examples/", "benches/", "fuzz/", "grammar/", "schemas/"];
+    let mut missing = Vec::new();
+    for page in files(&[".md"]) {
+        let beside = page.parent().expect("pages are in a folder");
+        for (line, name) in prose(&read(&page)).flat_map(|(line, text)| code_spans(text).map(move |name| (line, name)))
+        {
+            let is_path = FOLDERS.iter().any(|folder| name.starts_with(folder)) && !name.contains([' ', '*', '{']);
+            // A test program may be a file or a folder.
+            let found = |at: &Path| at.join(name).exists() || at.join(format!("{name}.rs")).exists();
+            if is_path && !found(root()) && !found(beside) {
+                missing.push(format!("{}:{line}: {name}", page.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "these are not in the repository:\n{}", missing.join("\n"));
+}
+
 /// What a book includes is found where the page says.
 #[test]
 fn what_pages_include_is_there() {
     for page in files(&[".md"]).into_iter().filter(|page| page.starts_with(root().join("docs"))) {
         for included in read(&page).split("{{#include ").skip(1).filter_map(|rest| rest.split("}}").next()) {
             let file = included.split(':').next().unwrap_or(included);
-            assert!(page.with_file_name(file).is_file(), "{} includes {file}", page.display());
+            let path = page.with_file_name(file);
+            assert!(path.is_file(), "{} includes {file}", page.display());
+            if !file.ends_with(".md") {
+                continue;
+            }
+            // In the book the page stands elsewhere, so that a link from its own place would lead astray.
+            for link in
+                prose(&read(&path)).flat_map(|(_, line)| links(line).into_iter().map(str::to_owned).collect::<Vec<_>>())
+            {
+                assert!(link.starts_with('#') || link.contains("://"), "{file} is in the book, and links to {link}");
+            }
         }
     }
 }

@@ -64,8 +64,14 @@ pub fn links(line: &str) -> Vec<&str> {
     found
 }
 
+/// The code spans of a line.
+pub fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
 #[test]
 fn what_links_are() {
     assert_eq!(links("see [a](b.md#c), `[x](y)` and ![p](q.png)"), ["b.md#c", "q.png"]);
+    assert_eq!(code_spans("a `b` c `d`").collect::<Vec<_>>(), ["b", "d"]);
     assert_eq!(anchors("# A `b`: c\n```\n# no\n```\n## A `b`: c\n"), ["a-b-c", "a-b-c-1"]);
 }
