@@ -118,8 +118,9 @@ fn shell() -> Command {
     let mut command = Command::new("timeout");
     command.arg("300");
     let alone = ["unshare", "--net", "--map-root-user"];
-    let can = Command::new(alone[0]).args(&alone[1..]).arg("true").output().is_ok_and(|ended| ended.status.success());
-    if can {
+    let mut trial = Command::new(alone[0]);
+    trial.args(&alone[1..]).args(["ip", "link", "set", "lo", "up"]);
+    if trial.output().is_ok_and(|ended| ended.status.success()) {
         command.args(alone).args(["bash", "-c", "ip link set lo up && exec bash -c \"$0\""]);
     } else {
         command.args(["bash", "-c"]);

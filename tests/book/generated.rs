@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs;
 
 use serde_json::Value;
+use velvetrope::language::Code;
 use velvetrope::language::function::{Accepts, Function, Parameter, Result, Source};
 use velvetrope::request::{Field, Supply, Target};
 
@@ -12,9 +13,13 @@ use super::{read, root};
 
 #[test]
 fn generated_pages_are_current() {
-    for (name, text) in
-        [("language/fields.md", fields()), ("language/functions.md", functions()), ("policy/reference.md", reference())]
-    {
+    let pages = [
+        ("language/fields.md", fields()),
+        ("language/functions.md", functions()),
+        ("language/codes.md", codes()),
+        ("policy/reference.md", reference()),
+    ];
+    for (name, text) in pages {
         let path = root().join("docs").join(name);
         if std::env::var_os("VELVETROPE_RENEW").is_some() {
             fs::write(&path, &text).expect("pages can be written");
@@ -87,26 +92,59 @@ fn fields() -> String {
     page
 }
 
-/// What the code says of each field: the comment above it.
+/// What the code says of each field.
 fn descriptions() -> BTreeMap<String, String> {
-    let mut comment = Vec::new();
-    let mut found = BTreeMap::new();
-    for line in read(&root().join("src/request/field.rs")).lines().map(str::trim) {
-        if let Some(text) = line.strip_prefix("/// ") {
-            comment.push(text.to_owned());
-            continue;
-        }
-        if let Some((_, rest)) = line.split_once(" = \"")
-            && let Some((name, _)) = rest.split_once("\":")
-        {
-            found.insert(name.to_owned(), without_reference(&comment.join(" ")));
-        }
-        comment.clear();
-    }
+    let name = |line: &str| Some(line.split_once(" = \"")?.1.split_once("\":")?.0.to_owned());
+    let found = commented("src/request/field.rs", name);
     for field in Field::ALL {
         assert!(found.contains_key(field.info().name), "src/request/field.rs says nothing of {}", field.info().name);
     }
     found
+}
+
+/// The comments of a file by what stands below them, as far as that has a name.
+fn commented(file: &str, name: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let mut comment = Vec::new();
+    let mut found = BTreeMap::new();
+    for line in read(&root().join(file)).lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("/// ") {
+            comment.push(text.to_owned());
+            continue;
+        }
+        if let Some(name) = name(line).filter(|_| !comment.is_empty()) {
+            found.insert(name, without_reference(&comment.join(" ")));
+        }
+        comment.clear();
+    }
+    found
+}
+
+fn codes() -> String {
+    let of_expressions = commented("src/language/diagnostic.rs", |line| {
+        let code = line.split_once(" = \"")?.1.split_once('"')?.0;
+        Code::ALL.iter().any(|known| known.as_str() == code).then(|| code.to_owned())
+    });
+    for code in Code::ALL {
+        assert!(of_expressions.contains_key(code.as_str()), "src/language/diagnostic.rs says nothing of {code}");
+    }
+    let of_files = commented("src/policy/finding.rs", |line| {
+        let number: u16 = line.strip_suffix(',')?.split_once(" = ")?.1.parse().ok()?;
+        Some(format!("P{number:04}"))
+    });
+    assert!(of_files.len() > 20, "src/policy/finding.rs says what its kinds are");
+    let mut page = String::from(
+        "# Codes of messages\n\nEvery code that `check`, the API and the dashboard print with a message, and what it means. The \
+         message itself says where the problem is and what to do.\n\nA code that begins with `E` is an error in an expression, \
+         one with `W` a warning about an expression, and one with `P` an error or a warning about a policy's files. Codes keep \
+         their meaning.\n\nA test makes this page from `src/language/diagnostic.rs` and `src/policy/finding.rs`.\n",
+    );
+    for (title, codes) in [("Expressions", of_expressions), ("Files", of_files)] {
+        let _ = write!(page, "\n## {title}\n\n| code | meaning |\n| --- | --- |\n");
+        for (code, meaning) in codes {
+            let _ = writeln!(page, "| `{code}` | {} |", html(&cell(&meaning)));
+        }
+    }
+    page
 }
 
 /// A comment without the place in the book that it names.
