@@ -45,8 +45,10 @@ fn the_command_line_page_has_every_command() {
     }
 }
 
+/// The folder of the repository: the one with the book.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("docs/book.toml").is_file()).expect("the book is in the repository")
 }
 
 fn pages() -> Vec<PathBuf> {
