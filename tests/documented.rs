@@ -36,8 +36,7 @@ fn pages_print_what_they_show() {
 #[test]
 fn the_command_line_page_has_every_command() {
     let page = fs::read_to_string(root().join("docs/commands.md")).expect("the page is there");
-    let help = Command::new(env!("CARGO_BIN_EXE_velvetrope")).arg("--help").output().expect("it runs");
-    let help = String::from_utf8(help.stdout).expect("it prints UTF-8");
+    let help = help(&[]);
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     for line in commands.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
         let command = line.split_whitespace().next().expect("the line has a word");
@@ -49,6 +48,37 @@ fn the_command_line_page_has_every_command() {
 fn root() -> &'static Path {
     let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     folders.find(|folder| folder.join("docs/book.toml").is_file()).expect("the book is in the repository")
+}
+
+#[test]
+fn flags_that_pages_name_are_flags() {
+    let mut helps = String::new();
+    let mut commands = vec![Vec::new()];
+    while let Some(command) = commands.pop() {
+        let help = help(&command);
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        for line in listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+            let name = line.split_whitespace().next().expect("the line has a word").to_owned();
+            if name != "help" {
+                commands.push([command.clone(), vec![name]].concat());
+            }
+        }
+        helps.push_str(&help);
+    }
+    for page in pages().iter().filter(|page| !page.ends_with("CONTRIBUTING.md")) {
+        let text = fs::read_to_string(page).expect("pages are UTF-8");
+        for span in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            let flags = span.split(|letter: char| !(letter.is_alphanumeric() || letter == '-'));
+            for flag in flags.filter(|flag| flag.starts_with("--") && !span.starts_with("cargo ") && flag.len() > 2) {
+                assert!(helps.contains(flag), "{}: `{span}`: no command knows {flag}", page.display());
+            }
+        }
+    }
+}
+
+fn help(command: &[String]) -> String {
+    let ended = Command::new(env!("CARGO_BIN_EXE_velvetrope")).args(command).arg("--help").output().expect("it runs");
+    String::from_utf8(ended.stdout).expect("it prints UTF-8")
 }
 
 fn pages() -> Vec<PathBuf> {

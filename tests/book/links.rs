@@ -58,6 +58,23 @@ fn files_that_pages_name_are_there() {
     assert!(missing.is_empty(), "these are not in the repository:\n{}", missing.join("\n"));
 }
 
+/// Metrics that pages name are registered somewhere.
+#[test]
+fn metrics_that_pages_name_are_counted() {
+    let code: String = files(&[".rs"]).iter().map(|file| read(file)).collect();
+    for page in files(&[".md"]) {
+        for (line, span) in prose(&read(&page)).flat_map(|(line, text)| code_spans(text).map(move |span| (line, span)))
+        {
+            let Some(name) = span.strip_prefix("velvetrope_").and_then(|name| name.split('{').next()) else { continue };
+            // What has a value is a mark in URLs, which begins as metrics do.
+            if !name.contains('=') {
+                let name = name.trim_end_matches("_total").trim_end_matches("_seconds");
+                assert!(code.contains(&format!("\"{name}\"")), "{}:{line}: nothing counts `{span}`", page.display());
+            }
+        }
+    }
+}
+
 /// What a book includes is found where the page says.
 #[test]
 fn what_pages_include_is_there() {
