@@ -51,6 +51,33 @@ fn root() -> &'static Path {
 }
 
 #[test]
+fn the_settings_of_the_policy_page_are_accepted() {
+    let page = fs::read_to_string(root().join("docs/policy.md")).expect("the page is there");
+    let settings = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it has a block");
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("files can be written");
+    for below in ["rules", "lists"] {
+        fs::create_dir(folder.path().join(below)).expect("a folder can be made");
+    }
+    write("velvetrope.toml", settings);
+    // What the settings name: a room `checkout` of `acme`, and the rest empty.
+    let example = |name: &str| fs::read_to_string(root().join("examples/ticketing").join(name)).expect("it is there");
+    write(
+        "integration.json",
+        &example("integration.json").replace("ticketshop", "checkout").replace("ticketing", "acme"),
+    );
+    write("rooms.json", &example("rooms.json"));
+    for rules in ["checkout", "staff", "payment"] {
+        write(&format!("rules/{rules}.json"), "[]");
+    }
+    write("lists/admins.txt", "192.0.2.1");
+    write("lists/partners.txt", "64496");
+    let checked = Command::new(env!("CARGO_BIN_EXE_velvetrope")).arg("check").arg(folder.path()).output();
+    let checked = checked.expect("it runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[test]
 fn flags_that_pages_name_are_flags() {
     let mut helps = String::new();
     let mut commands = vec![Vec::new()];
