@@ -51,30 +51,44 @@ fn root() -> &'static Path {
 }
 
 #[test]
-fn the_settings_of_the_policy_page_are_accepted() {
+fn the_files_of_the_policy_page_are_accepted() {
     let page = fs::read_to_string(root().join("docs/policy.md")).expect("the page is there");
-    let settings = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("it has a block");
+    let blocks = |kind: &str| {
+        let fence = format!("```{kind}\n");
+        let blocks = page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+        blocks.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ([settings, cases], [rules, rooms], [list]) = (&blocks("toml")[..], &blocks("json")[..], &blocks("text")[..])
+    else {
+        panic!("the page shows settings, cases, rules, rooms and a list");
+    };
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("files can be written");
     for below in ["rules", "lists"] {
         fs::create_dir(folder.path().join(below)).expect("a folder can be made");
     }
     write("velvetrope.toml", settings);
-    // What the settings name: a room `checkout` of `acme`, and the rest empty.
-    let example = |name: &str| fs::read_to_string(root().join("examples/ticketing").join(name)).expect("it is there");
-    write(
-        "integration.json",
-        &example("integration.json").replace("ticketshop", "checkout").replace("ticketing", "acme"),
-    );
-    write("rooms.json", &example("rooms.json"));
-    for rules in ["checkout", "staff", "payment"] {
-        write(&format!("rules/{rules}.json"), "[]");
-    }
-    write("lists/admins.txt", "192.0.2.1");
+    write("rules/staff.json", rules);
+    write("rooms.json", rooms);
+    write("lists/admins.txt", list);
+    // What the page does not show: a room `checkout` of `acme`, and the rest empty.
+    let published = fs::read_to_string(root().join("examples/ticketing/integration.json")).expect("it is there");
+    write("integration.json", &published.replace("ticketshop", "checkout").replace("ticketing", "acme"));
+    write("rules/checkout.json", "[]");
+    write("rules/payment.json", "[]");
     write("lists/partners.txt", "64496");
-    let checked = Command::new(env!("CARGO_BIN_EXE_velvetrope")).arg("check").arg(folder.path()).output();
-    let checked = checked.expect("it runs");
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    succeeds(Command::new(env!("CARGO_BIN_EXE_velvetrope")).arg("check").arg(folder.path()));
+    write("cases.toml", cases);
+    let example = root().join("examples/ticketing");
+    succeeds(
+        Command::new(env!("CARGO_BIN_EXE_velvetrope")).arg("test").args([&example, &folder.path().join("cases.toml")]),
+    );
+}
+
+#[track_caller]
+fn succeeds(command: &mut Command) {
+    let ended = command.output().expect("it runs");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()));
 }
 
 #[test]
