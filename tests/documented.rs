@@ -169,7 +169,7 @@ fn run(steps: &[Step]) -> Vec<String> {
     let programs = folder.path().join("bin");
     fs::create_dir(&programs).expect("a folder can be made");
     symlink(env!("CARGO_BIN_EXE_velvetrope"), programs.join("velvetrope")).expect("a link can be made");
-    let mut script = String::from("trap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
+    let mut script = String::from("trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n");
     for (index, step) in steps.iter().enumerate() {
         script.push_str(&format!("{{ {}\n}} >.printed-{index} 2>&1\n", step.command));
     }
