@@ -1,12 +1,11 @@
 # `make test` installs what a fresh Debian machine lacks and runs everything.
 
 # What tests need more than Rust for, and what is off by default.
-ALL_TESTS = velvetrope/instruction-counts,$(addprefix velvetrope-cli/,browser-tests cache-tests envoy-tests front-tests \
-	origin-tests count-allocations)
+ALL_TESTS = browser-tests,cache-tests,envoy-tests,front-tests,instruction-counts,count-allocations,origin-tests
 
-.PHONY: test tools worker lint tests fuzz bench peers
+.PHONY: test tools worker lint tests book fuzz bench peers
 
-test: tools lint tests
+test: tools lint tests book
 	@echo "everything passed"
 
 # Chromium, its driver, valgrind, and the proxies, caches and origins around it. What the Worker needs beyond Rust and
@@ -42,6 +41,11 @@ tests: worker
 	tools/envoy cargo test --locked --workspace --features $(ALL_TESTS)
 	tools/clients
 	cd tests/worker && npm test
+
+# The book in docs/, into target/book. That its links lead somewhere and its commands work, `--test book` and `--test
+# documented` see to.
+book:
+	tools/book
 
 # Needs `cargo install cargo-fuzz`; SECONDS for each target.
 FUZZ_SECONDS ?= 300

@@ -1,4 +1,4 @@
-//! Cancel: a visitor's sessions end (protocol, section 4).
+//! Cancel: a visitor's sessions end (docs/protocol/queue-it.md#cancel-and-ignore).
 
 use bumpalo::Bump;
 

@@ -1,4 +1,5 @@
-//! Debug mode: a signed token asks for a cookie that tells what the connector saw (protocol, section 5).
+//! Debug mode: a signed token asks for a cookie that tells what the connector saw
+//! (docs/protocol/queue-it.md#debug-mode).
 
 use std::fmt::Write;
 

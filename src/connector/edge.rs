@@ -1,4 +1,4 @@
-//! What every host does alike around a decision (protocol, section 4 "Response", section 6).
+//! What every host does alike around a decision (docs/protocol/queue-it.md#response).
 //!
 //! A host makes a [`CanonicalUrl`] of what its request asks for, and answers with [`refuse`] where there is none. It turns
 //! the request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says; what goes to the origin is what
@@ -349,7 +349,7 @@ fn visit<'v>(
     }
 }
 
-/// What can be missing or broken (design, decision 7).
+/// What can be missing or broken (docs/decisions.md#7-failures-are-a-policy-class-by-class).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureClass {
     /// There is no configuration.

@@ -1,4 +1,5 @@
-//! Decisions without a published configuration: the caller says what applies (protocol, section 4 "Local-config API").
+//! Decisions without a published configuration: the caller says what applies
+//! (docs/protocol/queue-it.md#decisions-without-configuration).
 
 use super::cancel::{self, CancelConfig};
 use super::debug;

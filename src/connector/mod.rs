@@ -1,4 +1,4 @@
-//! Policy + session → decision (protocol, sections 4, 5 and 7).
+//! Policy + session → decision (docs/protocol/queue-it.md#decision-flow).
 //!
 //! [`decide`] is pure: the same visit, configuration and answers give the same decision. Where it needs an answer from
 //! outside it returns the question, and the host calls it again with the answer; [`resolve`] does that for hosts that
@@ -35,7 +35,7 @@ use crate::policy::{Action, ConfigError, Integration, RedirectLogic};
 use debug::Debug;
 use decision::Stop;
 
-/// Decides about one visit by the published configuration (protocol, section 4).
+/// Decides about one visit by the published configuration (docs/protocol/queue-it.md#decision-flow).
 pub fn decide<'v>(visit: &Visit<'v>, configuration: Configuration<'v>, answers: &Answers) -> Step<'v> {
     debug::run(visit, |debug| by_configuration(visit, configuration, answers, debug))
 }

@@ -1,4 +1,4 @@
-//! Answers from outside: verify action, direct pass, enqueue tokens (protocol, section 7).
+//! Answers from outside: verify action, direct pass, enqueue tokens (docs/protocol/queue-it.md#added-in-4x-and-5x).
 //!
 //! Their wire formats are not published, so there is no HTTP here: hosts bring implementations of [`Outside`], or
 //! answer the [`Question`]s themselves.

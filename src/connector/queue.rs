@@ -1,4 +1,4 @@
-//! Queue: a visitor needs a session (protocol, section 4).
+//! Queue: a visitor needs a session (docs/protocol/queue-it.md#queue).
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
@@ -183,7 +183,7 @@ impl<'v> Queue<'_, 'v> {
         token.validate(self.visit.secrets, self.rooms.iter().copied(), client_ip, self.visit.token_deadline())
     }
 
-    /// Verify action (section 7): asked on every request that would pass.
+    /// Verify action (docs/protocol/queue-it.md#verify-action): asked on every request that would pass.
     fn is_queue_id_allowed(&self, found: &Found<'v>, valid_token: Option<&Token<'v>>) -> Result<bool, Stop<'v>> {
         let queue_id = match found {
             Found::Valid { session, .. } => Some(session.queue_id),
@@ -245,7 +245,8 @@ impl<'v> Queue<'_, 'v> {
         }
     }
 
-    /// Direct pass (section 7): asked only when neither session nor token settled it. `None`: the visitor must queue.
+    /// Direct pass (docs/protocol/queue-it.md#direct-pass): asked only when neither session nor token settled it.
+    /// `None`: the visitor must queue.
     fn direct_pass(&self, debug: &mut Debug<'v>) -> Result<Option<Decision<'v>>, Stop<'v>> {
         let Some(settings) = self.visit.services.direct_pass else { return Ok(None) };
         if settings.disabled {

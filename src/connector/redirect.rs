@@ -1,4 +1,4 @@
-//! URLs of the waiting room, byte for byte as the official engine writes them (protocol, section 4).
+//! URLs of the waiting room, byte for byte as the official engine writes them (docs/protocol/queue-it.md#redirect-url).
 
 use bumpalo::collections::String as ArenaString;
 

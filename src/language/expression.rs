@@ -55,7 +55,7 @@ pub enum Connective {
 pub enum Quantifier {
     /// At least one; false for none.
     Any,
-    /// Every one; true for none (but false for a missing field, see section 5).
+    /// Every one; true for none (but false for a missing field, see docs/protocol/rules-language.md#missing-values).
     All,
 }
 

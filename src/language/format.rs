@@ -54,7 +54,7 @@ fn binding(connective: Connective) -> u8 {
     }
 }
 
-/// An argument is one comparison unless it is in parentheses of its own (section 2).
+/// An argument is one comparison unless it is in parentheses of its own (docs/protocol/rules-language.md#grammar).
 fn argument_condition(f: &mut Formatter<'_>, condition: &Condition) -> fmt::Result {
     match condition {
         Condition::Chain(..) => write!(f, "({condition})"),
@@ -187,7 +187,7 @@ impl Display for Wildcard {
 
 impl Display for Pattern {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // A quoted pattern has its own lexing of `\`, `"` and `[…]` (section 1).
+        // A quoted pattern has its own lexing of `\`, `"` and `[…]` (docs/protocol/rules-language.md#literals).
         if !self.text.contains(['"', '\\', '[']) {
             return write!(f, "\"{}\"", self.text);
         }

@@ -1,4 +1,5 @@
-//! The functions of the language: names, signatures and limits (section 6). What they compute is the program's.
+//! The functions of the language: names, signatures and limits (docs/protocol/rules-language.md#functions). What they
+//! compute is the program's.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

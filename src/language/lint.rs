@@ -1,4 +1,4 @@
-//! Expressions that parse and betray (rules language, section 10 "Traps").
+//! Expressions that parse and betray (docs/protocol/rules-language.md#traps).
 //!
 //! Looks at one checked expression. What depends on where a rule is used (fields a host cannot supply, fields barred
 //! from bypass rules) is for those who know that.

@@ -20,7 +20,7 @@ const ALIASED: [&str; 6] =
     ["asnum", "continent", "country", "is_in_european_union", "subdivision_1_iso_code", "subdivision_2_iso_code"];
 
 impl Scheme {
-    /// The fields of the rules language (section 9), deprecated aliases included.
+    /// The fields of the rules language (docs/protocol/rules-language.md#fields), deprecated aliases included.
     pub fn standard() -> &'static Scheme {
         static STANDARD: LazyLock<Scheme> = LazyLock::new(|| Scheme::new(false));
         &STANDARD

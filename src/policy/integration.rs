@@ -1,4 +1,4 @@
-//! The integration JSON as Queue-it publishes it (protocol, section 1).
+//! The integration JSON as Queue-it publishes it (docs/protocol/queue-it.md#integration-configuration).
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Waiting rooms in the shape of the waiting-room API (API, section 3), and how they are placed: by host and path, or
-//! by an expression of the operator's own. Either way they become integrations that queue.
+//! Waiting rooms in the shape of the waiting-room API (docs/protocol/api.md#waiting-rooms), and how they are placed: by
+//! host and path, or by an expression of the operator's own. Either way they become integrations that queue.
 
 use std::collections::HashMap;
 use std::sync::Arc;

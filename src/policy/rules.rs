@@ -1,4 +1,4 @@
-//! Bypass rules, in the shapes of the waiting-room API (API, section 2).
+//! Bypass rules, in the shapes of the waiting-room API (docs/protocol/api.md#rules-of-a-waiting-room).
 
 use std::sync::Arc;
 

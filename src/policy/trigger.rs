@@ -1,4 +1,5 @@
-//! Queue-it's triggers → expressions (protocol, section 1), exactly as the engine evaluates them.
+//! Queue-it's triggers → expressions (docs/protocol/queue-it.md#how-operators-compare), exactly as the engine evaluates
+//! them.
 //!
 //! The fields behind the expressions (`trigger.*`) are never missing. What is already clear from the configuration is
 //! folded: a trigger that can never be true becomes `false`.

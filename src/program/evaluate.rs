@@ -123,7 +123,8 @@ impl<'a, S: Subject> Evaluation<'a, S> {
     fn quantified(&self, quantifier: Quantifier, node: &'a Node) -> bool {
         if let Node::Test(id) = node {
             match self.code.predicate(*id) {
-                // All of a field that is missing is false, although all of nothing is true (rules language, section 5).
+                // All of a field that is missing is false, although all of nothing is true
+                // (docs/protocol/rules-language.md#missing-values).
                 Predicate::Truth { source, .. } if self.value(*source).is_none() => return false,
                 Predicate::Compare { source, test, each: true } => {
                     let mut passing = self.value(*source).into_iter().flat_map(elements);

@@ -1,4 +1,4 @@
-//! Named sets of addresses, host names or AS numbers (rules language, section 7).
+//! Named sets of addresses, host names or AS numbers (docs/protocol/rules-language.md#lists).
 
 use std::collections::BTreeMap;
 

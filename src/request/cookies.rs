@@ -1,4 +1,5 @@
-//! Cookies as the connector protocol reads them (protocol, section 3 "Reading"), and as the rules language does.
+//! Cookies as the connector protocol reads them (docs/protocol/queue-it.md#reading-cookies), and as the rules language
+//! does.
 
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;

@@ -1,4 +1,4 @@
-//! The fields a request has: names, types, and which host can supply them (rules language, section 9).
+//! The fields a request has: names, types, and which host can supply them (docs/protocol/rules-language.md#fields).
 
 use serde::{Deserialize, Serialize};
 
@@ -336,14 +336,15 @@ fields! {
     /// Destination port of the connection.
     TcpDstport = "tcp.dstport": Int, A, A, A;
 
-    // What Queue-it's triggers look at (protocol, section 1). These are in the scheme of triggers only.
+    // What Queue-it's triggers look at (docs/protocol/queue-it.md#what-each-validator-looks-at). These are in the
+    // scheme of triggers only.
     /// The URL without the token, as given, with query and fragment.
     TriggerPageUrl = "trigger.page_url": Bytes, A, A, A;
     /// Its whole authority, user info and port included.
     TriggerHostName = "trigger.host_name": Bytes, A, A, A;
     /// Its path, undecoded.
     TriggerPagePath = "trigger.page_path": Bytes, A, A, A;
-    /// The same three after Queue-it's URL normalisation (protocol, section 7).
+    /// The same three after Queue-it's URL normalisation (docs/protocol/queue-it.md#url-normalisation).
     TriggerNormalizedPageUrl = "trigger.normalized.page_url": Bytes, A, A, A;
     /// Authority of the normalised URL.
     TriggerNormalizedHostName = "trigger.normalized.host_name": Bytes, A, A, A;

@@ -7,7 +7,8 @@ use bumpalo::collections::Vec as BumpVec;
 
 use super::ascii::hex_digit;
 
-/// The path that expressions see (design, decision 5), borrowed where `path` is normal already.
+/// The path that expressions see (docs/decisions.md#5-paths-are-normalised-and-it-is-said-how), borrowed where `path`
+/// is normal already.
 ///
 /// Escapes of unreserved characters are decoded and other escapes written in upper case; characters that browsers
 /// escape in a path (WHATWG URL, path percent-encode set) are escaped, and so is a `%` that begins no escape; `\`
@@ -191,8 +192,8 @@ pub(super) fn remove_dot_segments<'a>(path: &[u8], arena: &'a Bump) -> &'a [u8] 
     out.into_bump_slice()
 }
 
-/// Queue-it's URL normalisation (protocol, section 7). Never fails: a URL with a character outside the Basic
-/// Multilingual Plane comes back untouched, as it does from the official engine. A
+/// Queue-it's URL normalisation (docs/protocol/queue-it.md#url-normalisation). Never fails: a URL with a character
+/// outside the Basic Multilingual Plane comes back untouched, as it does from the official engine. A
 /// [`CanonicalUrl`](super::CanonicalUrl) has none.
 pub fn queueit_normalize(url: &str) -> Cow<'_, str> {
     if is_queueit_normal(url) || url.chars().any(|character| character > '\u{ffff}') {

@@ -1,4 +1,4 @@
-//! Values of fields, and their types (rules language, section 3).
+//! Values of fields, and their types (docs/protocol/rules-language.md#types).
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! The embedded waiting room: first in, first out, with an admission rate and a cap on active sessions.
 //!
-//! It understands the URLs that the connector sends visitors to (protocol, section 4 "Redirect URL"), shows a page
+//! It understands the URLs that the connector sends visitors to (docs/protocol/queue-it.md#redirect-url), shows a page
 //! that refreshes itself without a script, and sends visitors back with a signed token when it is their turn. Clients
 //! that send `Accept: application/json` get the same as JSON, and may name their place with the parameter `place`
 //! instead of the cookie.

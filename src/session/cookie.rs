@@ -1,4 +1,4 @@
-//! The session cookie, which remembers that a visitor has been let in (protocol, section 3).
+//! The session cookie, which remembers that a visitor has been let in (docs/protocol/queue-it.md#session-cookie).
 
 use std::fmt::Write;
 

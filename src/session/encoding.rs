@@ -1,4 +1,4 @@
-//! The encodings of the protocol (conventions and section 2).
+//! The encodings of the protocol (docs/protocol/queue-it.md#conventions).
 
 use std::borrow::Cow;
 use std::fmt;

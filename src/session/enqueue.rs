@@ -1,4 +1,5 @@
-//! Enqueue tokens, form QT1: what a site tells the waiting room about a visitor it sends there (protocol, section 7).
+//! Enqueue tokens, form QT1: what a site tells the waiting room about a visitor it sends there
+//! (docs/protocol/queue-it.md#enqueue-token).
 //!
 //! `header.payload.hash`, each part base64url without padding. The hash is a plain SHA-256 over the first two parts and
 //! the secret, as the room expects it; so a secret that signs these should sign nothing else that is as weak.

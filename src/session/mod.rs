@@ -1,4 +1,4 @@
-//! The visitor's signed state: token, session cookie, hashes, enqueue token (protocol, sections 2, 3 and 7).
+//! The visitor's signed state: token, session cookie, hashes, enqueue token (docs/protocol/queue-it.md#queue-token).
 //!
 //! The module knows nothing of policies; time, randomness and secrets are arguments.
 

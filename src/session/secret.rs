@@ -92,7 +92,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Secrets of a site, current first: signs with the first, accepts both (design, decision 8).
+/// Secrets of a site, current first: signs with the first, accepts both
+/// (docs/decisions.md#8-secrets-come-from-outside-two-at-a-time).
 #[derive(Clone, Debug)]
 pub struct Secrets {
     current: Secret,

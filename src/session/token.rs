@@ -1,4 +1,4 @@
-//! The token that a visitor brings back from the waiting room (protocol, section 2).
+//! The token that a visitor brings back from the waiting room (docs/protocol/queue-it.md#queue-token).
 
 use std::fmt;
 
@@ -134,7 +134,7 @@ impl<'t> Token<'t> {
         self.hash.is_some_and(|hash| secrets.verify(&self.signed_text(), hash))
     }
 
-    /// Whether it asks for debug mode (protocol, section 5).
+    /// Whether it asks for debug mode (docs/protocol/queue-it.md#debug-mode).
     pub fn is_debug(&self) -> bool {
         self.redirect_type == Some("debug")
     }

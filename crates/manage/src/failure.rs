@@ -1,4 +1,4 @@
-//! Why something that was asked for is not done, in the terms of the API (waiting-room API, section 1).
+//! Why something that was asked for is not done, in the terms of the API (docs/protocol/api.md#envelope-and-errors).
 
 use super::database::DatabaseError;
 

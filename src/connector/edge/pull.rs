@@ -1,4 +1,5 @@
-//! When to fetch the configuration from Queue-it, and what to do with the answer (protocol, section 6).
+//! When to fetch the configuration from Queue-it, and what to do with the answer
+//! (docs/protocol/queue-it.md#configuration-delivery).
 //!
 //! A state machine without clock, randomness or I/O: a host asks [`Pull::due`], makes the [`PullRequest`], and hands
 //! in what came of it. What was fetched last stays in force until something better arrives.

@@ -1,4 +1,4 @@
-//! Configurations that Queue-it sends (protocol, section 6).
+//! Configurations that Queue-it sends (docs/protocol/queue-it.md#configuration-delivery).
 //!
 //! The protocol has no protection against an old, validly signed configuration being sent again; operators switch
 //! pushes on deliberately, and what has a lower `Version` than what is known is refused (`[delivery] allow_older`).

@@ -1,4 +1,4 @@
-//! From an examination to a response (protocol, section 4 "Response").
+//! From an examination to a response (docs/protocol/queue-it.md#response).
 
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};

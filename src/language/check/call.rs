@@ -1,4 +1,4 @@
-//! Calls: the right arguments for the function (section 6).
+//! Calls: the right arguments for the function (docs/protocol/rules-language.md#functions).
 
 use super::{Checked, Checker, inner, is_yes, unknown_function};
 use crate::language::expression::*;

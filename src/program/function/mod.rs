@@ -1,4 +1,4 @@
-//! What the functions of the language compute (rules language, section 6).
+//! What the functions of the language compute (docs/protocol/rules-language.md#functions).
 //!
 //! Where the documentation is silent: a missing argument makes the result missing, except for `concat`, which skips it,
 //! and `coalesce`. Results that are not part of an argument are built in the arena.

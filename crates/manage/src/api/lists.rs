@@ -1,4 +1,4 @@
-//! Lists and their items (lists API, section 7 of the waiting-room API's spec).
+//! Lists and their items (docs/protocol/api.md#lists).
 
 use http::StatusCode;
 use serde_json::{Value as Json, json};

@@ -1,4 +1,4 @@
-//! Waiting rooms (waiting-room API, section 3).
+//! Waiting rooms (docs/protocol/api.md#waiting-rooms).
 
 use serde_json::{Map, Value as Json, json};
 
@@ -56,7 +56,7 @@ pub(crate) fn delete(call: &Call) -> Result<Success, Failure> {
     Ok(Success::new(&json!({ "id": room.id })))
 }
 
-/// What a room is doing is known where it runs (waiting-room API, section 4).
+/// What a room is doing is known where it runs (docs/protocol/api.md#events-and-status).
 pub(crate) fn status(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone()?;
     let row = room(call, &zone)?;

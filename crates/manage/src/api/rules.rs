@@ -1,4 +1,4 @@
-//! Bypass rules of a room (waiting-room API, section 2). Every operation yields the whole list.
+//! Bypass rules of a room (docs/protocol/api.md#rules-of-a-waiting-room). Every operation yields the whole list.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;

@@ -1,5 +1,5 @@
-//! Zones, their accounts and the caller's token: by which clients find their way; and a zone's settings (waiting-room API,
-//! section 5).
+//! Zones, their accounts and the caller's token: by which clients find their way; and a zone's settings
+//! (docs/protocol/api.md#zone-settings).
 
 use serde_json::{Map, Value as Json, json};
 

@@ -7,7 +7,7 @@ use super::rooms::RoomRow;
 use super::{DatabaseError, Row, Store};
 use crate::database::Value;
 
-/// A bypass rule as the API has it (waiting-room API, section 2).
+/// A bypass rule as the API has it (docs/protocol/api.md#rules-of-a-waiting-room).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Unique within its room.

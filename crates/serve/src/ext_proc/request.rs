@@ -1,4 +1,5 @@
-//! What was asked, and by whom, as the proxy in front tells (design, decision 10).
+//! What was asked, and by whom, as the proxy in front tells
+//! (docs/decisions.md#10-the-visitors-address-comes-from-who-can-know-it).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -16,7 +16,7 @@ use super::headers;
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// How much of a body triggers see, in UTF-16 code units (protocol, section 1 "Subject of each validator").
+/// How much of a body triggers see, in UTF-16 code units (docs/protocol/queue-it.md#what-each-validator-looks-at).
 const SEEN_UNITS: usize = 2_048;
 /// No text of that many units is longer.
 const SEEN_BYTES: usize = SEEN_UNITS * 3;

@@ -1,4 +1,5 @@
-//! Who asks, and for what: address, scheme and URL as the visitor sees them (design, decision 10).
+//! Who asks, and for what: address, scheme and URL as the visitor sees them
+//! (docs/decisions.md#10-the-visitors-address-comes-from-who-can-know-it).
 
 use std::net::IpAddr;
 

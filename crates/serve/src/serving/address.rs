@@ -1,4 +1,5 @@
-//! Who asks, and under which address of the site, as proxies in front say (design, decision 10).
+//! Who asks, and under which address of the site, as proxies in front say
+//! (docs/decisions.md#10-the-visitors-address-comes-from-who-can-know-it).
 
 use std::net::{IpAddr, SocketAddr};
 
