@@ -2,7 +2,8 @@
 // configuration fresh, and does all I/O; it decides nothing. What the texts look like that go in and come out is
 // described in wire.rs.
 //
-// Somebody's own Worker imports `handle` and `DecisionCounter` from here.
+// Somebody's own Worker imports from here: `handle`, or `admit`, which is the half of it before the site is asked, and
+// gives the half after it; and `DecisionCounter`, where decisions are to be counted.
 
 import { compile } from "./compiler.js";
 import { DecisionCounter, Engine } from "./core.js";
@@ -55,14 +56,35 @@ let counts = nothingCounted();
 let flushDue = 0;
 
 /**
- * Answers one request, or passes it on.
+ * Answers one request, or passes it on to where its URL leads.
  *
  * @param {Request} request
  * @param {object} env the bindings that wrangler.toml names
- * @param {ExecutionContext} ctx
- * @returns {Response | Promise<Response>}
+ * @param {{ waitUntil(promise: Promise<unknown>): void }} ctx
+ * @returns {Promise<Response>}
  */
-export function handle(request, env, ctx) {
+export async function handle(request, env, ctx) {
+  const { answer, request: passed, finish } = await admit(request, env, ctx);
+  return answer ?? finish(await fetch(passed));
+}
+
+/**
+ * Decides about one request, and asks nobody else for an answer.
+ *
+ * Where `answer` is there, it is all that the visitor may get. Else whatever stands behind the rope (assets, another
+ * origin, a framework) answers `request`, which is the visitor's without what others could have forged, with the verdict
+ * in `x-velvetrope-verdict`; and what the visitor gets is `finish` of that response, once: it brings the session, and is
+ * not to be cached where it is this visitor's alone. The request that came in is used up if it has a body.
+ *
+ * @param {Request} request
+ * @param {object} env the bindings that wrangler.toml names
+ * @param {{ waitUntil(promise: Promise<unknown>): void }} ctx
+ * @returns {Visit | Promise<Visit>}
+ *
+ * @typedef {{ decision: string, answer: Response, request?: undefined, finish?: undefined }
+ *   | { decision: string, answer?: undefined, request: Request, finish: (response: Response) => Response }} Visit
+ */
+export function admit(request, env, ctx) {
   const now = Date.now();
   if (now >= due) {
     refresh(env, ctx, now);
@@ -78,10 +100,10 @@ async function whenReady(request, env, ctx) {
 function serve(request, env, ctx, now) {
   const { url } = request;
   if (plan.push && url.indexOf(PUSH) > 0) {
-    return push(request, env, ctx);
+    return push(request, env, ctx).then((answer) => answered("push", answer));
   }
   if (env.VELVETROPE_ADMIN_TOKEN && url.includes(DECISIONS) && new URL(url).pathname === DECISIONS) {
-    return decisions(request, env);
+    return decisions(request, env).then((answer) => answered("decisions", answer));
   }
   if (plan.body && request.body !== null) {
     return serveWithBody(request, env, ctx, now);
@@ -179,26 +201,38 @@ function carryOut(reply, request, env, ctx, now) {
   if (failed !== "") {
     log(`${label}: ${failed}`);
   }
-  return status.length === 1 ? pass(request, lines) : answer(lines);
+  if (status.length === 1) {
+    return { decision: label, request: forSite(request, lines), finish: (response) => forVisitor(response, lines) };
+  }
+  return answered(label, answer(lines));
 }
+
+const answered = (decision, answer) => ({ decision, answer });
 
 /** How the origin's response comes back, as `wire.rs` says. */
 const [PRIVATE, WITHOUT_BODY] = ["1", "2"];
 
-/** To the origin and back; bodies and WebSockets are not touched, but for a body that is not to come. */
-async function pass(request, lines) {
-  const forVisitor = 6 + 2 * Number(lines[5]);
+/** Where in a reply the headers of the response begin. */
+const behindRequest = (lines) => 6 + 2 * Number(lines[5]);
+
+/** The request as it goes on; its body is not touched. */
+function forSite(request, lines) {
   const headers = new Headers(request.headers);
   // Deleted while others are looked at, some would be missed.
   for (const name of [...headers.keys()]) {
     if (FORGED.test(name)) headers.delete(name);
   }
-  for (let at = 6; at < forVisitor; at += 2) headers.set(lines[at], lines[at + 1]);
+  const end = behindRequest(lines);
+  for (let at = 6; at < end; at += 2) headers.set(lines[at], lines[at + 1]);
   const asked = lines[4] === "" ? request : new Request(lines[4], request);
-  const response = await fetch(asked, { headers, redirect: "manual" });
+  return new Request(asked, { headers, redirect: "manual" });
+}
+
+/** The response as the visitor gets it; bodies and WebSockets are not touched, but for a body that is not to come. */
+function forVisitor(response, lines) {
   const passed = lines[0] === WITHOUT_BODY ? withoutBody(response) : new Response(response.body, response);
   if (lines[0] === PRIVATE) makePrivate(passed.headers);
-  for (let at = forVisitor; at < lines.length; at += 2) {
+  for (let at = behindRequest(lines); at < lines.length; at += 2) {
     if (lines[at] === "set-cookie") passed.headers.append("set-cookie", lines[at + 1]);
     else passed.headers.set(lines[at], lines[at + 1]);
   }
