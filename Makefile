@@ -3,7 +3,7 @@
 # What tests need more than Rust for, and what is off by default.
 ALL_TESTS = browser-tests,cache-tests,envoy-tests,front-tests,instruction-counts,count-allocations,origin-tests
 
-.PHONY: test tools worker lint tests fuzz bench peers
+.PHONY: test tools worker package lint tests fuzz bench peers
 
 test: tools lint tests
 	@echo "everything passed"
@@ -17,10 +17,14 @@ tools:
 		tools/apt chromium chromium-driver valgrind nginx apache2 gunicorn haproxy caddy; \
 	fi
 
-# The Cloudflare Worker, into `build/`, and the one that manages, into `build-manage/`.
+# The Cloudflare Worker, into `build/`, the one that manages, into `build-manage/`, and both as a package for npm, into
+# `build-package/`. Nothing is done where nothing changed.
 worker:
-	tools/wasm deploy/cloudflare/build
-	tools/wasm deploy/cloudflare/build manage
+	tools/wasm deploy/cloudflare/build package
+
+# The package as one file, `velvetrope-worker-….tgz`, to be installed with npm where there is no Rust.
+package: worker
+	cd build-package && npm pack
 
 # With a look at what comes with it (deny.toml), and clippy's eyes also on the pure core. What is only for native hosts
 # must not reach a wasm build (tokio's traits do, but not mio, its half that speaks to the operating system), and none of
@@ -32,11 +36,10 @@ lint: worker
 	cargo clippy --locked --lib --no-default-features -- -D warnings
 	@! cargo tree --locked --features worker,worker-compiler,worker-manage --target wasm32-unknown-unknown --edges normal \
 		--prefix none | grep -E '^(mio|hyper|clap|maxminddb|notify|tonic|prost|ureq|rusqlite) '
-	@! (cd deploy/cloudflare && ../../tools/wasm cargo build --locked --release --target wasm32-unknown-unknown && \
-		../../tools/wasm cargo build --locked --profile compiler --target wasm32-unknown-unknown \
-			--no-default-features --features compiler && \
-		../../tools/wasm cargo build --locked --profile manage --target wasm32-unknown-unknown \
-			--no-default-features --features manage) 2>&1 | grep -A9 '^warning'
+	@! (cd deploy/cloudflare && ../../tools/wasm sh -c '. ./flags && wasm="--target wasm32-unknown-unknown" && \
+		cargo build --locked --release $$wasm && for module in compiler manage; do \
+			cargo build --locked --profile $$module $$wasm --no-default-features --features $$module || exit; \
+		done') 2>&1 | grep -A9 '^warning'
 
 # Unit, language, conformance, property, allocation, command-line and proxy tests, the demo in a real browser, the
 # proxy behind real ones, behind real caches and before real origins, the callout behind a real Envoy, the instructions of
