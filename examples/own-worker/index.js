@@ -1,6 +1,6 @@
 // Somebody's own Worker around the connector: static assets never wait, and every answer gets a header.
 
-import { DecisionCounter, handle } from "../../build/index.js";
+import { DecisionCounter, handle } from "velvetrope-worker";
 
 export { DecisionCounter };
 

@@ -33,7 +33,7 @@ test("it is valid by the provider's schema", { skip: isMissing }, async () => {
 
 test("what the schema does not have is not valid", { skip: isMissing }, async (t) => {
   const slips = [
-    ["percentage = var.rollout", 'percentage = "most" #', /number/],
+    ["observability = { enabled = true }", 'observability = { enabled = "most" }', /bool/],
     ["script  = cloudflare_worker.rope.name", "script  = cloudflare_worker.rope.nom", /nom/],
     ['main_module        = "index.js"', 'main           = "index.js"', /main/],
     ['strategy    = "percentage"', "", /strategy/],
