@@ -26,14 +26,14 @@
 //!
 //! Everything but `engine`, `counter`, `compiler` and `manage` is pure and knows nothing of JavaScript, and is tested natively.
 
-#[cfg(any(test, feature = "worker-compiler"))]
+#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage", feature = "cli"))]
 mod compile;
 #[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
 mod compiler;
 #[cfg(all(target_arch = "wasm32", feature = "worker-manage"))]
 mod manage;
 mod outcome;
-#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage"))]
+#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage", feature = "cli"))]
 mod sources;
 
 #[cfg(any(test, feature = "worker"))]
@@ -51,6 +51,8 @@ mod hits;
 #[cfg(any(test, feature = "worker"))]
 mod wire;
 
+#[cfg(any(test, feature = "worker-manage", feature = "cli"))]
+pub use compile::{Precompiled, precompile};
 #[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
 pub use compiler::compile;
 #[cfg(all(target_arch = "wasm32", feature = "worker"))]
