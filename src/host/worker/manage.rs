@@ -165,8 +165,7 @@ impl Management {
         managed: &str,
         customer_id: &str,
     ) -> Result<Vec<JsValue>, JsValue> {
-        let Precompiled { key, value } =
-            precompile(info.as_deref(), policy.as_deref(), Some(managed), customer_id)?;
+        let Precompiled { key, value } = precompile(info.as_deref(), policy.as_deref(), Some(managed), customer_id)?;
         Ok(vec![key.into(), Uint8Array::from(&*value).into()])
     }
 
