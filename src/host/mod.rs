@@ -22,6 +22,7 @@ pub mod serving;
 pub mod store;
 #[cfg(any(
     test,
+    feature = "cli",
     all(any(feature = "worker", feature = "worker-compiler", feature = "worker-manage"), target_arch = "wasm32")
 ))]
 pub mod worker;

@@ -43,7 +43,7 @@ pub use lists::{ListSummary, list_of};
 pub use manifest::{MANIFEST, Manifest, STORED};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
-pub use save::{LoadError, SAVED_SUFFIX};
+pub use save::{LoadError, SAVED_SUFFIX, saved_format};
 pub use schemas::schemas;
 #[cfg(feature = "manage")]
 pub(crate) use settings::is_list_name;

@@ -12,7 +12,7 @@ const authorization = (secret) => ({ headers: { authorization: `Bearer ${secret}
 test("decisions are counted, and told to who has the token", async (t) => {
   const site = await Site.of(t, {
     kv: { info: published([integration("/ignored", { ActionType: "Ignore" }), integration("/shop")]) },
-    variables: { VELVETROPE_ADMIN_TOKEN: TOKEN },
+    variables: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_COUNT_SECONDS: "1" },
   });
   const visits = Array.from({ length: 30 }, (_, index) => [
     ["/about", {}],
@@ -64,7 +64,7 @@ test("without the binding nothing is counted, and everybody is served", async (t
     "rules.json": JSON.stringify([rule]),
   });
   const kv = { info: published([integration("/shop")]), policy };
-  const site = await Site.of(t, { kv, variables: { VELVETROPE_ADMIN_TOKEN: TOKEN }, worker: { durableObjects: {} } });
+  const site = await Site.of(t, { kv, variables: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_COUNT_SECONDS: "1" }, worker: { durableObjects: {} } });
   const { told } = await site.passed("/shop/early");
   assert.equal(told.headers["x-velvetrope-verdict"], "bypass;rule=early");
   assert.equal((await site.get("/shop")).status, 302);

@@ -10,7 +10,7 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
-//! | `shim.js` | requests, responses, KV, variables, time, counting |
+//! | `shim.js` | requests, responses, KV, variables, time, counting, for each site of an isolate |
 //! | `engine` | what `shim.js` can call |
 //! | `core` | what an isolate decides by: the policy in force, or why there is none |
 //! | `config` | from what KV holds to a policy |
@@ -22,18 +22,21 @@
 //! | `compile` | from texts to a saved policy |
 //! | `sources` | from what KV holds to the texts of a policy |
 //! | `outcome` | what passes between the two |
+//! | `key` | where KV holds what texts were compiled to |
 //! | `manage.js`, `manage` | the Worker beside it that manages rooms, rules and lists, and what that can call |
 //!
 //! Everything but `engine`, `counter`, `compiler` and `manage` is pure and knows nothing of JavaScript, and is tested natively.
 
-#[cfg(any(test, feature = "worker-compiler"))]
+#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage", feature = "cli"))]
 mod compile;
 #[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
 mod compiler;
+#[cfg(any(test, feature = "worker", feature = "worker-manage", feature = "cli"))]
+mod key;
 #[cfg(all(target_arch = "wasm32", feature = "worker-manage"))]
 mod manage;
 mod outcome;
-#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage"))]
+#[cfg(any(test, feature = "worker-compiler", feature = "worker-manage", feature = "cli"))]
 mod sources;
 
 #[cfg(any(test, feature = "worker"))]
@@ -51,6 +54,8 @@ mod hits;
 #[cfg(any(test, feature = "worker"))]
 mod wire;
 
+#[cfg(any(test, feature = "worker-manage", feature = "cli"))]
+pub use compile::{Precompiled, precompile};
 #[cfg(all(target_arch = "wasm32", feature = "worker-compiler"))]
 pub use compiler::compile;
 #[cfg(all(target_arch = "wasm32", feature = "worker"))]
