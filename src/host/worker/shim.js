@@ -667,16 +667,15 @@ function answer(lines) {
   return response;
 }
 
-/** The answer to a request that has come back too often. */
+/** The answer to a request that has come back too often (RFC 9457, which `wrangler dev` does not pack on its way through). */
 function goesInCircles(url) {
   log(`a request has gone in circles: ${new URL(url).pathname}`);
-  const headers = { "x-queueit-connector": "cloudflare", "cache-control": "no-store", "content-type": "text/plain;charset=utf-8" };
-  return new Response(
-    "This request has come back to the Worker again and again: where it passes visitors on to leads to itself.\n"
-    + "With `wrangler dev`, name the site behind it: --local-upstream 127.0.0.1:3000 --upstream-protocol http\n"
-    + "At Cloudflare, the route's host needs a DNS record that leads to the site, and the site must not ask its own host.\n",
-    { status: 508, headers },
-  );
+  const detail = "It has come back to the Worker again and again: where that passes visitors on to leads to itself. "
+    + "With `wrangler dev`, name the site behind it: --local-upstream 127.0.0.1:3000 --upstream-protocol http. "
+    + "At Cloudflare, the route's host needs a DNS record that leads to the site, and the site must not ask its own host.";
+  const problem = { title: "This request goes in circles", status: 508, detail };
+  const headers = { "x-queueit-connector": "cloudflare", "cache-control": "no-store", "content-type": "application/problem+json" };
+  return new Response(`${JSON.stringify(problem, null, 2)}\n`, { status: 508, headers });
 }
 
 function notNow(why) {
