@@ -2,11 +2,13 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Response } from "miniflare";
 import { integration, published, session, token } from "./support/queueit.js";
 import { Site, becomes } from "./support/site.js";
 
 const PATH = "/__velvetrope/decisions";
 const TOKEN = "a-token-for-operators";
+const NOTHING = JSON.stringify({ decisions: {}, rules: {} });
 const authorization = (secret) => ({ headers: { authorization: `Bearer ${secret}` } });
 
 test("decisions are counted, and told to who has the token", async (t) => {
@@ -34,6 +36,54 @@ test("decisions are counted, and told to who has the token", async (t) => {
   });
   assert.ok(!site.origin.requests.some(({ url }) => url.startsWith(PATH)));
 });
+
+test("nothing is counted unless somebody asks for it", async (t) => {
+  for (const seconds of [undefined, ""]) {
+    const site = await Site.of(t, { variables: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_COUNT_SECONDS: seconds } });
+    await Promise.all(Array.from({ length: 20 }, () => site.get("/shop")));
+    const response = await site.get(PATH, authorization(TOKEN));
+    assert.equal(response.status, 503);
+    assert.match((await response.json()).error, /VELVETROPE_COUNT_SECONDS/);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    const { DECISIONS: counters } = await site.miniflare.getBindings("velvetrope");
+    const told = await (await counters.get(counters.idFromName("site")).fetch("https://counter/", { method: "POST", body: NOTHING })).json();
+    assert.deepEqual(told, { decisions: {} });
+  }
+});
+
+test("what an isolate has counted is sent together, and what is last is sent, too", { timeout: 120_000 }, async (t) => {
+  const { options, sent } = listening();
+  const site = await Site.of(t, { variables: { VELVETROPE_COUNT_SECONDS: "3" }, ...options });
+  for (let round = 0; round < 70; round += 1) {
+    await site.get("/shop");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const total = () => sent.reduce((sum, { decisions }) => sum + (decisions.queue ?? 0), 0);
+  await becomes(() => assert.equal(total(), 70));
+  assert.ok(sent.length <= 4, `${sent.length} batches for some seven seconds`);
+});
+
+/** A counter that a test holds in its hands. */
+function listening() {
+  const sent = [];
+  const script = `
+    export class DecisionCounter {
+      constructor(state, env) { this.env = env; }
+      fetch(request) { return this.env.told.fetch(new Request("http://told/", request)); }
+    }
+    export default { fetch: () => new Response(null) };
+  `;
+  const told = async (request) => {
+    sent.push(await request.json());
+    return Response.json({ decisions: {} });
+  };
+  const counter = { name: "counter", modules: true, script, serviceBindings: { told }, durableObjects: { OWN: { className: "DecisionCounter", useSQLite: true } } };
+  const options = {
+    worker: { durableObjects: { DECISIONS: { className: "DecisionCounter", scriptName: "counter", useSQLite: true } } },
+    others: [counter],
+  };
+  return { options, sent };
+}
 
 test("who has not the token is told nothing", async (t) => {
   const site = await Site.of(t, { variables: { VELVETROPE_ADMIN_TOKEN: TOKEN } });

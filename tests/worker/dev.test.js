@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { exchange } from "./support/http.js";
 import { Origin } from "./support/origin.js";
 import { CUSTOMER, SECRET, integration, published, session } from "./support/queueit.js";
 import { ROOT } from "./support/site.js";
@@ -29,7 +30,8 @@ async function prepared(test) {
   return project;
 }
 
-const get = (url, headers = {}) => fetch(url, { redirect: "manual", headers, signal: AbortSignal.timeout(30_000) });
+/** As somebody who goes to a page. */
+const get = (url, path, headers = {}) => exchange(new URL(url), { path, headers: { host: new URL(url).host, ...headers } });
 
 test("wrangler dev as the guide says passes visitors on to the site", PATIENCE, async (t) => {
   const origin = await Origin.start();
@@ -38,14 +40,12 @@ test("wrangler dev as the guide says passes visitors on to the site", PATIENCE, 
   const command = guided("dev").map((word) => word.replace("127.0.0.1:3000", origin.address));
   assert.ok(command.includes(origin.address), `${command}`);
   const { address } = await project.dev(t, ...command.slice(1));
-  const passed = await get(`${address}/about?a=1`);
-  assert.equal(passed.status, 200);
-  assert.equal(passed.headers.get("x-origin"), "yes");
-  assert.equal((await passed.json()).url, "/about?a=1");
-  const queued = await get(`${address}/shop`);
+  const passed = await get(address, "/about?a=1");
+  assert.deepEqual([passed.status, passed.headers["x-origin"], JSON.parse(passed.body).url], [200, "yes", "/about?a=1"]);
+  const queued = await get(address, "/shop");
   assert.equal(queued.status, 302);
-  assert.match(queued.headers.get("location"), new RegExp(`\\?c=${CUSTOMER}&e=shop&`));
-  assert.equal((await get(`${address}/shop`, { cookie: session() })).headers.get("x-origin"), "yes");
+  assert.match(queued.headers.location, new RegExp(`\\?c=${CUSTOMER}&e=shop&`));
+  assert.equal((await get(address, "/shop", { cookie: session() })).headers["x-origin"], "yes");
   assert.equal(origin.requests.length, 2);
 });
 
@@ -53,10 +53,9 @@ test("a Worker that asks itself says so, with and without a configuration", PATI
   for (const project of [await prepared(t), new Project(t)]) {
     const { address, said } = await project.dev(t);
     for (const headers of [{}, { "x-velvetrope-passed": "1" }]) {
-      const response = await get(`${address}/about`, headers);
-      assert.equal(response.status, 508);
-      assert.match(await response.text(), /--local-upstream/);
-      assert.equal(response.headers.get("cache-control"), "no-store");
+      const { status, body, headers: told } = await get(address, "/about", headers);
+      assert.deepEqual([status, told["cache-control"]], [508, "no-store"]);
+      assert.match(body, /--local-upstream/);
     }
     assert.equal(said().match(/has gone in circles/g).length, 2, "more came than one for each request");
     assert.ok((said().match(/GET \/about/g) ?? []).length <= 8, "each request may come by four times");

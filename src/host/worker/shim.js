@@ -28,6 +28,8 @@ const SILENT = `it has not answered for ${PATIENCE / 1_000} seconds`;
 const PATIENCE_FOR_COMPILED = 2_000;
 /** Milliseconds until KV is read again after it could not be, or held nothing usable. */
 const RETRY = 5_000;
+/** Milliseconds for which KV may go on to tell what a push has replaced: it is cached, for a minute by default. */
+const STALE = 120_000;
 /** Seconds for which KV keeps what was compiled. It is compiled again where it is needed after that. */
 const KEPT = 90 * 86_400;
 /** The most milliseconds that an isolate may have to do after an answer, with something to spare of Cloudflare's 30 s. */
@@ -127,6 +129,8 @@ class Site {
   /** What was read last, so that nothing is compiled twice, and the arguments of `setVariables` that belong to it. */
   #seen = [];
   #variables;
+  /** What a push has replaced, and until when KV may still tell that. */
+  #replaced = { texts: [], until: 0 };
   /** What loads the policy in force into a new instance. */
   #inForce;
   /** What was counted and not yet sent: decisions by label, and bypass rules that let requests pass by name. */
@@ -354,6 +358,9 @@ class Site {
       kv.get("managed"),
       ...VARIABLES.map(async (name) => env[name] || ((await kv.get(name)) ?? "").trim()),
     ]);
+    if (Date.now() < this.#replaced.until && this.#replaced.texts.includes(values[0])) {
+      [values[0]] = this.#seen;
+    }
     if (reading < this.#taken || values.every((value, index) => value === this.#seen[index])) {
       return;
     }
@@ -444,6 +451,8 @@ class Site {
     warnings.forEach(log);
     const texts = [info, ...others.map((value) => value ?? undefined)];
     this.#ignoreReadings();
+    const before = Date.now() < this.#replaced.until ? this.#replaced.texts : [];
+    this.#replaced = { texts: [...before, this.#seen[0], held].filter((text) => text !== info), until: Date.now() + STALE };
     this.#seen = [info, ...others, ...this.#seen.slice(3)];
     const compiled = this.#withCore(() => this.#putInForce(heldOf(texts)));
     // Before the text that others look for it with.
@@ -667,16 +676,15 @@ function answer(lines) {
   return response;
 }
 
-/** The answer to a request that has come back too often. */
+/** The answer to a request that has come back too often (RFC 9457, which `wrangler dev` does not pack on its way through). */
 function goesInCircles(url) {
   log(`a request has gone in circles: ${new URL(url).pathname}`);
-  const headers = { "x-queueit-connector": "cloudflare", "cache-control": "no-store", "content-type": "text/plain;charset=utf-8" };
-  return new Response(
-    "This request has come back to the Worker again and again: where it passes visitors on to leads to itself.\n"
-    + "With `wrangler dev`, name the site behind it: --local-upstream 127.0.0.1:3000 --upstream-protocol http\n"
-    + "At Cloudflare, the route's host needs a DNS record that leads to the site, and the site must not ask its own host.\n",
-    { status: 508, headers },
-  );
+  const detail = "It has come back to the Worker again and again: where that passes visitors on to leads to itself. "
+    + "With `wrangler dev`, name the site behind it: --local-upstream 127.0.0.1:3000 --upstream-protocol http. "
+    + "At Cloudflare, the route's host needs a DNS record that leads to the site, and the site must not ask its own host.";
+  const problem = { title: "This request goes in circles", status: 508, detail };
+  const headers = { "x-queueit-connector": "cloudflare", "cache-control": "no-store", "content-type": "application/problem+json" };
+  return new Response(`${JSON.stringify(problem, null, 2)}\n`, { status: 508, headers });
 }
 
 function notNow(why) {

@@ -48,7 +48,8 @@ export class Project {
     const port = await freePort();
     const running = this.#start(["dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0", ...args]);
     test.after(async () => {
-      running.child.kill("SIGINT");
+      // With all that it has started.
+      process.kill(-running.child.pid, "SIGKILL");
       await running.ended;
     });
     for (const end = Date.now() + 60_000; !running.said().includes("Ready on"); ) {
@@ -59,7 +60,9 @@ export class Project {
   }
 
   #start(args) {
-    const child = spawn(process.execPath, [WRANGLER, ...args], { cwd: this.folder, env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [WRANGLER, ...args], {
+      cwd: this.folder, env: this.environment, stdio: ["ignore", "pipe", "pipe"], detached: true,
+    });
     let text = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { text += chunk; });
     const said = () => text;
