@@ -39,7 +39,7 @@ test("wrangler dev as the guide says passes visitors on to the site", PATIENCE, 
   const project = await prepared(t);
   const command = guided("dev").map((word) => word.replace("127.0.0.1:3000", origin.address));
   assert.ok(command.includes(origin.address), `${command}`);
-  const { address } = await project.dev(t, ...command.slice(1));
+  const { address } = await project.dev(...command.slice(1));
   const passed = await get(address, "/about?a=1");
   assert.deepEqual([passed.status, passed.headers["x-origin"], JSON.parse(passed.body).url], [200, "yes", "/about?a=1"]);
   const queued = await get(address, "/shop");
@@ -51,7 +51,7 @@ test("wrangler dev as the guide says passes visitors on to the site", PATIENCE, 
 
 test("a Worker that asks itself says so, with and without a configuration", PATIENCE, async (t) => {
   for (const project of [await prepared(t), new Project(t)]) {
-    const { address, said } = await project.dev(t);
+    const { address, said } = await project.dev();
     for (const headers of [{}, { "x-velvetrope-passed": "1" }]) {
       const { status, body, headers: told } = await get(address, "/about", headers);
       assert.deepEqual([status, told["cache-control"]], [508, "no-store"]);

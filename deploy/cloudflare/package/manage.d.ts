@@ -19,7 +19,11 @@ export interface Env {
 /** What is asked of the namespace; a `KVNamespace` does it. */
 export interface ManagedStore {
   get(key: string): Promise<string | null>;
-  put(key: string, value: string | ArrayBuffer | ArrayBufferView): Promise<void>;
+  put(
+    key: string,
+    value: string | ArrayBuffer | ArrayBufferView,
+    options?: { expirationTtl?: number; metadata?: unknown },
+  ): Promise<void>;
 }
 
 /** What is asked of a Durable Object's namespace; a `DurableObjectNamespace` does it. */

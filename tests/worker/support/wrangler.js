@@ -1,4 +1,4 @@
-// wrangler as a user runs it, with the files of `deploy/cloudflare` in a folder of its own.
+// wrangler as a user runs it, with the files of `deploy/cloudflare` in a folder of its own, or in a project of their own.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,15 +13,19 @@ import { ROOT } from "./site.js";
 const FOLDER = fileURLToPath(new URL("deploy/cloudflare/", ROOT));
 const WRANGLER = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin/wrangler.js");
 
-/** A folder with the Worker's configuration as it is, but that the bundle is built already. */
+/** A folder with a Worker's configuration as it is, but that the bundle is built already; or with nothing, for `null`. */
 export class Project {
-  constructor(test) {
+  constructor(test, source = FOLDER) {
     this.folder = mkdtempSync(join(tmpdir(), "velvetrope-wrangler-"));
-    test.after(() => rmSync(this.folder, { recursive: true, force: true }));
-    const settings = readFileSync(join(FOLDER, "wrangler.toml"), "utf8");
+    test.after(async () => {
+      await Promise.all(this.#serving.map(stop));
+      rmSync(this.folder, { recursive: true, force: true });
+    });
+    if (source === null) return;
+    const settings = readFileSync(join(source, "wrangler.toml"), "utf8");
     const [, main] = /^main\s*=\s*"(.*?)"/m.exec(settings);
     this.write("wrangler.toml", settings
-      .replace(/^main\s*=.*$/m, `main = ${JSON.stringify(join(FOLDER, main))}`)
+      .replace(/^main\s*=.*$/m, `main = ${JSON.stringify(join(source, main))}`)
       .replace(/^\[build\][^[]*/m, ""));
   }
 
@@ -33,8 +37,13 @@ export class Project {
   get environment() {
     return {
       ...process.env, WRANGLER_SEND_METRICS: "false", CLOUDFLARE_CF_FETCH_ENABLED: "false", HOME: this.folder, NO_COLOR: "1",
+      ...this.more,
     };
   }
+
+  /** More of the environment. */
+  more = {};
+  #serving = [];
 
   /** Runs wrangler to its end; what it says. */
   async run(...args) {
@@ -44,16 +53,17 @@ export class Project {
   }
 
   /** Runs `wrangler dev` until the test ends; its address, and what it says. */
-  async dev(test, ...args) {
+  dev(...args) {
+    return this.serve("dev", ...args);
+  }
+
+  /** The same for another command that serves, as `pages dev`. */
+  async serve(...args) {
     const port = await freePort();
-    const running = this.#start(["dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0", ...args]);
-    test.after(async () => {
-      // With all that it has started.
-      process.kill(-running.child.pid, "SIGKILL");
-      await running.ended;
-    });
-    for (const end = Date.now() + 60_000; !running.said().includes("Ready on"); ) {
-      if (Date.now() > end || running.child.exitCode !== null) throw new Error(`wrangler dev does not start: ${running.said()}`);
+    const running = this.#start([...args, "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"]);
+    this.#serving.push(running);
+    for (const end = Date.now() + 180_000; !running.said().includes("Ready on"); ) {
+      if (Date.now() > end || running.child.exitCode !== null) throw new Error(`wrangler ${args.join(" ")} does not start: ${running.said()}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     return { address: `http://127.0.0.1:${port}`, said: running.said };
@@ -69,6 +79,12 @@ export class Project {
     const ended = once(child, "close").then(([status]) => ({ status, said: text }));
     return { child, ended, said };
   }
+}
+
+/** Ends a command, with all that it has started. */
+async function stop({ child, ended }) {
+  if (child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+  await ended;
 }
 
 /** A port that nobody listens at. */

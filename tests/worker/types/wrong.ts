@@ -4,7 +4,7 @@ import { type Admitted, type Answered, type Context, type Env, DecisionCounter, 
 // @ts-expect-error is not exported: it is the core's.
 import { Engine } from "velvetrope-worker";
 // @ts-expect-error is not among the package's modules.
-import "velvetrope-worker/core.js";
+import core from "velvetrope-worker/core.js";
 import management from "velvetrope-worker/manage";
 
 declare const request: Request;
@@ -46,4 +46,4 @@ new DecisionCounter();
 // @ts-expect-error its store is needed.
 management.fetch(request, {});
 
-void [Engine, answer];
+void [Engine, core, answer];
