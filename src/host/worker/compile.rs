@@ -8,6 +8,7 @@ use crate::policy::{Finding, Policy, Sources, settings_of};
 use crate::request::Target;
 
 /// A policy compiled for Workers, as KV keeps it for them.
+#[cfg(any(test, feature = "worker-manage", feature = "cli"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Precompiled {
     /// Under which key: Workers of this version look there, when they come by these texts.
@@ -18,6 +19,7 @@ pub struct Precompiled {
 
 /// Compiles what KV holds, or is to hold: the integration JSON, what `velvetrope publish` bundled, and the bundle of what is
 /// managed. Without a bundle, the customer is all that is set. The error is a text that says what is wrong with them.
+#[cfg(any(test, feature = "worker-manage", feature = "cli"))]
 pub fn precompile(
     info: Option<&str>,
     policy: Option<&str>,
