@@ -92,4 +92,5 @@ test("a policy is published into the namespace that the Worker reads", { timeout
   assert.deepEqual([redirected, new URL(headers.get("location")).searchParams.get("c")], [302, "ticketing"]);
   const { told } = await site.passed("https://tickets.example/shop/userverified");
   assert.equal(told.headers["x-velvetrope-verdict"], "bypass;rule=ticket-links");
+  assert.doesNotMatch(site.logs, /compiled here/);
 });

@@ -30,6 +30,8 @@ const PATIENCE_FOR_COMPILED = 2_000;
 const RETRY = 5_000;
 /** Milliseconds for which KV may go on to tell what a push has replaced: it is cached, for a minute by default. */
 const STALE = 120_000;
+/** How many of those are remembered. */
+const REPLACED = 8;
 /** Seconds for which KV keeps what was compiled. It is compiled again where it is needed after that. */
 const KEPT = 90 * 86_400;
 /** The most milliseconds that an isolate may have to do after an answer, with something to spare of Cloudflare's 30 s. */
@@ -452,7 +454,8 @@ class Site {
     const texts = [info, ...others.map((value) => value ?? undefined)];
     this.#ignoreReadings();
     const before = Date.now() < this.#replaced.until ? this.#replaced.texts : [];
-    this.#replaced = { texts: [...before, this.#seen[0], held].filter((text) => text !== info), until: Date.now() + STALE };
+    const replaced = [...new Set([...before, this.#seen[0], held])].filter((text) => text !== info);
+    this.#replaced = { texts: replaced.slice(-REPLACED), until: Date.now() + STALE };
     this.#seen = [info, ...others, ...this.#seen.slice(3)];
     const compiled = this.#withCore(() => this.#putInForce(heldOf(texts)));
     // Before the text that others look for it with.
