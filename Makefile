@@ -3,7 +3,7 @@
 # What tests need more than Rust for, and what is off by default.
 ALL_TESTS = browser-tests,cache-tests,envoy-tests,front-tests,instruction-counts,count-allocations,origin-tests
 
-.PHONY: test tools worker lint tests book fuzz bench peers
+.PHONY: test tools worker package lint tests book fuzz bench peers
 
 test: tools lint tests book
 	@echo "everything passed"
@@ -17,10 +17,14 @@ tools:
 		tools/apt chromium chromium-driver valgrind nginx apache2 gunicorn haproxy caddy; \
 	fi
 
-# The Cloudflare Worker, into `build/`, and the one that manages, into `build-manage/`.
+# The Cloudflare Worker, into `build/`, the one that manages, into `build-manage/`, and both as a package for npm, into
+# `build-package/`. Nothing is done where nothing changed.
 worker:
-	tools/wasm deploy/cloudflare/build
-	tools/wasm deploy/cloudflare/build manage
+	tools/wasm deploy/cloudflare/build package
+
+# The package as one file, `velvetrope-worker-….tgz`, to be installed with npm where there is no Rust.
+package: worker
+	cd build-package && npm pack
 
 # With a look at what comes with it (deny.toml), and clippy's eyes also on the library with none of its features and on
 # the Worker's modules as they are built.

@@ -44,7 +44,7 @@ pub use lists::{ListSummary, list_of};
 pub use manifest::{MANIFEST, Manifest, STORED};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
-pub use save::{LoadError, SAVED_SUFFIX};
+pub use save::{LoadError, SAVED_SUFFIX, saved_format};
 pub use schemas::schemas;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,

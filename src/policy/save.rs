@@ -61,6 +61,12 @@ struct Header {
     checksum: u32,
 }
 
+/// What saved policies have to have in common to be loaded, and to decide alike: how they are written, what names their
+/// numbers stand for, and the version of the compiler.
+pub fn saved_format() -> String {
+    format!("{FORMAT}-{:08x}-{}", *VOCABULARY, env!("CARGO_PKG_VERSION"))
+}
+
 impl Policy {
     /// The whole policy as bytes for [`Policy::load`], without the texts of its expressions and its lists' members'
     /// texts. The same policy is the same bytes, whenever and wherever it is saved by the same version.

@@ -2,17 +2,19 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Response } from "miniflare";
 import { integration, published, session, token } from "./support/queueit.js";
 import { Site, becomes } from "./support/site.js";
 
 const PATH = "/__velvetrope/decisions";
 const TOKEN = "a-token-for-operators";
+const NOTHING = JSON.stringify({ decisions: {}, rules: {} });
 const authorization = (secret) => ({ headers: { authorization: `Bearer ${secret}` } });
 
 test("decisions are counted, and told to who has the token", async (t) => {
   const site = await Site.of(t, {
     kv: { info: published([integration("/ignored", { ActionType: "Ignore" }), integration("/shop")]) },
-    variables: { VELVETROPE_ADMIN_TOKEN: TOKEN },
+    variables: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_COUNT_SECONDS: "1" },
   });
   const visits = Array.from({ length: 30 }, (_, index) => [
     ["/about", {}],
@@ -34,6 +36,54 @@ test("decisions are counted, and told to who has the token", async (t) => {
   });
   assert.ok(!site.origin.requests.some(({ url }) => url.startsWith(PATH)));
 });
+
+test("nothing is counted unless somebody asks for it", async (t) => {
+  for (const seconds of [undefined, ""]) {
+    const site = await Site.of(t, { variables: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_COUNT_SECONDS: seconds } });
+    await Promise.all(Array.from({ length: 20 }, () => site.get("/shop")));
+    const response = await site.get(PATH, authorization(TOKEN));
+    assert.equal(response.status, 503);
+    assert.match((await response.json()).error, /VELVETROPE_COUNT_SECONDS/);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    const { DECISIONS: counters } = await site.miniflare.getBindings("velvetrope");
+    const told = await (await counters.get(counters.idFromName("site")).fetch("https://counter/", { method: "POST", body: NOTHING })).json();
+    assert.deepEqual(told, { decisions: {} });
+  }
+});
+
+test("what an isolate has counted is sent together, and what is last is sent, too", { timeout: 120_000 }, async (t) => {
+  const { options, sent } = listening();
+  const site = await Site.of(t, { variables: { VELVETROPE_COUNT_SECONDS: "3" }, ...options });
+  for (let round = 0; round < 70; round += 1) {
+    await site.get("/shop");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const total = () => sent.reduce((sum, { decisions }) => sum + (decisions.queue ?? 0), 0);
+  await becomes(() => assert.equal(total(), 70));
+  assert.ok(sent.length <= 4, `${sent.length} batches for some seven seconds`);
+});
+
+/** A counter that a test holds in its hands. */
+function listening() {
+  const sent = [];
+  const script = `
+    export class DecisionCounter {
+      constructor(state, env) { this.env = env; }
+      fetch(request) { return this.env.told.fetch(new Request("http://told/", request)); }
+    }
+    export default { fetch: () => new Response(null) };
+  `;
+  const told = async (request) => {
+    sent.push(await request.json());
+    return Response.json({ decisions: {} });
+  };
+  const counter = { name: "counter", modules: true, script, serviceBindings: { told }, durableObjects: { OWN: { className: "DecisionCounter", useSQLite: true } } };
+  const options = {
+    worker: { durableObjects: { DECISIONS: { className: "DecisionCounter", scriptName: "counter", useSQLite: true } } },
+    others: [counter],
+  };
+  return { options, sent };
+}
 
 test("who has not the token is told nothing", async (t) => {
   const site = await Site.of(t, { variables: { VELVETROPE_ADMIN_TOKEN: TOKEN } });
@@ -64,7 +114,7 @@ test("without the binding nothing is counted, and everybody is served", async (t
     "rules.json": JSON.stringify([rule]),
   });
   const kv = { info: published([integration("/shop")]), policy };
-  const site = await Site.of(t, { kv, variables: { VELVETROPE_ADMIN_TOKEN: TOKEN }, worker: { durableObjects: {} } });
+  const site = await Site.of(t, { kv, variables: { VELVETROPE_ADMIN_TOKEN: TOKEN, VELVETROPE_COUNT_SECONDS: "1" }, worker: { durableObjects: {} } });
   const { told } = await site.passed("/shop/early");
   assert.equal(told.headers["x-velvetrope-verdict"], "bypass;rule=early");
   assert.equal((await site.get("/shop")).status, 302);

@@ -6,9 +6,9 @@ import binaryen from "binaryen";
 import { integration, published, session } from "./support/queueit.js";
 import { Site, becomes, builtModules, bundle } from "./support/site.js";
 
-/** In which module of the bundle, and what that exports. */
-const DECIDING = { file: "index_bg.wasm", name: "engine_decide" };
-const COMPILING = { file: "compiler_bg.wasm", name: "compile" };
+/** In which module of the bundle, what that exports, and which argument of that is the length of its first text. */
+const DECIDING = { file: "index_bg.wasm", name: "engine_decide", length: 2 };
+const COMPILING = { file: "compiler_bg.wasm", name: "compile", length: 1 };
 /** A text of so many bytes is deadly. */
 const DEADLY = 20_000;
 const MINE = `/shop?mine=${"x".repeat(DEADLY)}`;
@@ -19,19 +19,19 @@ const FORGED = Object.fromEntries(
 );
 
 /** The bundle, but that a text of `DEADLY` bytes or more ends in `unreachable`, as a panic does. */
-function fragile({ file, name }) {
-  const modules = builtModules().map((module) => (module.path.endsWith(file) ? { ...module, contents: undermined(module.contents, name) } : module));
+function fragile({ file, name, length }) {
+  const modules = builtModules().map((module) => (module.path.endsWith(file) ? { ...module, contents: undermined(module.contents, name, length) } : module));
   return bundle(modules);
 }
 
-/** Wraps a function; the length of the first text that it takes is its second argument. */
-function undermined(wasm, exported) {
+/** Wraps a function. */
+function undermined(wasm, exported, length) {
   const module = binaryen.readBinary(wasm);
   const { value: name } = binaryen.getExportInfo(module.getExport(exported));
   const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
   const types = binaryen.expandType(params);
   const args = types.map((type, index) => module.local.get(index, type));
-  const isDeadly = module.i32.ge_u(module.local.get(1, binaryen.i32), module.i32.const(DEADLY));
+  const isDeadly = module.i32.ge_u(module.local.get(length, binaryen.i32), module.i32.const(DEADLY));
   const body = module.block(null, [module.if(isDeadly, module.unreachable()), module.call(name, args, results)], results);
   module.addFunction("undermined", params, results, [], body);
   module.removeExport(exported);

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::output::{Answer, Exit, Failure, Format, count};
 use super::policy;
 use velvetrope::policy::bundle;
 use velvetrope::request::Target;
+use velvetrope_worker::{Precompiled, precompile};
 
 /// The largest value that KV keeps, in bytes.
 const KV_MAX: usize = 25 << 20;
@@ -21,11 +22,18 @@ const KV_MAX: usize = 25 << 20;
 const POLICY: &str = "policy";
 const INTEGRATION: &str = "info";
 
+/// The key of what another Worker manages.
+const MANAGED: &str = "managed";
+
+/// For how long KV keeps what was compiled, in seconds; Workers compile it again where they need it after that.
+const KEPT: u32 = 90 * 86_400;
+
 /// Publish a policy to a Cloudflare Worker
 ///
 /// Checks the policy for a Worker, and lets wrangler put it into the Worker's KV namespace: rooms, bypass rules, lists and
 /// settings under the key `policy`. Workers pick it up within a minute. The integration JSON that Queue-it publishes
-/// stays: it stands in for the policy's own.
+/// stays: it stands in for the policy's own. Before the texts goes what they are compiled to, together with what else the
+/// namespace holds, so that no Worker has to do that.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -34,7 +42,7 @@ Examples:
   velvetrope publish policy/ --into upload/      # writes files, prints the commands
   velvetrope publish policy/ -- --local          # into the store of `wrangler dev`
 
-JSON: uploads (key, file, bytes, command), integrations, rules, lists, published")]
+JSON: uploads (key, file, bytes, command), integrations, rules, lists, published, not_compiled")]
 pub struct Publish {
     /// A folder with a velvetrope.toml, or that file
     policy: PathBuf,
@@ -60,12 +68,14 @@ struct PublishReport {
     rules: usize,
     lists: usize,
     published: bool,
+    /// Why Workers have to compile it themselves, if they do.
+    not_compiled: Option<String>,
 }
 
 /// One value of the KV namespace.
 #[derive(Serialize)]
 struct Upload {
-    key: &'static str,
+    key: String,
     file: String,
     bytes: usize,
     /// What puts it there.
@@ -78,16 +88,14 @@ impl Publish {
         let policy = policy::load_for(&self.policy, Some(Target::Worker))?;
         let temporary = tempfile::tempdir().map_err(|error| Failure::new(format!("no temporary folder: {error}")))?;
         let folder = self.into.as_deref().unwrap_or(temporary.path());
+        let compiled = self.compiled(&values)?;
         let mut uploads = Vec::new();
-        for (key, text) in values {
-            let file = folder.join(format!("{key}.json"));
-            write(&file, &text).map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))?;
-            let arguments = self.arguments(key, &file);
-            if self.into.is_none() {
-                put(key, &arguments)?;
-            }
-            let command = shown(&arguments);
-            uploads.push(Upload { key, file: file.display().to_string(), bytes: text.len(), command });
+        if let Ok(Precompiled { key, value }) = &compiled {
+            let lives = ["--ttl".into(), KEPT.to_string().into()];
+            uploads.push(self.upload(key, &folder.join("compiled.vrp"), value, &lives)?);
+        }
+        for (key, text) in &values {
+            uploads.push(self.upload(key, &folder.join(format!("{key}.json")), text.as_bytes(), &[])?);
         }
         let report = PublishReport {
             uploads,
@@ -95,6 +103,7 @@ impl Publish {
             rules: policy.rules.len(),
             lists: policy.lists.len(),
             published: self.into.is_none(),
+            not_compiled: compiled.err(),
         };
         Answer::of(&report, format, Exit::Fine)
     }
@@ -123,9 +132,54 @@ impl Publish {
         }
     }
 
-    fn arguments(&self, key: &str, file: &Path) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = ["wrangler", "kv", "key", "put", key, "--path"].map(Into::into).into();
-        arguments.push(file.into());
+    /// What Workers will look for when they see these texts beside what else KV holds; or why there is nothing.
+    fn compiled(&self, values: &[(&str, String)]) -> Result<Result<Precompiled, String>, Failure> {
+        if self.into.is_some() {
+            return Ok(Err("what else the namespace holds is not known".to_owned()));
+        }
+        let of = |wanted| values.iter().find(|(key, _)| *key == wanted).map(|(_, text)| text.clone());
+        let info = of(INTEGRATION).map_or_else(|| self.get(INTEGRATION), |text| Ok(Some(text)))?;
+        let managed = self.get(MANAGED)?;
+        let compiled = precompile(info.as_deref(), of(POLICY).as_deref(), managed.as_deref(), "");
+        Ok(compiled.and_then(|compiled| match compiled.value.len() {
+            ..=KV_MAX => Ok(compiled),
+            length => Err(format!("it has {length} bytes, more than the {KV_MAX} that KV keeps")),
+        }))
+    }
+
+    /// What KV holds, if it does.
+    fn get(&self, key: &str) -> Result<Option<String>, Failure> {
+        let ran = run(&self.arguments(&["get", key], &[]))?;
+        if ran.status.success() {
+            // wrangler says so of its local store where other programs would fail.
+            let is_there = ran.stdout.trim_ascii_end() != b"Value not found";
+            return Ok(String::from_utf8(ran.stdout).ok().filter(|_| is_there));
+        }
+        match String::from_utf8_lossy(&ran.stderr).contains(" 404") {
+            true => Ok(None),
+            false => Err(failed("get", key, &ran)),
+        }
+    }
+
+    fn upload(&self, key: &str, file: &Path, value: &[u8], more: &[OsString]) -> Result<Upload, Failure> {
+        write(file, value).map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))?;
+        let path = ["--path".into(), file.into()];
+        let arguments = self.arguments(&["put", key], &[&path, more].concat());
+        if self.into.is_none() {
+            let ran = run(&arguments)?;
+            if !ran.status.success() {
+                return Err(failed("put", key, &ran));
+            }
+        }
+        let command = shown(&arguments);
+        Ok(Upload { key: key.to_owned(), file: file.display().to_string(), bytes: value.len(), command })
+    }
+
+    /// Of wrangler, for one key of the namespace.
+    fn arguments(&self, action: &[&str; 2], more: &[OsString]) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = ["wrangler", "kv", "key"].map(Into::into).into();
+        arguments.extend(action.map(OsString::from));
+        arguments.extend_from_slice(more);
         arguments.extend(["--binding", &self.binding].map(OsString::from));
         if !self.wrangler.iter().any(|argument| argument == "--local") {
             arguments.push("--remote".into());
@@ -135,24 +189,26 @@ impl Publish {
     }
 }
 
-fn write(file: &Path, text: &str) -> io::Result<()> {
+fn write(file: &Path, value: &[u8]) -> io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(file, text)
+    fs::write(file, value)
 }
 
-fn put(key: &str, arguments: &[OsString]) -> Result<(), Failure> {
-    let help = "`--into FOLDER` writes the files and prints the commands, to be run wherever wrangler is";
-    let ran = Command::new("npx").args(arguments).output().map_err(|error| {
-        Failure::new(format!("wrangler cannot be run, because npx of Node.js cannot: {error}")).help(help)
-    })?;
-    if ran.status.success() {
-        return Ok(());
-    }
-    let said = [ran.stdout, ran.stderr].concat();
+/// What to do where wrangler does not help.
+const HELP: &str = "`--into FOLDER` writes the files and prints the commands, to be run wherever wrangler is";
+
+fn run(arguments: &[OsString]) -> Result<Output, Failure> {
+    Command::new("npx").args(arguments).output().map_err(|error| {
+        Failure::new(format!("wrangler cannot be run, because npx of Node.js cannot: {error}")).help(HELP)
+    })
+}
+
+fn failed(action: &str, key: &str, ran: &Output) -> Failure {
+    let said = [&*ran.stdout, &*ran.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    Err(Failure::new(format!("wrangler could not put `{key}`\n\n{}", said.trim())).help(help))
+    Failure::new(format!("wrangler could not {action} `{key}`\n\n{}", said.trim())).help(HELP)
 }
 
 /// The command as one would type it.
@@ -172,7 +228,10 @@ impl Display for PublishReport {
         }
         let parts = [(self.integrations, "integration"), (self.rules, "rule"), (self.lists, "list")];
         let parts = parts.map(|(number, what)| count(number, what));
-        let keys: Vec<_> = self.uploads.iter().map(|upload| format!("`{}`", upload.key)).collect();
-        writeln!(f, "published {}: {}", keys.join(" and "), parts.join(", "))
+        let keys = [POLICY, INTEGRATION].into_iter().filter(|key| self.uploads.iter().any(|upload| upload.key == *key));
+        let keys: Vec<_> = keys.map(|key| format!("`{key}`")).collect();
+        writeln!(f, "published {}: {}", keys.join(" and "), parts.join(", "))?;
+        let Some(why) = &self.not_compiled else { return Ok(()) };
+        writeln!(f, "Workers have to compile it themselves: {why}")
     }
 }

@@ -7,6 +7,32 @@ use velvetrope::language::Severity;
 use velvetrope::policy::{Finding, Policy, Sources, settings_of};
 use velvetrope::request::Target;
 
+/// A policy compiled for Workers, as KV keeps it for them.
+#[cfg(any(test, feature = "manage", feature = "precompile"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Precompiled {
+    /// Under which key: Workers of this version look there, when they come by these texts.
+    pub key: String,
+    /// What is kept there.
+    pub value: Vec<u8>,
+}
+
+/// Compiles what KV holds, or is to hold: the integration JSON, what `velvetrope publish` bundled, and the bundle of what is
+/// managed. Without a bundle, the customer is all that is set. The error is a text that says what is wrong with them.
+#[cfg(any(test, feature = "manage", feature = "precompile"))]
+pub fn precompile(
+    info: Option<&str>,
+    policy: Option<&str>,
+    managed: Option<&str>,
+    customer_id: &str,
+) -> Result<Precompiled, String> {
+    let texts = Texts { info, policy, managed };
+    match compile(texts, customer_id) {
+        Outcome::Compiled { policy, .. } => Ok(Precompiled { key: texts.key(), value: policy }),
+        Outcome::Refused(refused) => Err(refused.why),
+    }
+}
+
 /// Compiles texts; where there is no bundle, the customer is all that is set.
 pub(super) fn compile(texts: Texts<'_>, customer_id: &str) -> Outcome {
     sources(texts, customer_id).and_then(|sources| compiled(texts, &sources)).unwrap_or_else(Outcome::Refused)

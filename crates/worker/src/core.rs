@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::config::{self, Compiled, Saved, Variables};
+use super::config::{self, Compiled, Held, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
@@ -17,6 +17,7 @@ use velvetrope::connector::edge::{
 use velvetrope::internal::header_behind;
 use velvetrope::policy::{FailurePolicy, Policy, version_of};
 use velvetrope::program::Scratch;
+use velvetrope::session::{Mac, Secret};
 
 /// What one instance knows.
 pub(super) struct Core {
@@ -24,17 +25,10 @@ pub(super) struct Core {
     variables: Variables,
     state: State,
     /// The policy in force, saved, if it was compiled here and nobody has taken it yet.
-    to_store: Option<ToStore>,
+    to_store: Option<Vec<u8>>,
     scratch: Scratch,
     arrivals: Arrivals,
     unknown_hosts: UnknownHosts,
-}
-
-/// A saved policy for KV.
-pub(super) struct ToStore {
-    pub bytes: Vec<u8>,
-    /// Its metadata: JSON.
-    pub origin: String,
 }
 
 /// What became of a push.
@@ -68,7 +62,13 @@ struct Plan<'p> {
     body: bool,
     /// Whether pushes are accepted.
     push: bool,
+    /// What marks requests that go on, by how often they have come by: the first time, the second, and so on.
+    marks: [String; MARKS],
 }
+
+/// A request that has come by so often, and comes again, runs in a circle. An origin may ask its own site for something,
+/// with all that it was sent, and that site may do so, too.
+const MARKS: usize = 3;
 
 /// The headers that the connector itself looks at.
 const ALWAYS: [&str; 8] = [
@@ -108,20 +108,20 @@ impl Core {
         }
     }
 
-    /// Puts in force what was saved of the texts. If there is nothing fit, they have to be compiled, which is `false`; if
-    /// they are no good, what was in force still is.
-    pub fn load(&mut self, texts: Texts<'_>, saved: Saved<'_>) -> Result<bool, String> {
-        match config::load(texts, saved, &self.variables) {
+    /// Puts in force what was saved of the texts that are held. If that is not fit, they have to be compiled, which is
+    /// `false`; if they are no good, what was in force still is.
+    pub fn load(&mut self, held: Held, saved: &[u8]) -> Result<bool, String> {
+        match config::load(held, saved, &self.variables) {
             Ok(policy) => Ok(policy.map(|policy| self.put_in_force(policy)).is_some()),
             Err(refused) => Err(self.refuse(refused)),
         }
     }
 
-    /// Puts in force what the compiler made of the texts, and says what is noteworthy about it. If they are no good,
-    /// what was in force still is.
-    pub fn take(&mut self, texts: Texts<'_>, outcome: &[u8]) -> Result<Vec<String>, String> {
-        match config::take(texts, outcome, &self.variables) {
-            Ok(compiled) => Ok(self.put_compiled_in_force(compiled, texts)),
+    /// Puts in force what the compiler made of the texts that are held, and says what is noteworthy about it. If they are
+    /// no good, what was in force still is.
+    pub fn take(&mut self, held: Held, outcome: &[u8]) -> Result<Vec<String>, String> {
+        match config::take(held, outcome, &self.variables) {
+            Ok(compiled) => Ok(self.put_compiled_in_force(compiled)),
             Err(refused) => Err(self.refuse(refused)),
         }
     }
@@ -153,14 +153,14 @@ impl Core {
         self.state = State::InForce { policy, secrets: self.variables.secrets() };
     }
 
-    fn put_compiled_in_force(&mut self, compiled: Compiled, texts: Texts<'_>) -> Vec<String> {
+    fn put_compiled_in_force(&mut self, compiled: Compiled) -> Vec<String> {
         self.put_in_force(compiled.policy);
-        self.to_store = Some(ToStore { bytes: compiled.saved, origin: texts.origin() });
+        self.to_store = Some(compiled.saved);
         compiled.warnings
     }
 
     /// What KV should hold from now on. It is told once.
-    pub fn take_to_store(&mut self) -> Option<ToStore> {
+    pub fn take_to_store(&mut self) -> Option<Vec<u8>> {
         self.to_store.take()
     }
 
@@ -171,11 +171,12 @@ impl Core {
     }
 
     fn planned(&self) -> Plan<'_> {
+        let marks = self.marks().map(|mark| mark.as_str().to_owned());
         let policy = match &self.state {
             State::InForce { policy, .. } => policy,
             State::Absent { takes_pushes, .. } => {
-                let (headers, properties) = (BTreeSet::new(), BTreeSet::new());
-                return Plan { headers, all_headers: false, properties, seed: false, body: false, push: *takes_pushes };
+                let (headers, properties, push) = (BTreeSet::new(), BTreeSet::new(), *takes_pushes);
+                return Plan { headers, all_headers: false, properties, seed: false, body: false, push, marks };
             }
         };
         let needs = policy.program.needs();
@@ -187,7 +188,18 @@ impl Core {
         let mut properties: BTreeSet<_> = fields().flat_map(facts::properties).copied().collect();
         let is_seeded = properties.remove(facts::SEED);
         let (body, push) = (needs.body, policy.settings.delivery.push);
-        Plan { headers, all_headers: needs.all_headers, properties, seed: is_seeded, body, push }
+        Plan { headers, all_headers: needs.all_headers, properties, seed: is_seeded, body, push, marks }
+    }
+
+    /// No token, session or push can be signed so: it would need a zero byte.
+    fn marks(&self) -> [Mac; MARKS] {
+        let secret = Secret::new(&*self.variables.secret);
+        std::array::from_fn(|times| secret.sign(&["velvetrope\0passed\0", &times.to_string()]))
+    }
+
+    /// How often a request has come by that brings this mark; never if nobody here has made it.
+    pub fn times_passed(&self, mark: &str) -> usize {
+        self.marks().iter().position(|known| known.is(mark)).map_or(0, |times| times + 1)
     }
 
     /// The reply to a request.
@@ -243,7 +255,7 @@ impl Core {
         let mut good = None;
         let compiles = |text: &str| {
             let texts = Texts { info: Some(text), ..holds };
-            let compiled = config::take(texts, outcome, &self.variables).map_err(|refused| refused.why)?;
+            let compiled = config::take(texts.held(), outcome, &self.variables).map_err(|refused| refused.why)?;
             for known in self.known_versions(holds) {
                 compiled.policy.refuse_older(&known)?;
             }
@@ -255,7 +267,7 @@ impl Core {
             push::accept(body, &self.variables.secrets(), &self.identity, &arena, compiles);
         let reply = wire::write(&reply, None, None);
         let warnings = match (&accepted, good) {
-            (Some(text), Some(good)) => self.put_compiled_in_force(good, Texts { info: Some(text), ..holds }),
+            (Some(_), Some(good)) => self.put_compiled_in_force(good),
             _ => Vec::new(),
         };
         Pushed { reply, accepted, warnings }
@@ -292,8 +304,8 @@ mod tests {
 
     fn load(core: &mut Core, info: &str, policy: Option<&str>) -> Result<Vec<String>, String> {
         let texts = Texts { info: Some(info), policy, managed: None };
-        assert_eq!(core.load(texts, Saved::default()), Ok(false));
-        core.take(texts, &postcard::to_allocvec(&compile(texts, "acme")).expect("bytes"))
+        assert_eq!(core.load(texts.held(), &[]), Ok(false));
+        core.take(texts.held(), &postcard::to_allocvec(&compile(texts, "acme")).expect("bytes"))
     }
 
     /// Status and label.
@@ -334,7 +346,7 @@ mod tests {
         let mut core = core(OnFailure::Open);
         load(&mut core, INFO, None).expect("a policy");
         assert!(load(&mut core, "{", None).is_err());
-        assert!(core.load(Texts::default(), Saved::default()).is_err());
+        assert!(core.load(Held::default(), &[]).is_err());
         core.store_failed("KV is down".into());
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
         assert_eq!(told(&core.fail("a trap")), ("0", "failed-open"));
@@ -349,7 +361,7 @@ mod tests {
         let saved = core.take_to_store().expect("a saved policy");
         assert!(core.take_to_store().is_none());
         let texts = Texts { info: Some(INFO), ..Texts::default() };
-        assert_eq!(core.load(texts, Saved { bytes: &saved.bytes, origin: &saved.origin }), Ok(true));
+        assert_eq!(core.load(texts.held(), &saved), Ok(true));
         assert!(core.take_to_store().is_none());
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
     }
@@ -357,13 +369,15 @@ mod tests {
     #[test]
     fn only_what_is_needed_is_asked_for() {
         let mut core = core(OnFailure::Open);
-        let nothing = r#"{"headers":[],"all_headers":false,"properties":[],"seed":false,"body":false,"push":true}"#;
-        assert_eq!(core.plan(), nothing);
+        let mut nothing = serde_json::json!({
+            "headers": [], "all_headers": false, "properties": [], "seed": false, "body": false, "push": true,
+            "marks": core.marks().map(|mark| mark.as_str().to_owned()),
+        });
+        let planned = |core: &Core| serde_json::from_str::<serde_json::Value>(&core.plan()).expect("JSON");
+        assert_eq!(planned(&core), nothing);
         load(&mut core, INFO, None).expect("a policy");
-        assert_eq!(
-            core.plan(),
-            nothing.replace("[],\"all", &format!("{},\"all", serde_json::json!(BTreeSet::from(ALWAYS))))
-        );
+        nothing["headers"] = serde_json::json!(BTreeSet::from(ALWAYS));
+        assert_eq!(planned(&core), nothing);
         let rule = |expression: &str| {
             let expression = serde_json::to_string(expression).expect("a text");
             format!(
@@ -424,6 +438,19 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_known_to_who_has_the_secret() {
+        let core = core(OnFailure::Open);
+        for (times, mark) in core.marks().iter().enumerate() {
+            let mark = mark.as_str();
+            assert_eq!(core.times_passed(mark), times + 1);
+            assert_eq!(Core::new().times_passed(mark), 0, "another secret");
+            for strange in ["", "1", &mark[1..], &mark.to_uppercase(), &format!("{mark} ")] {
+                assert_eq!(core.times_passed(strange), 0, "{strange:?}");
+            }
+        }
+    }
+
+    #[test]
     fn one_broken_integration_is_so_for_itself_alone() {
         let broken = INFO
             .replace("[{\"Name\"", "[{\"Name\": \"Odd\", \"ActionType\": \"Queue\", \"Triggers\": null}, {\"Name\"");
@@ -447,7 +474,6 @@ mod tests {
         assert_eq!((told(&reply), accepted.as_deref()), (("200", "push"), Some(INFO)));
         assert!(reply.ends_with("\n\nSuccess!"), "{reply}");
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
-        let to_store = core.take_to_store().expect("a saved policy");
-        assert_eq!(to_store.origin, Texts { info: Some(INFO), ..Texts::default() }.origin());
+        assert!(core.take_to_store().is_some());
     }
 }

@@ -1,13 +1,17 @@
 //! What `shim.js` can call. Every call is synchronous, and none touches what another one left unfinished.
+//!
+//! One isolate may serve several sites, each with a configuration of its own. `shim.js` gives each a number that it uses for
+//! no other.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::config::{Saved, Variables};
+use super::config::{Held, Variables};
 use super::core::{Core, Pushed};
 use super::outcome::Texts;
 use super::wire;
@@ -15,7 +19,12 @@ use velvetrope::connector::edge::push;
 use velvetrope::policy::OnFailure;
 
 thread_local! {
-    static CORE: RefCell<Core> = RefCell::new(Core::new());
+    static CORES: RefCell<BTreeMap<u32, Core>> = RefCell::default();
+}
+
+/// Does something with what is known of a site; that is nothing at first.
+fn of<T>(site: u32, work: impl FnOnce(&mut Core) -> T) -> T {
+    CORES.with_borrow_mut(|cores| work(cores.entry(site).or_insert_with(Core::new)))
 }
 
 /// The compiled connector as JavaScript sees it. It has no instances; what it knows is known to the whole isolate.
@@ -25,13 +34,19 @@ pub struct Engine;
 #[wasm_bindgen]
 impl Engine {
     /// The reply to a request.
-    pub fn decide(packed: &str) -> String {
-        CORE.with_borrow_mut(|core| core.decide(packed))
+    pub fn decide(site: u32, packed: &str) -> String {
+        of(site, |core| core.decide(packed))
     }
 
     /// The reply to a request that could not be decided about.
-    pub fn fail(why: &str) -> String {
-        CORE.with_borrow_mut(|core| core.fail(why))
+    pub fn fail(site: u32, why: &str) -> String {
+        of(site, |core| core.fail(why))
+    }
+
+    /// How often a request has come by that brings this mark.
+    #[wasm_bindgen(js_name = timesPassed)]
+    pub fn times_passed(site: u32, mark: &str) -> usize {
+        of(site, |core| core.times_passed(mark))
     }
 
     /// What to do to a response to make it private, as `wire` says.
@@ -42,14 +57,20 @@ impl Engine {
     /// Does nothing, in a new instance if the one before has died.
     pub fn restart() {}
 
+    /// Forgets a site.
+    pub fn forget(site: u32) {
+        CORES.with_borrow_mut(|cores| cores.remove(&site));
+    }
+
     /// What `decide` has to be told of each request, as JSON.
-    pub fn plan() -> String {
-        CORE.with_borrow(Core::plan)
+    pub fn plan(site: u32) -> String {
+        of(site, |core| core.plan())
     }
 
     /// Takes the variables for all that is loaded from now on.
     #[wasm_bindgen(js_name = setVariables)]
     pub fn set_variables(
+        site: u32,
         customer_id: String,
         secret: String,
         previous_secret: Option<String>,
@@ -58,57 +79,48 @@ impl Engine {
     ) {
         let on_failure = if fails_closed { OnFailure::Closed } else { OnFailure::Open };
         let variables = Variables { customer_id, secret, previous_secret, on_failure, shared_sessions };
-        CORE.with_borrow_mut(|core| core.set_variables(variables));
+        of(site, |core| core.set_variables(variables));
     }
 
-    /// Puts in force what was saved of the texts that KV holds; `false` if they have to be compiled. Throws a text if they
-    /// are no good.
-    pub fn load(
-        info: Option<String>,
-        policy: Option<String>,
-        managed: Option<String>,
-        saved: Option<Vec<u8>>,
-        origin: Option<String>,
-    ) -> Result<bool, JsValue> {
-        let texts = Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() };
-        let saved =
-            Saved { bytes: saved.as_deref().unwrap_or_default(), origin: origin.as_deref().unwrap_or_default() };
-        CORE.with_borrow_mut(|core| core.load(texts, saved)).map_err(JsValue::from)
+    /// Under which key KV holds these texts compiled.
+    pub fn key(info: Option<String>, policy: Option<String>, managed: Option<String>) -> String {
+        Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() }.key()
     }
 
-    /// Puts in force what `compile` made of the texts that KV holds, and gives warnings. Throws a text if they are no good.
-    pub fn take(
-        info: Option<String>,
-        policy: Option<String>,
-        managed: Option<String>,
-        outcome: &[u8],
-    ) -> Result<Vec<String>, JsValue> {
-        let texts = Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() };
-        CORE.with_borrow_mut(|core| core.take(texts, outcome)).map_err(JsValue::from)
+    /// Puts in force what was saved of what KV holds: whether that is an `info` and a `policy` is told. `false` if they have to
+    /// be compiled. Throws a text if they are no good.
+    pub fn load(site: u32, info: bool, policy: bool, saved: Option<Vec<u8>>) -> Result<bool, JsValue> {
+        let saved = saved.as_deref().unwrap_or_default();
+        of(site, |core| core.load(Held { info, policy }, saved)).map_err(JsValue::from)
+    }
+
+    /// Puts in force what `compile` made of what KV holds, and gives warnings. Throws a text if it is no good.
+    pub fn take(site: u32, info: bool, policy: bool, outcome: &[u8]) -> Result<Vec<String>, JsValue> {
+        of(site, |core| core.take(Held { info, policy }, outcome)).map_err(JsValue::from)
     }
 
     /// Notes that KV cannot be read, and why.
     #[wasm_bindgen(js_name = storeFailed)]
-    pub fn store_failed(why: String) {
-        CORE.with_borrow_mut(|core| core.store_failed(why));
+    pub fn store_failed(site: u32, why: String) {
+        of(site, |core| core.store_failed(why));
     }
 
-    /// The bytes and the metadata (JSON) of a policy that was compiled here, once; nothing otherwise.
+    /// The policy that was compiled here, as KV keeps it, once; nothing otherwise.
     #[wasm_bindgen(js_name = takeToStore)]
-    pub fn take_to_store() -> Vec<JsValue> {
-        let to_store = CORE.with_borrow_mut(Core::take_to_store);
-        to_store.map_or(Vec::new(), |saved| vec![js_sys::Uint8Array::from(&*saved.bytes).into(), saved.origin.into()])
+    pub fn take_to_store(site: u32) -> Option<Vec<u8>> {
+        of(site, Core::take_to_store)
     }
 
     /// The configuration in a push that is signed.
     #[wasm_bindgen(js_name = pushedText)]
-    pub fn pushed_text(body: &[u8]) -> Option<String> {
-        CORE.with_borrow(|core| core.pushed_text(body))
+    pub fn pushed_text(site: u32, body: &[u8]) -> Option<String> {
+        of(site, |core| core.pushed_text(body))
     }
 
     /// The reply to a push of what was compiled; if it is accepted, the text to store and warnings. The other texts are
     /// what KV holds.
     pub fn push(
+        site: u32,
         body: &[u8],
         info: Option<String>,
         policy: Option<String>,
@@ -116,7 +128,7 @@ impl Engine {
         outcome: &[u8],
     ) -> Vec<JsValue> {
         let holds = Texts { info: info.as_deref(), policy: policy.as_deref(), managed: managed.as_deref() };
-        let Pushed { reply, accepted, warnings } = CORE.with_borrow_mut(|core| core.push(body, holds, outcome));
+        let Pushed { reply, accepted, warnings } = of(site, |core| core.push(body, holds, outcome));
         [Some(reply), accepted].into_iter().flatten().chain(warnings).map(JsValue::from).collect()
     }
 

@@ -10,7 +10,7 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
-//! | `shim.js` | requests, responses, KV, variables, time, counting |
+//! | `shim.js` | requests, responses, KV, variables, time, counting, for each site of an isolate |
 //! | `engine` | what `shim.js` can call |
 //! | `core` | what an isolate decides by: the policy in force, or why there is none |
 //! | `config` | from what KV holds to a policy |
@@ -22,20 +22,26 @@
 //! | `compile` | from texts to a saved policy |
 //! | `sources` | from what KV holds to the texts of a policy |
 //! | `outcome` | what passes between the two |
+//! | `key` | where KV holds what texts were compiled to |
 //! | `manage.js`, `manage` | the Worker beside it that manages rooms, rules and lists, and what that can call |
 //!
 //! Everything but `engine`, `counter`, `compiler` and `manage` is pure and knows nothing of JavaScript, and is tested natively.
 
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "natively there are only its tests"))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "natively there are its tests and what the command needs")
+)]
 
-#[cfg(any(test, feature = "compiler"))]
+#[cfg(any(test, feature = "compiler", feature = "manage", feature = "precompile"))]
 mod compile;
 #[cfg(all(target_arch = "wasm32", feature = "compiler"))]
 mod compiler;
+#[cfg(any(test, feature = "connector", feature = "manage", feature = "precompile"))]
+mod key;
 #[cfg(all(target_arch = "wasm32", feature = "manage"))]
 mod manage;
 mod outcome;
-#[cfg(any(test, feature = "compiler", feature = "manage"))]
+#[cfg(any(test, feature = "compiler", feature = "manage", feature = "precompile"))]
 mod sources;
 
 #[cfg(any(test, feature = "connector"))]
@@ -53,6 +59,8 @@ mod hits;
 #[cfg(any(test, feature = "connector"))]
 mod wire;
 
+#[cfg(any(test, feature = "manage", feature = "precompile"))]
+pub use compile::{Precompiled, precompile};
 #[cfg(all(target_arch = "wasm32", feature = "compiler"))]
 pub use compiler::compile;
 #[cfg(all(target_arch = "wasm32", feature = "connector"))]

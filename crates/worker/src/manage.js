@@ -13,6 +13,8 @@ const RETRY = 5_000;
 const BETWEEN_PUTS = 1_000;
 /** Milliseconds for which is waited for what was counted. */
 const PATIENCE = 2_000;
+/** Seconds for which KV keeps what was compiled; see shim.js. */
+const KEPT = 90 * 86_400;
 /** Undoes a transaction. */
 const UNDO = Symbol("undo");
 
@@ -75,12 +77,12 @@ export class PolicyStore {
 
   /** Asks the counter of the Worker that decides, if it is bound and was not asked just now; whether it was. */
   async #readCounted() {
-    const { DECISIONS: counters } = this.#env;
+    const { DECISIONS: counters, VELVETROPE_ZONE } = this.#env;
     if (!counters || Date.now() < this.#countedUntil) {
       return false;
     }
     try {
-      const counter = counters.get(counters.idFromName("site"));
+      const counter = counters.get(counters.idFromName(VELVETROPE_ZONE || "site"));
       const response = await counter.fetch("https://counter/", { signal: AbortSignal.timeout(PATIENCE) });
       if (!response.ok) throw `status ${response.status}`;
       Management.setCounted(await response.text());
@@ -113,18 +115,14 @@ export class PolicyStore {
       return;
     }
     try {
-      const { IntegrationConfigKV: kv, QUEUEIT_CUSTOMERID, VELVETROPE_ZONE } = this.#env;
-      const [policy, info, customer] = await Promise.all([
-        kv.get("policy"),
-        kv.get("info"),
-        QUEUEIT_CUSTOMERID || kv.get("QUEUEIT_CUSTOMERID"),
-      ]);
+      const read = await this.#read();
       this.#believedUntil = Date.now() + BELIEVED;
-      const read = [policy ?? undefined, info ?? undefined, customer?.trim() ?? ""];
+      const [policy, info] = read;
       if (read.every((value, index) => value === this.#known[index]) || !(policy || info)) {
         return;
       }
-      this.#transact((sql) => Management.takeFiles(VELVETROPE_ZONE || "site", ...read, Date.now(), sql));
+      const zone = this.#env.VELVETROPE_ZONE || "site";
+      this.#transact((sql) => Management.takeFiles(zone, ...read, Date.now(), sql));
       this.#known = read;
       this.#schedule();
     } catch (error) {
@@ -154,8 +152,33 @@ export class PolicyStore {
       return;
     }
     this.#nextPut = Date.now() + BETWEEN_PUTS;
+    await this.#publishCompiled(texts);
     await kv.put("managed", texts, { metadata: { revision } });
     this.#publishedRevision = revision;
+  }
+
+  /** Before the texts, so that Workers that see them need not compile them; where this fails, they do. */
+  async #publishCompiled(managed) {
+    const { IntegrationConfigKV: kv } = this.#env;
+    try {
+      const [policy, info, customer] = await this.#read();
+      const [key, compiled] = Management.compiled(info, policy, managed, customer);
+      await kv.put(key, compiled, { expirationTtl: KEPT });
+    } catch (error) {
+      this.#renewAfter(error);
+      log(`what is managed could not be compiled, which Workers do that read it: ${error}`);
+    }
+  }
+
+  /** What KV holds besides what is managed: policy, integrations, and the customer. */
+  async #read() {
+    const { IntegrationConfigKV: kv, QUEUEIT_CUSTOMERID } = this.#env;
+    const [policy, info, customer] = await Promise.all([
+      kv.get("policy"),
+      kv.get("info"),
+      QUEUEIT_CUSTOMERID || kv.get("QUEUEIT_CUSTOMERID"),
+    ]);
+    return [policy ?? undefined, info ?? undefined, customer?.trim() ?? ""];
   }
 
   /** Works in one transaction. After a trap the next one finds a new instance. */
@@ -165,11 +188,15 @@ export class PolicyStore {
     try {
       return storage.transactionSync(() => work(sql));
     } catch (error) {
-      if (error instanceof WebAssembly.RuntimeError) {
-        renew();
-        this.#setToken();
-      }
+      this.#renewAfter(error);
       throw error;
+    }
+  }
+
+  #renewAfter(error) {
+    if (error instanceof WebAssembly.RuntimeError) {
+      renew();
+      this.#setToken();
     }
   }
 

@@ -13,6 +13,7 @@ use toml_edit::{DocumentMut, value};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::compile::{Precompiled, precompile};
 use super::hits;
 use super::outcome::Texts;
 use super::sources::sources;
@@ -155,6 +156,17 @@ impl Management {
         let (revision, texts) = work(0.0, "", sql, texts)?;
         let bundle = bundle(&texts).map_err(|error| error.to_string())?;
         Ok(vec![JsValue::from_f64(revision as f64), bundle.into()])
+    }
+
+    /// All texts of KV compiled: under which key KV is to hold that, and what. Throws a text that says why there is nothing.
+    pub fn compiled(
+        info: Option<String>,
+        policy: Option<String>,
+        managed: &str,
+        customer_id: &str,
+    ) -> Result<Vec<JsValue>, JsValue> {
+        let Precompiled { key, value } = precompile(info.as_deref(), policy.as_deref(), Some(managed), customer_id)?;
+        Ok(vec![key.into(), Uint8Array::from(&*value).into()])
     }
 
     /// Does what was asked of lists first; whether there was something.

@@ -17,7 +17,6 @@ pub(super) struct Texts<'t> {
 }
 
 /// What the compiler makes of texts.
-#[cfg(any(test, feature = "connector", feature = "compiler"))]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Outcome {
     Compiled {

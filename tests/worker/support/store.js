@@ -1,4 +1,5 @@
-// A KV namespace that a test holds in its hands: it counts, and breaks when told to.
+// A KV namespace that a test holds in its hands: it counts, breaks or hangs when told to, and may be as slow to tell of
+// changes as Cloudflare's.
 
 import { Response } from "miniflare";
 
@@ -35,24 +36,50 @@ export class Store {
   entries;
   isBroken = false;
   reads = 0;
-  #writes = [];
+  /** Every key that was written, in that order. */
+  written = [];
+  /** For how many milliseconds a read is answered as the last one was, also that there is nothing. */
+  cachedFor = 0;
+  #cached = new Map();
+  #hanging;
 
   constructor(entries) {
     this.entries = new Map(Object.entries(entries));
   }
 
-  /** What a site needs to use it instead of its namespace. */
-  options() {
-    const serviceBindings = { store: (request) => this.#serve(request) };
-    return {
-      worker: { kvNamespaces: {}, wrappedBindings: { IntegrationConfigKV: { scriptName: "store" } } },
-      others: [{ name: "store", modules: true, script: BINDING, serviceBindings }],
-    };
+  /** Nobody is answered before `goOn`. */
+  hang() {
+    this.#hanging ??= withResolvers();
   }
 
-  /** How often a key was written. */
+  goOn() {
+    this.#hanging?.resolve();
+    this.#hanging = undefined;
+  }
+
+  /** What a site needs to use it instead of its namespace. */
+  options() {
+    return { worker: this.bound(), others: [this.binding()] };
+  }
+
+  /** How a Worker is bound to it in place of its namespace. */
+  bound(name = "store") {
+    return { kvNamespaces: {}, wrappedBindings: { IntegrationConfigKV: { scriptName: name } } };
+  }
+
+  /** What stands between. */
+  binding(name = "store") {
+    return { name, modules: true, script: BINDING, serviceBindings: { store: (request) => this.#serve(request) } };
+  }
+
+  /** How often a key was written, or one that goes on with a colon. */
   writes(key) {
-    return this.#writes.filter((written) => written === key).length;
+    return this.written.filter((written) => written === key || written.startsWith(`${key}:`)).length;
+  }
+
+  /** Under which keys it holds compiled policies. */
+  compiled() {
+    return [...this.entries.keys()].filter((key) => key.startsWith("compiled:"));
   }
 
   /** What is stored under a key. */
@@ -63,16 +90,33 @@ export class Store {
 
   async #serve(request) {
     const key = decodeURIComponent(new URL(request.url).pathname.slice(1));
+    await this.#hanging?.promise;
     if (this.isBroken) return new Response("the store is broken", { status: 500 });
     if (request.method === "PUT") {
       const metadata = JSON.parse(decodeURIComponent(request.headers.get("metadata")));
       this.entries.set(key, { value: Buffer.from(await request.arrayBuffer()), metadata });
-      this.#writes.push(key);
+      this.written.push(key);
       return new Response(null, { status: 204 });
     }
     this.reads += 1;
-    if (!this.entries.has(key)) return new Response(null, { status: 404 });
-    const { value, metadata } = this.entry(key);
-    return new Response(value, { headers: { metadata: encodeURIComponent(JSON.stringify(metadata)) } });
+    const entry = this.#read(key);
+    if (!entry) return new Response(null, { status: 404 });
+    return new Response(entry.value, { headers: { metadata: encodeURIComponent(JSON.stringify(entry.metadata)) } });
   }
+
+  #read(key) {
+    const cached = this.#cached.get(key);
+    if (cached && Date.now() < cached.until) return cached.entry;
+    const entry = this.entries.has(key) ? this.entry(key) : undefined;
+    this.#cached.set(key, { entry, until: Date.now() + this.cachedFor });
+    return entry;
+  }
+}
+
+function withResolvers() {
+  let resolve;
+  const promise = new Promise((given) => {
+    resolve = given;
+  });
+  return { promise, resolve };
 }
