@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DEADLY, DECIDING, fragile } from "./support/fragile.js";
 import { integration, now, published, push, session, token } from "./support/queueit.js";
 import { ROOT, Site, becomes, builtModules, bundle } from "./support/site.js";
 import { Store } from "./support/store.js";
@@ -105,6 +106,20 @@ test("the failure of one is none of the other's", PATIENCE, async (t) => {
   stores.a.goOn();
   await becomes(async () => assert.equal((await told(site, "a", "/shop-a")).customer, "a"));
   assert.equal((await told(site, "b", "/shop-b")).status, 503);
+});
+
+test("what one's visitor makes the core die of, the other's do not notice", PATIENCE, async (t) => {
+  const { site } = await brands(t, { modules: fragile(DECIDING) });
+  for (const brand of ["a", "b"]) assert.equal((await told(site, brand, `/shop-${brand}`)).customer, brand);
+  for (const [brand, status] of [["a", 200], ["b", 503], ["a", 200]]) {
+    const deadly = await told(site, brand, `/shop-${brand}?${"x".repeat(DEADLY)}`);
+    assert.equal(deadly.status, status, "its own failure policy");
+    for (const own of ["b", "a"]) {
+      assert.equal((await told(site, own, `/shop-${own}`)).customer, own);
+      const inside = { headers: { cookie: session({ event: `room-${own}` }, SECRETS[own]) } };
+      assert.equal((await told(site, own, `/shop-${own}`, inside)).status, 200);
+    }
+  }
 });
 
 test("more sites than an isolate keeps are served rightly all the same", PATIENCE, async (t) => {

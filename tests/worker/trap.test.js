@@ -2,15 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import binaryen from "binaryen";
+import { COMPILING, DEADLY, DECIDING, fragile } from "./support/fragile.js";
 import { integration, published, session } from "./support/queueit.js";
-import { Site, becomes, builtModules, bundle } from "./support/site.js";
+import { Site, becomes, bundle } from "./support/site.js";
 
-/** In which module of the bundle, what that exports, and which argument of that is the length of its first text. */
-const DECIDING = { file: "index_bg.wasm", name: "engine_decide", length: 2 };
-const COMPILING = { file: "compiler_bg.wasm", name: "compile", length: 1 };
-/** A text of so many bytes is deadly. */
-const DEADLY = 20_000;
 const MINE = `/shop?mine=${"x".repeat(DEADLY)}`;
 
 /** What no visitor may tell an origin. */
@@ -18,30 +13,9 @@ const FORGED = Object.fromEntries(
   ["x-velvetrope-verdict", "x_velvetrope_verdict", "x-forwarded-host", "forwarded", "x-original-url"].map((name) => [name, "forged"]),
 );
 
-/** The bundle, but that a text of `DEADLY` bytes or more ends in `unreachable`, as a panic does. */
-function fragile({ file, name, length }) {
-  const modules = builtModules().map((module) => (module.path.endsWith(file) ? { ...module, contents: undermined(module.contents, name, length) } : module));
-  return bundle(modules);
-}
-
-/** Wraps a function. */
-function undermined(wasm, exported, length) {
-  const module = binaryen.readBinary(wasm);
-  const { value: name } = binaryen.getExportInfo(module.getExport(exported));
-  const { params, results } = binaryen.getFunctionInfo(module.getFunction(name));
-  const types = binaryen.expandType(params);
-  const args = types.map((type, index) => module.local.get(index, type));
-  const isDeadly = module.i32.ge_u(module.local.get(length, binaryen.i32), module.i32.const(DEADLY));
-  const body = module.block(null, [module.if(isDeadly, module.unreachable()), module.call(name, args, results)], results);
-  module.addFunction("undermined", params, results, [], body);
-  module.removeExport(exported);
-  module.addFunctionExport("undermined", exported);
-  return Buffer.from(module.emitBinary());
-}
-
 for (const [onFailure, status] of [["open", 200], ["closed", 503]]) {
   test(`a trap costs one request, which fails ${onFailure}, and nobody else notices`, { timeout: 120_000 }, async (t) => {
-    const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: onFailure }, worker: fragile(DECIDING) });
+    const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: onFailure }, worker: bundle(fragile(DECIDING)) });
     assert.equal((await site.get("/shop")).status, 302);
     const held = [];
     site.origin.on("/shop/slow", (_, response) => held.push(response));
@@ -72,7 +46,7 @@ for (const [onFailure, status] of [["open", 200], ["closed", 503]]) {
 }
 
 test("many deadly requests at once cost only themselves", { timeout: 120_000 }, async (t) => {
-  const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: "closed" }, worker: fragile(DECIDING) });
+  const site = await Site.of(t, { variables: { VELVETROPE_ON_FAILURE: "closed" }, worker: bundle(fragile(DECIDING)) });
   const asked = Array.from({ length: 60 }, async (_, index) => {
     const isDeadly = index % 3 === 0;
     const { status } = await site.get(isDeadly ? MINE : "/shop");
@@ -82,7 +56,7 @@ test("many deadly requests at once cost only themselves", { timeout: 120_000 }, 
 });
 
 test("a configuration that the compiler dies of is refused, and the next one is taken", { timeout: 120_000 }, async (t) => {
-  const worker = fragile(COMPILING);
+  const worker = bundle(fragile(COMPILING));
   const deadly = published([integration("/shop", { Name: "x".repeat(DEADLY) })]);
   const site = await Site.of(t, { kv: { info: deadly }, variables: { VELVETROPE_ON_FAILURE: "closed" }, worker });
   assert.equal((await site.get("/shop")).status, 503);
