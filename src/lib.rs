@@ -23,18 +23,10 @@
 //! Everything left of the last arrow is pure: time, secrets, addresses and configuration are arguments.
 
 pub mod connector;
+pub mod internal;
 pub mod language;
 pub mod policy;
 pub mod program;
 pub mod request;
 pub mod room;
 pub mod session;
-
-#[cfg(feature = "manage")]
-pub mod manage;
-
-#[cfg(any(not(target_arch = "wasm32"), feature = "worker", feature = "worker-compiler", feature = "worker-manage"))]
-pub mod host;
-
-#[cfg(all(feature = "cli", not(target_arch = "wasm32")))]
-pub mod cli;

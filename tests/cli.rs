@@ -42,7 +42,7 @@ impl From<Output> for Ran {
 /// The command without what the environment of the tests could tell it.
 fn command<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_velvetrope"));
-    command.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     for name in ["VELVETROPE_SECRET", "VELVETROPE_SECRET_PREVIOUS", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
@@ -92,7 +92,7 @@ fn copy_of(policy: &str) -> tempfile::TempDir {
         }
     }
     let folder = tempfile::tempdir().expect("folders can be made");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join(policy), folder.path());
+    copy(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(policy), folder.path());
     folder
 }
 

@@ -13,10 +13,10 @@ use fantoccini::{Client, Locator};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::proxy::{Config, PolicySource, Proxy, Running, SecretSource};
-use velvetrope::host::store::StoreFile;
-use velvetrope::manage::database::DatabaseError;
-use velvetrope::manage::store::tokens::Scope;
+use velvetrope_manage::database::DatabaseError;
+use velvetrope_manage::store::tokens::Scope;
+use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running, SecretSource};
+use velvetrope_serve::store::StoreFile;
 
 mod chromium;
 #[path = "wire/mod.rs"]

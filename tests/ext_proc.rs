@@ -14,17 +14,17 @@ use tonic::{Request, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
-use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption, Metadata};
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
+use velvetrope::session::Secret;
+use velvetrope_manage::database::DatabaseError;
+use velvetrope_manage::store::tokens::Scope;
+use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption, Metadata};
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeadersResponse, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
 };
-use velvetrope::host::ext_proc::{Config, Event, ExtProc, Limits, Running, TlsFiles, policies_at};
-use velvetrope::host::store::StoreFile;
-use velvetrope::manage::database::DatabaseError;
-use velvetrope::manage::store::tokens::Scope;
-use velvetrope::session::Secret;
+use velvetrope_serve::ext_proc::{Config, Event, ExtProc, Limits, Running, TlsFiles, policies_at};
+use velvetrope_serve::store::StoreFile;
 
 #[path = "callout/mod.rs"]
 mod callout;
@@ -351,7 +351,7 @@ async fn a_database_is_replaced_by_a_better_one() {
     let rules = r#"[{"id":"sweden","action":"bypass_waiting_room","expression":"ip.src.country eq \"SE\""}]"#;
     std::fs::write(folder.path().join("r.json"), rules).expect("a file");
     let replace = |file: &str| {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mmdb").join(file);
+        let from = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/data/mmdb").join(file);
         std::fs::copy(from, folder.path().join("country.mmdb")).expect("a file");
     };
     // One that knows no countries.
@@ -381,7 +381,7 @@ async fn a_database_is_replaced_by_a_better_one() {
 async fn a_broken_database_is_complained_of_once() {
     let folder = policy("[geoip]\ncountry = 'country.mmdb'");
     let database = folder.path().join("country.mmdb");
-    let good = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/mmdb/GeoIP2-Country-Test.mmdb");
+    let good = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/tests/data/mmdb/GeoIP2-Country-Test.mmdb");
     std::fs::copy(good, &database).expect("a file");
     let mut program = Program::start(folder.path(), ([127, 0, 0, 1], 0).into(), Duration::ZERO).await;
     std::fs::write(&database, "no database").expect("a file");

@@ -13,10 +13,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::proxy::{Config, PolicySource, Proxy, Running, SecretSource};
-use velvetrope::host::store::StoreFile;
-use velvetrope::manage::database::DatabaseError;
-use velvetrope::manage::store::tokens::Scope;
+use velvetrope_manage::database::DatabaseError;
+use velvetrope_manage::store::tokens::Scope;
+use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running, SecretSource};
+use velvetrope_serve::store::StoreFile;
 
 #[path = "wire/mod.rs"]
 mod wire;
@@ -399,7 +399,7 @@ impl Program {
         command.arg("serve").arg(place.policy()).arg("--store").arg(place.store());
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--origin", &format!("http://{origin}")]);
-        command.env("VELVETROPE_LOG", "warn,velvetrope::host::proxy=info").env("VELVETROPE_SECRET", SECRET);
+        command.env("VELVETROPE_LOG", "warn,velvetrope_serve::proxy=info").env("VELVETROPE_SECRET", SECRET);
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a process");
         let mut lines = BufReader::new(child.stderr.take().expect("logs")).lines();
         let serving = in_time("it serves", async {

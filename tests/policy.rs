@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
 use serde_json::Value;
-use velvetrope::host::files;
 use velvetrope::language::Severity;
 use velvetrope::policy::{Finding, Integration, Policy, Sources};
 use velvetrope::program::Verdict;
 use velvetrope::request::{NoFacts, RequestParts, RequestView, Target};
+use velvetrope_serve::files;
 
 #[test]
 fn bad_policies_are_refused_with_everything_that_is_wrong() {
@@ -40,7 +40,7 @@ fn good_policies_are_accepted_and_mean_what_they_say() {
 
 #[test]
 fn the_example_is_accepted_without_a_word() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ticketing");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("examples/ticketing");
     let (policy, findings) = compile(&folder);
     assert_eq!(findings, []);
     assert!(policy.is_some());
@@ -48,7 +48,7 @@ fn the_example_is_accepted_without_a_word() {
 
 #[test]
 fn the_fixture_of_every_key_names_every_key() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy/valid/everything");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/valid/everything");
     let settings = fs::read_to_string(folder.join("velvetrope.toml")).expect("the fixture is there");
     let settings: toml::Table = settings.parse().expect("the fixture is TOML");
     let settings = serde_json::to_value(settings).expect("TOML is JSON");
@@ -79,7 +79,7 @@ fn names_every_key(root: &Value, schema: &Value, value: &Value) {
 
 #[test]
 fn the_most_specific_room_stands_before_a_request() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy/valid/rooms");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/valid/rooms");
     let policy = compile(&folder).0.expect("the fixture is accepted");
     for (method, url, ip, expected) in [
         ("GET", "https://tickets.example/", None, "all"),
@@ -124,7 +124,7 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
 
 #[test]
 fn a_target_refuses_what_it_cannot_supply() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy/invalid/target-fields");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/invalid/target-fields");
     let sources = files::read(&folder).expect("the fixture can be read").sources;
     let accepted = |target| Policy::compile(&sources, Some(target)).0.is_some();
     assert!(accepted(Target::Worker));
@@ -134,7 +134,7 @@ fn a_target_refuses_what_it_cannot_supply() {
 
 #[test]
 fn a_configuration_to_be_delivered_may_be_missing() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy/valid");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/valid");
     let awaits = |name| compile(&folder.join(name)).0.expect("the fixture is accepted").awaits_configuration();
     assert!(awaits("delivered"));
     assert!(!awaits("minimal") && !awaits("rooms") && !awaits("everything"));
@@ -155,7 +155,7 @@ fn rubbish_is_refused_without_flooding_the_report() {
 }
 
 fn folders(kind: &str) -> Vec<PathBuf> {
-    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/policy").join(kind);
+    let all = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy").join(kind);
     let entries = all.read_dir().expect("the fixtures can be read");
     let mut folders: Vec<_> = entries.map(|entry| entry.expect("a fixture can be read").path()).collect();
     folders.sort();

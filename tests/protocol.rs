@@ -8,7 +8,7 @@ const SERVICE: &str = "envoy/service/ext_proc/v3/external_processor.proto";
 
 #[test]
 fn the_generated_types_are_current() {
-    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/host/ext_proc/proto");
+    let protos = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("src/host/ext_proc/proto");
     let generated = protos.join("generated");
     let fresh = tempfile::tempdir().expect("a folder");
     let descriptors = protox::compile([SERVICE], [&protos]).expect("good protos");

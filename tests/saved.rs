@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
-use velvetrope::host::files;
 use velvetrope::policy::{LoadError, Policy, SETTINGS_FILE, Sources};
 use velvetrope::program::{Program, Verdict};
 use velvetrope::request::{Field, OwnedRequest};
+use velvetrope_serve::files;
 
 mod workload;
 

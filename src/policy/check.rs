@@ -12,14 +12,14 @@ use crate::program::{List, Lists};
 use crate::request::{Field, FieldId, Supply, Target, Type};
 
 /// Checks expressions of one policy.
-pub(crate) struct Checker<'a> {
+pub struct Checker<'a> {
     pub settings: &'a Settings,
     pub lists: &'a Lists,
 }
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
-pub(crate) struct Origin<'a> {
+pub struct Origin<'a> {
     pub file: File<'a>,
     /// The JSON text that holds it, or that it was made from.
     pub node: &'a Node<'a>,
@@ -48,7 +48,6 @@ impl Checker<'_> {
     }
 
     /// Whether bypass rules may use a field here.
-    #[cfg(feature = "manage")]
     pub fn can_use(&self, field: Field) -> bool {
         self.field_problem(field).is_none()
     }
@@ -148,8 +147,7 @@ fn target_name(target: Target) -> &'static str {
 }
 
 /// The names of the lists that an expression uses.
-#[cfg(feature = "manage")]
-pub(crate) fn lists_of(expression: &Expression) -> Vec<&str> {
+pub fn lists_of(expression: &Expression) -> Vec<&str> {
     let mut names = Vec::new();
     visit(&expression.root, &mut |seen| {
         if let Seen::List(name, ..) = seen {
@@ -160,8 +158,7 @@ pub(crate) fn lists_of(expression: &Expression) -> Vec<&str> {
 }
 
 /// The standard fields that an expression asks for.
-#[cfg(feature = "manage")]
-pub(crate) fn fields_of(expression: &Expression) -> Vec<Field> {
+pub fn fields_of(expression: &Expression) -> Vec<Field> {
     let mut fields = Vec::new();
     visit(&expression.root, &mut |seen| {
         if let Seen::Field(field, _) = seen {

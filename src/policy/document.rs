@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node<'t> {
+pub struct Node<'t> {
     /// Byte offset of its first character.
     pub at: usize,
     /// Byte offset after its last character.
@@ -28,7 +28,7 @@ pub(crate) struct Node<'t> {
 
 /// A value. Numbers stay text, so that nothing of them is lost.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value<'t> {
+pub enum Value<'t> {
     Null,
     Bool(bool),
     Number(Cow<'t, str>),
@@ -39,7 +39,7 @@ pub(crate) enum Value<'t> {
 
 /// A member of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Member<'t> {
+pub struct Member<'t> {
     /// Bytes of the key, quotes included.
     pub span: Range<usize>,
     pub key: Cow<'t, str>,
@@ -48,14 +48,14 @@ pub(crate) struct Member<'t> {
 
 /// Why a text is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
+pub struct SyntaxError {
     /// Byte offset.
     pub at: usize,
     pub message: String,
 }
 
 /// Reads a whole JSON text.
-pub(crate) fn parse_json(text: &str) -> Result<Node<'_>, SyntaxError> {
+pub fn parse_json(text: &str) -> Result<Node<'_>, SyntaxError> {
     if text.starts_with('\u{feff}') {
         let message = "the text starts with a byte-order mark; save it as plain UTF-8".to_owned();
         return Err(SyntaxError { at: 0, message });
@@ -68,7 +68,7 @@ pub(crate) fn parse_json(text: &str) -> Result<Node<'_>, SyntaxError> {
 }
 
 /// Reads a whole TOML text: what can be read of it, and what cannot.
-pub(crate) fn parse_toml(text: &str) -> (Node<'_>, Vec<SyntaxError>) {
+pub fn parse_toml(text: &str) -> (Node<'_>, Vec<SyntaxError>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let errors = errors.iter().map(|error| SyntaxError {
         at: error.span().map_or(0, |span| span.start),
@@ -159,8 +159,7 @@ impl<'t> Node<'t> {
 }
 
 /// The JSON pointer (RFC 6901) of the innermost value of `root` that covers the byte `at` of its text.
-#[cfg(feature = "manage")]
-pub(crate) fn pointer(root: &Node, at: usize) -> String {
+pub fn pointer(root: &Node, at: usize) -> String {
     let mut pointer = String::new();
     let mut node = root;
     loop {
@@ -182,7 +181,7 @@ pub(crate) fn pointer(root: &Node, at: usize) -> String {
 }
 
 /// Where in a text a byte of the content of a JSON string stands; `at` is the string's opening quote.
-pub(crate) fn inside_string(text: &str, at: usize, content_offset: usize) -> usize {
+pub fn inside_string(text: &str, at: usize, content_offset: usize) -> usize {
     let mut passed = 0;
     let mut rest = text.get(at + 1..).unwrap_or_default().char_indices();
     while let Some((position, character)) = rest.next() {
@@ -212,7 +211,7 @@ fn unicode_escape(escape: &str) -> (usize, usize) {
 }
 
 /// The value of a JSON number as JavaScript reads it: too large becomes infinite.
-pub(crate) fn number(digits: &str) -> f64 {
+pub fn number(digits: &str) -> f64 {
     digits.parse().unwrap_or(f64::NAN)
 }
 

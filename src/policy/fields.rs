@@ -7,7 +7,7 @@ use super::document::{Node, Value};
 use super::finding::{File, Kind, Problem, did_you_mean};
 
 /// An object of which keys are asked for; what was not asked for is unknown.
-pub(crate) struct Fields<'n, 't, 's> {
+pub struct Fields<'n, 't, 's> {
     pub file: File<'s>,
     pub node: &'n Node<'t>,
     /// What the problems are about.

@@ -34,7 +34,7 @@ pub struct Finding {
 
 /// The kinds of problems that are not about the text of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A file is missing, unreadable or not UTF-8.
     Unreadable = 1,
     /// A file is not JSON or TOML.
@@ -93,7 +93,7 @@ impl std::fmt::Display for Kind {
 
 /// A problem on its way into the report.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     severity: Severity,
     code: String,
     subject: String,
@@ -142,7 +142,7 @@ const TOLD: usize = 100;
 
 /// All problems found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub struct Report {
     findings: RefCell<Vec<Finding>>,
     counts: RefCell<BTreeMap<String, Count>>,
 }
@@ -216,7 +216,7 @@ impl Report {
 
 /// One text of the policy, and where to report its problems.
 #[derive(Clone, Copy)]
-pub(crate) struct File<'s> {
+pub struct File<'s> {
     pub path: &'s str,
     pub text: &'s str,
     pub report: &'s Report,
@@ -249,7 +249,7 @@ impl File<'_> {
 }
 
 /// "did you mean": the known word that is nearest to a misspelt one, if any is near.
-pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let lower = word.to_lowercase();
     let scored = known.into_iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known));
     let (distance, known) = scored.min_by_key(|(distance, _)| *distance)?;
@@ -257,6 +257,6 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// The help line of [`nearest`].
-pub(crate) fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub fn did_you_mean<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     nearest(word, known).map(|known| format!("did you mean `{known}`?"))
 }

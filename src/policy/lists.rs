@@ -60,7 +60,7 @@ struct Reader<'s> {
 }
 
 /// Why a member is none, and what to write instead.
-pub(crate) type Bad = (String, Option<String>);
+pub type Bad = (String, Option<String>);
 
 impl<'s> Reader<'s> {
     fn lines(&mut self) {
@@ -109,7 +109,7 @@ impl<'s> Reader<'s> {
 }
 
 /// A list without members.
-pub(crate) fn empty(kind: ListKind) -> List {
+pub fn empty(kind: ListKind) -> List {
     match kind {
         ListKind::Ip => List::Ip(Vec::new()),
         ListKind::Hostname => List::Hostname(Vec::new()),
@@ -186,7 +186,7 @@ fn between(first: &str, last: &str) -> Option<IpRange> {
 }
 
 /// A host name, or the names below one.
-pub(crate) fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
+pub fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
     let name = text.to_ascii_lowercase();
     let (suffix, is_below) = match name.strip_prefix("*.") {
         Some(suffix) => (suffix, true),
@@ -203,7 +203,7 @@ pub(crate) fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad>
 }
 
 /// An AS number.
-pub(crate) fn asn(text: &str) -> Result<i64, Bad> {
+pub fn asn(text: &str) -> Result<i64, Bad> {
     let digits = text.strip_prefix("AS").unwrap_or(text);
     digits.parse::<u32>().map(i64::from).map_err(|_| (format!("`{text}` is not an AS number"), None))
 }

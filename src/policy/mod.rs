@@ -45,7 +45,6 @@ pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
 pub use save::{LoadError, SAVED_SUFFIX};
 pub use schemas::schemas;
-#[cfg(feature = "manage")]
 pub(crate) use settings::is_list_name;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,

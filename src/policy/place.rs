@@ -6,14 +6,14 @@ use std::ops::Range;
 const CONTEXT: usize = 80;
 
 /// Line and column (both 1-based, columns count bytes) of a byte offset.
-pub(crate) fn position(text: &str, offset: usize) -> (usize, usize) {
+pub fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
     (memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1)
 }
 
 /// Tells the lines of ascending byte offsets without counting from the start each time.
-pub(crate) struct Lines<'t> {
+pub struct Lines<'t> {
     text: &'t str,
     /// What has been counted, and the line it ends in.
     counted: usize,
@@ -38,7 +38,7 @@ impl<'t> Lines<'t> {
 }
 
 /// The byte offset of a line and column (both 1-based) as parsers report them; never beyond the text.
-pub(crate) fn offset(text: &str, line: usize, column: usize) -> usize {
+pub fn offset(text: &str, line: usize, column: usize) -> usize {
     let mut starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
     let start = starts.nth(line.saturating_sub(1)).unwrap_or(text.len());
     (start + column.saturating_sub(1)).min(text.len())
@@ -46,7 +46,7 @@ pub(crate) fn offset(text: &str, line: usize, column: usize) -> usize {
 
 /// The source line of a span and carets below it, without a trailing newline; only as much of a long line as is
 /// needed.
-pub(crate) fn snippet(text: &str, span: Range<usize>) -> String {
+pub fn snippet(text: &str, span: Range<usize>) -> String {
     let start = text.floor_char_boundary(span.start);
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);

@@ -190,7 +190,6 @@ pub(super) fn read(file: File, checker: &Checker) -> Option<Rooms> {
 }
 
 /// Reads one room that is to stand among others; everything wrong with it is reported.
-#[cfg(feature = "manage")]
 pub(crate) fn submitted(file: File, node: &Node, others: &[Room], checker: &Checker) -> Option<Room> {
     Reader::among(others, file, checker).room(node, others.len() + 1)
 }

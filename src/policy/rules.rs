@@ -173,7 +173,7 @@ fn read_rule(
 
 /// A rule as somebody wrote it; what is `None` was not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Submitted {
+pub struct Submitted {
     pub id: Option<String>,
     pub description: Option<String>,
     pub enabled: Option<bool>,
@@ -183,7 +183,7 @@ pub(crate) struct Submitted {
 
 /// A rule that is to be changed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Before<'a> {
+pub struct Before<'a> {
     pub expression: &'a str,
     pub enabled: bool,
     /// Whether it says that it opens for everybody. That is said of one expression: with another it lapses.
@@ -195,7 +195,7 @@ pub(crate) struct Before<'a> {
 /// Reads a rule of `room`, and checks its expression; everything wrong with it is reported. A whole one must say what
 /// it does and when; one that changes another (`before`) need not. The caller asks for what else may stand there, and
 /// finishes the fields.
-pub(crate) fn submitted<'n, 't>(
+pub fn submitted<'n, 't>(
     fields: &mut Fields<'n, 't, '_>,
     room: &str,
     before: Option<Before>,

@@ -13,7 +13,6 @@ mod network;
 mod read;
 
 pub use network::Network;
-#[cfg(feature = "manage")]
 pub(crate) use read::is_list_name;
 pub(super) use read::{is_host, read};
 

@@ -23,11 +23,11 @@ pub fn upper<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
 }
 
 /// Two hexadecimal digits for each byte, in lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The value of a hexadecimal digit.
-pub(crate) fn hex_digit(digit: u8) -> Option<u8> {
+pub fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }

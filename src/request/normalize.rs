@@ -209,12 +209,12 @@ pub fn queueit_normalize(url: &str) -> Cow<'_, str> {
 }
 
 /// Trims what JavaScript's `trim` does.
-pub(crate) fn trim(text: &str) -> &str {
+pub fn trim(text: &str) -> &str {
     text.trim_matches(is_js_space)
 }
 
 /// What JavaScript's `trim` and `parseInt` take for white space.
-pub(crate) fn is_js_space(c: char) -> bool {
+pub fn is_js_space(c: char) -> bool {
     c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
 }
 

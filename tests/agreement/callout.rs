@@ -11,14 +11,14 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
+use velvetrope::policy::Sources;
+use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::{
     HttpHeaders, ProcessingRequest, ProcessingResponse,
 };
-use velvetrope::host::ext_proc::{Config, ExtProc, PolicySource, Running, SecretSource};
-use velvetrope::policy::Sources;
+use velvetrope_serve::ext_proc::{Config, ExtProc, PolicySource, Running, SecretSource};
 
 use super::SECRET;
 use super::pairs::{HOST, Visit};

@@ -17,11 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use velvetrope::connector::Described;
 use velvetrope::connector::edge::{Identity, Secrets, Site};
 use velvetrope::connector::explain::Explained;
-use velvetrope::host::proxy::{Config, PolicySource, Proxy, SecretSource};
 use velvetrope::language::Severity;
 use velvetrope::policy::Policy;
 use velvetrope::policy::bundle::bundle;
 use velvetrope::request::Target;
+use velvetrope_serve::proxy::{Config, PolicySource, Proxy, SecretSource};
 
 mod callout;
 mod pairs;
@@ -32,7 +32,7 @@ use pairs::{HOST, VISITS, Visit, place, policy, rules};
 use wire::{in_time, raw};
 
 const SECRET: &str = "not-a-real-secret";
-const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/agreement.json");
+const RECORD: &str = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/tests/data/agreement.json");
 
 /// What a host says of the request about a rule: whether the rule lets it pass.
 struct Said {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use velvetrope::host::geo::GeoDatabases;
 use velvetrope::policy::{GeoIp, Sources};
 use velvetrope::request::{Facts, Field, OwnedRequest, Target, Value};
+use velvetrope_serve::geo::GeoDatabases;
 
 pub const HOST: &str = "tickets.example";
 /// The header that says which room, and so which rule, a request is about.
 pub const ROOM: &str = "x-room";
 /// Beside the package, so that a policy in memory finds them from any folder.
-const DATABASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/mmdb");
+const DATABASES: &str = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/tests/data/mmdb");
 
 /// A rule, and where it cannot be asked.
 pub struct Rule {

@@ -2,8 +2,8 @@
 
 use http::{Method, Request};
 use serde_json::{Value, json};
-use velvetrope::manage::failure::Failure;
-use velvetrope::manage::store::tokens::Scope;
+use velvetrope_manage::failure::Failure;
+use velvetrope_manage::store::tokens::Scope;
 
 use crate::support::{Site, rule};
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use http::{Method, Request, Response};
 use serde_json::json;
-use velvetrope::manage::store::tokens::Scope;
 use velvetrope::room::Occupancy;
+use velvetrope_manage::store::tokens::Scope;
 
 use crate::support::{SETTINGS, Site, files, rule};
 

@@ -2,9 +2,9 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use velvetrope::manage::failure::Failure;
-use velvetrope::manage::snapshot;
 use velvetrope::policy::Policy;
+use velvetrope_manage::failure::Failure;
+use velvetrope_manage::snapshot;
 
 use crate::support::{Site, files, rule};
 

@@ -5,13 +5,13 @@ use std::cell::Cell;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use velvetrope::host::store::StoreFile;
-use velvetrope::manage::failure::Failure;
-use velvetrope::manage::store::Store;
-use velvetrope::manage::store::tokens::Scope;
-use velvetrope::manage::{Circumstances, Live, Manager, snapshot};
 use velvetrope::policy::Sources;
 use velvetrope::room::Occupancy;
+use velvetrope_manage::failure::Failure;
+use velvetrope_manage::store::Store;
+use velvetrope_manage::store::tokens::Scope;
+use velvetrope_manage::{Circumstances, Live, Manager, snapshot};
+use velvetrope_serve::store::StoreFile;
 
 pub const SETTINGS: &str = r#"# What comments say is kept.
 customer_id = "example"

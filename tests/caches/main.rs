@@ -153,13 +153,13 @@ async fn apache_keeps_nothing_of_what_is_behind_a_rope() {
     proxy.stop().await;
 }
 
-async fn proxy_without_renewal(origin: &Origin) -> velvetrope::host::proxy::Running {
+async fn proxy_without_renewal(origin: &Origin) -> velvetrope_serve::proxy::Running {
     let mut sources = sources("");
     let renewing = r#""ExtendCookieValidity":true"#;
     let integration = integration(3);
     assert!(integration.contains(renewing));
     let integration = integration.replace(renewing, r#""ExtendCookieValidity":false"#);
     sources.insert("integration.json".into(), integration.into_bytes());
-    let source = velvetrope::host::proxy::PolicySource::Fixed(sources);
-    velvetrope::host::proxy::Proxy::bind(config(source, origin.address)).await.expect("a proxy")
+    let source = velvetrope_serve::proxy::PolicySource::Fixed(sources);
+    velvetrope_serve::proxy::Proxy::bind(config(source, origin.address)).await.expect("a proxy")
 }

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::ext_proc::{Config, ExtProc, PolicySource, Running, SecretSource};
 use velvetrope::session::Secret;
 use velvetrope::session::token::{TokenFields, sign};
+use velvetrope_serve::ext_proc::{Config, ExtProc, PolicySource, Running, SecretSource};
 
 use crate::wire::in_time;
 
@@ -47,7 +47,7 @@ impl Program {
         command.args(["ext-proc", "--listen", &listen.to_string(), "--admin", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--drain-delay", &drain_delay.as_secs().to_string()]).arg(folder);
         // Nobody reads its logs while it serves: a line for each request would not go anywhere.
-        command.env("VELVETROPE_LOG", "info,velvetrope::host::serving::event=off").env("VELVETROPE_SECRET", SECRET);
+        command.env("VELVETROPE_LOG", "info,velvetrope_serve::serving::event=off").env("VELVETROPE_SECRET", SECRET);
         let mut child = command.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("a process");
         let lines = BufReader::new(child.stderr.take().expect("logs")).lines();
         let mut program = Program { child, lines, address: listen };

@@ -48,7 +48,7 @@ pub async fn text(browser: &Client, selector: &str) -> String {
 }
 
 pub async fn screenshot(browser: &Client, name: &str) {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/browser");
+    let folder = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/target/browser");
     fs::create_dir_all(folder).unwrap();
     fs::write(format!("{folder}/{name}.png"), browser.screenshot().await.unwrap()).unwrap();
 }

@@ -1,6 +1,6 @@
 //! What visitors meet.
 
-use velvetrope::host::ext_proc::{Config, ExtProc, TlsFiles, policies_at};
+use velvetrope_serve::ext_proc::{Config, ExtProc, TlsFiles, policies_at};
 
 use crate::support::*;
 

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
-use velvetrope::host::ext_proc::Running;
+use velvetrope_serve::ext_proc::Running;
 
 pub use crate::callout::*;
 pub use crate::wire::*;

@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::{StreamExt, once, pending};
-use velvetrope::host::ext_proc::{Config, ExtProc};
+use velvetrope_serve::ext_proc::{Config, ExtProc};
 
 use crate::support::*;
 

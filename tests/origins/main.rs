@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::{ext_proc, proxy};
+use velvetrope_serve::{ext_proc, proxy};
 
 use fan::{Fan, Origins, Passed};
 use front::{Front, Visitor};
@@ -58,7 +58,7 @@ const VISITORS: u64 = 8;
 const PATIENCE: usize = 2_000;
 
 fn policy() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rope/policy")
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/rope/policy")
 }
 
 async fn proxy_before(servers: &Servers) -> (Front, proxy::Running) {

@@ -24,7 +24,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
-use velvetrope::host::proxy::{Config, PolicySource, Proxy, Running};
+use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running};
 
 use crate::support::{Events, config, in_time, observer, sources};
 use crate::tls::{certify, shake_hands};
@@ -125,7 +125,7 @@ impl File {
 }
 
 fn text_of(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/fronts");
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("deploy/fronts");
     fs::read_to_string(folder.join(name)).expect("a file")
 }
 

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::proxy::{Config, PolicySource, Proxy, SecretSource};
+use velvetrope_serve::proxy::{Config, PolicySource, Proxy, SecretSource};
 
 use super::delivery::{PUSH, push_body};
 use crate::support::*;

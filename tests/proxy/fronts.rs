@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use velvetrope::host::proxy::{Config, PolicySource, Proxy, Running, TlsFiles};
+use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running, TlsFiles};
 
 use crate::support::*;
 use crate::tls::{certificate, certify, shake_hands};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use velvetrope::host::proxy::{Config, Limits, PolicySource, Proxy, StartError};
+use velvetrope_serve::proxy::{Config, Limits, PolicySource, Proxy, StartError};
 
 use crate::support::*;
 

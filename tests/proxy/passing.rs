@@ -61,7 +61,7 @@ async fn the_origin_learns_who_asked_for_what() {
     behind.stop().await;
 }
 
-async fn proxy_behind_another(origin: &Origin) -> velvetrope::host::proxy::Running {
+async fn proxy_behind_another(origin: &Origin) -> velvetrope_serve::proxy::Running {
     proxy(origin.address, "[proxy]\ntrusted_hops = 1").await
 }
 

@@ -16,10 +16,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource};
 use velvetrope::policy::Sources;
 use velvetrope::session::Secret;
 use velvetrope::session::token::{TokenFields, sign};
+use velvetrope_serve::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource};
 
 pub use crate::wire::*;
 

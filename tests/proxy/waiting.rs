@@ -1,10 +1,10 @@
 //! What a visitor meets: the room, the rope, the way past it.
 
 use serde_json::{Value, json};
-use velvetrope::host::demo::{Demo, line};
-use velvetrope::host::proxy::{PolicySource, Proxy};
 use velvetrope::room::{AllowedHosts, Pace, Room, RoomConfig, Visit};
 use velvetrope::session::Secret;
+use velvetrope_demo::{Demo, line};
+use velvetrope_serve::proxy::{PolicySource, Proxy};
 
 use crate::support::*;
 
@@ -73,7 +73,7 @@ async fn rules_and_integrations_let_through_what_they_name() {
     let (observer, events) = observer();
     let config = config(PolicySource::Fixed(sources("[proxy]\ntrusted_hops = 1")), origin.address);
     let proxy =
-        Proxy::bind(velvetrope::host::proxy::Config { observer: Some(observer), ..config }).await.expect("a proxy");
+        Proxy::bind(velvetrope_serve::proxy::Config { observer: Some(observer), ..config }).await.expect("a proxy");
     let spoofed = [("X-Velvetrope-Verdict", "session;room=shop")];
     for (path, headers, verdict) in [
         ("/", &spoofed[..], "pass"),
@@ -131,7 +131,7 @@ async fn a_body_that_a_trigger_looks_at_arrives_whole() {
 #[tokio::test]
 async fn rules_ask_where_a_visitor_is() {
     let origin = Origin::start().await;
-    let databases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/mmdb");
+    let databases = concat!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."), "/tests/data/mmdb");
     let more = format!(
         "[proxy]\ntrusted_hops = 1\n[geoip]\ncountry = \"{databases}/GeoIP2-Country-Test.mmdb\"\n\
          asn = \"{databases}/GeoLite2-ASN-Test.mmdb\""

@@ -7,11 +7,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
-use velvetrope::host::ext_proc::Running;
-use velvetrope::host::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
-use velvetrope::host::ext_proc::proto::envoy::service::ext_proc::v3::{
+use velvetrope_serve::ext_proc::Running;
+use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
+use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::{
     HeaderMutation, HttpHeaders, ProcessingRequest, ProcessingResponse,
 };
 

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use velvetrope::connector::edge::Secrets;
-use velvetrope::host::{ext_proc, proxy};
+use velvetrope_serve::{ext_proc, proxy};
 
 use envoy::Answer;
 use line::{Head, Line};
@@ -208,5 +208,5 @@ fn in_lower_case(headers: Vec<(String, String)>) -> BTreeMap<String, String> {
 }
 
 fn policy() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rope/policy")
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/rope/policy")
 }

@@ -366,7 +366,7 @@ fn is_variable(text: &str) -> bool {
 }
 
 /// Whether expressions can use the name behind `$`.
-pub(crate) fn is_list_name(text: &str) -> bool {
+pub fn is_list_name(text: &str) -> bool {
     let is_part =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     text.len() <= 50 && text.split('.').all(is_part)

@@ -1,0 +1,51 @@
+//! What the packages beside this one build on: how an operator's texts are read piece by piece, and helpers that every
+//! host needs.
+//!
+//! Nothing here is promised: it may change with any release. Who misses something in the other modules is welcome to
+//! say so.
+
+pub use crate::policy::settings::is_list_name;
+pub use crate::request::address::{address, network};
+pub use crate::request::ascii::hex;
+pub use crate::request::secret::{is_secret_entry, is_secret_field, without_secrets};
+pub use crate::request::worker::{header_behind, untold};
+
+/// Checks of expressions by what a policy knows.
+pub mod check {
+    pub use crate::policy::check::{Checker, Origin, fields_of, lists_of};
+}
+
+/// JSON and TOML as trees that know where each value stands.
+pub mod document {
+    pub use crate::policy::document::{Member, Node, SyntaxError, Value, parse_json, parse_toml, pointer};
+}
+
+/// An object's fields, and complaints about those that are unknown, missing or of the wrong type.
+pub mod fields {
+    pub use crate::policy::fields::Fields;
+}
+
+/// Problems in an operator's files.
+pub mod finding {
+    pub use crate::policy::finding::{File, Kind, Problem, Report};
+}
+
+/// Items of lists.
+pub mod lists {
+    pub use crate::policy::lists::{Bad, asn, empty, hostname};
+}
+
+/// Lines and columns.
+pub mod place {
+    pub use crate::policy::place::{Lines, offset, position, snippet};
+}
+
+/// Rooms as the API takes them.
+pub mod rooms {
+    pub use crate::policy::rooms::submitted;
+}
+
+/// Bypass rules as the API takes them.
+pub mod rules {
+    pub use crate::policy::rules::{Before, Submitted, submitted};
+}
