@@ -20,7 +20,8 @@ mod scheme;
 mod suggest;
 
 pub use certainty::certainty;
-pub use diagnostic::{Code, Diagnostic, Kind, Severity};
+pub(crate) use diagnostic::position;
+pub use diagnostic::{Code, Diagnostic, Kind, Place, Severity};
 pub use expression::Expression;
 pub use function::Function;
 pub use lint::lint;

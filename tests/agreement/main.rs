@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use velvetrope::connector::Described;
 use velvetrope::connector::edge::{Identity, Secrets, Site};
 use velvetrope::connector::explain::Explained;
-use velvetrope::language::Severity;
 use velvetrope::policy::Policy;
 use velvetrope::policy::bundle::bundle;
 use velvetrope::request::Target;
@@ -43,9 +42,8 @@ struct Said {
 
 /// What the desk says for such a host.
 fn desk(target: Target) -> Vec<Said> {
-    let (policy, findings) = Policy::compile(&policy(target), None);
-    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    let policy = policy.unwrap_or_else(|| panic!("{errors:#?}"));
+    let compiled = Policy::compile(&policy(target), None);
+    let policy = compiled.unwrap_or_else(|findings| panic!("{:#?}", findings.errors().collect::<Vec<_>>())).policy;
     let (secrets, identity) = (Secrets::new(SECRET, None), Identity::of_host("desk"));
     let site = Site { policy: &policy, secrets: &secrets, identity: &identity };
     let asked = |(rule, visit): (usize, usize)| {

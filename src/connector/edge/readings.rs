@@ -9,7 +9,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::{Examined, Incoming};
 use crate::policy::{Action, Policy};
 use crate::program::Verdict;
-use crate::request::{CanonicalUrl, Malformed, RequestView, canonical_authority, host_of, readings};
+use crate::request::{Authority, CanonicalUrl, Malformed, RequestView, readings};
 
 /// How many readings are decided about.
 const MOST: usize = 512;
@@ -49,10 +49,10 @@ pub(in crate::connector) fn judge<'v>(
     for reading in readings(incoming.url.path(), arena)? {
         others.extend(authorities.iter().map(|authority| judged(first.view.reading(authority, reading.path))));
         if let Some(named) = reading.authority {
-            let named = canonical_authority(named, incoming.url.scheme() == "https").ok();
-            let named = named.iter().map(|named| host_of(named));
+            let named = Authority::of(named).canonical(incoming.url.scheme() == "https").ok();
+            let named = named.iter().map(|named| Authority::of(named).host());
             // One that no origin knows is the first of its sites to many.
-            let sites = policy.settings.hosts.iter().map(|host| host_of(host)).chain(named);
+            let sites = policy.settings.hosts.iter().map(|host| Authority::of(host).host()).chain(named);
             others.extend(sites.map(|site| judged(first.view.reading(arena.alloc_str(site), reading.path))));
         }
         if others.len() > MOST {
