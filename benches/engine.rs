@@ -127,14 +127,14 @@ fn compiling(criterion: &mut Criterion) {
     let sources = LazyCell::new(|| networks::policy(100_000));
     group.bench_function("100,000 networks from text", |bencher| {
         let sources = &*sources;
-        bencher.iter(|| Policy::compile(black_box(sources), None).0.expect("it compiles"));
+        bencher.iter(|| Policy::compile(black_box(sources), None).expect("it compiles").policy);
     });
 }
 
 /// What a host does when it starts with a compiled policy.
 fn loading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
-    let saved = |sources| Policy::compile(&sources, None).0.expect("it compiles").save();
+    let saved = |sources| Policy::compile(&sources, None).expect("it compiles").policy.save();
     let rules = LazyCell::new(|| saved(mixed::policy(1_000)));
     group.bench_function("1,000 rules", |bencher| {
         let rules = &*rules;

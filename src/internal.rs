@@ -17,7 +17,7 @@ pub mod check {
 
 /// JSON and TOML as trees that know where each value stands.
 pub mod document {
-    pub use crate::policy::document::{Member, Node, SyntaxError, Value, parse_json, parse_toml, pointer};
+    pub use crate::policy::document::{Member, Node, SyntaxError, Value, node_of, parse_json, parse_toml, pointer};
 }
 
 /// An object's fields, and complaints about those that are unknown, missing or of the wrong type.
@@ -27,12 +27,17 @@ pub mod fields {
 
 /// Problems in an operator's files.
 pub mod finding {
-    pub use crate::policy::finding::{File, Kind, Problem, Report};
+    pub use crate::policy::finding::{File, Report};
 }
 
 /// Items of lists.
 pub mod lists {
-    pub use crate::policy::lists::{Bad, asn, empty, hostname};
+    pub use crate::policy::lists::{BadMember, asn, bits_behind_prefix, empty, hostname};
+}
+
+/// Objects as tables of what their fields may hold.
+pub mod object {
+    pub use crate::policy::object::{Rule, Shape, Table};
 }
 
 /// Lines and columns.
@@ -42,10 +47,10 @@ pub mod place {
 
 /// Rooms as the API takes them.
 pub mod rooms {
-    pub use crate::policy::rooms::submitted;
+    pub use crate::policy::rooms::{MIN_VISITORS, REQUIRED_BY_API, submitted};
 }
 
 /// Bypass rules as the API takes them.
 pub mod rules {
-    pub use crate::policy::rules::{Before, Submitted, submitted};
+    pub use crate::policy::rules::{Before, RuleObject, Submitted, submitted};
 }

@@ -63,8 +63,8 @@ fn networks_hold_their_addresses_and_nobody_elses() {
 
 #[test]
 fn the_policy_of_networks_compiles() {
-    let (policy, findings) = Policy::compile(&networks::policy(1_000), None);
-    let policy = policy.unwrap_or_else(|| panic!("{findings:#?}"));
+    let compiled = Policy::compile(&networks::policy(1_000), None);
+    let policy = compiled.unwrap_or_else(|findings| panic!("{findings:#?}")).policy;
     let at = |address| evaluate(&policy.program, &integrations::request_for(0).client_ip(address));
     assert_eq!(at(networks::address_in(999)), Verdict::Bypassed { entry: 0, rule: 0 });
     assert_eq!(at(networks::address_in(1_000)), Verdict::Matched { entry: 0 });

@@ -44,7 +44,7 @@ fn loaded_policies_take_no_more() {
         ("a loaded policy of 1,000 mixed rules", mixed::policy(1_000), MB),
         ("a loaded policy of 100,000 networks", networks::policy(100_000), 2 * MB),
     ] {
-        let policy = Policy::compile(&sources, None).0.expect("it compiles");
+        let policy = Policy::compile(&sources, None).expect("it compiles").policy;
         let saved = policy.save();
         let mut loaded = None;
         let measured = allocation_counter::measure(|| loaded = Policy::load(&saved).ok());
@@ -57,7 +57,7 @@ fn loaded_policies_take_no_more() {
 #[test]
 fn a_compiled_policy_of_a_thousand_rules_takes_a_megabyte_at_most() {
     let sources = mixed::policy(1_000);
-    let compile = || Policy::compile(&sources, None).0.expect("it compiles");
+    let compile = || Policy::compile(&sources, None).expect("it compiles").policy;
     drop(compile());
     let mut policy = None;
     let measured = allocation_counter::measure(|| policy = Some(compile()));

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
 use serde_json::Value;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Integration, Policy, Sources};
+use velvetrope::language::{Diagnostic, Place, Severity};
+use velvetrope::policy::{Compiled, Findings, Integration, Policy, Sources};
 use velvetrope::program::Verdict;
 use velvetrope::request::{NoFacts, RequestParts, RequestView, Target};
 use velvetrope_serve::files;
@@ -18,18 +18,17 @@ use velvetrope_serve::files;
 #[test]
 fn bad_policies_are_refused_with_everything_that_is_wrong() {
     for folder in folders("invalid") {
-        let (policy, findings) = compile(&folder);
-        assert!(policy.is_none(), "{} was accepted", folder.display());
-        snapshot("invalid", &folder, &findings.iter().map(render).collect::<String>());
+        let findings = compile(&folder).expect_err(&format!("{} was accepted", folder.display()));
+        snapshot("invalid", &folder, &findings.all().iter().map(render).collect::<String>());
     }
 }
 
 #[test]
 fn good_policies_are_accepted_and_mean_what_they_say() {
     for folder in folders("valid") {
-        let (policy, findings) = compile(&folder);
-        let mut text: String = findings.iter().map(render).collect();
-        let policy = policy.unwrap_or_else(|| panic!("{} was refused:\n{text}", folder.display()));
+        let Compiled { policy, warnings } =
+            compile(&folder).unwrap_or_else(|findings| panic!("{} was refused: {findings:#?}", folder.display()));
+        let mut text: String = warnings.iter().map(render).collect();
         if folder.ends_with("everything") {
             let _ = writeln!(text, "{:#?}", policy.settings);
         }
@@ -41,9 +40,7 @@ fn good_policies_are_accepted_and_mean_what_they_say() {
 #[test]
 fn the_example_is_accepted_without_a_word() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("examples/ticketing");
-    let (policy, findings) = compile(&folder);
-    assert_eq!(findings, []);
-    assert!(policy.is_some());
+    assert_eq!(compile(&folder).expect("it compiles").warnings, []);
 }
 
 #[test]
@@ -80,7 +77,7 @@ fn names_every_key(root: &Value, schema: &Value, value: &Value) {
 #[test]
 fn the_most_specific_room_stands_before_a_request() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/valid/rooms");
-    let policy = compile(&folder).0.expect("the fixture is accepted");
+    let policy = compile(&folder).expect("the fixture is accepted").policy;
     for (method, url, ip, expected) in [
         ("GET", "https://tickets.example/", None, "all"),
         ("GET", "https://tickets.example/shop", None, "shop"),
@@ -126,7 +123,7 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
 fn a_target_refuses_what_it_cannot_supply() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/invalid/target-fields");
     let sources = files::read(&folder).expect("the fixture can be read").sources;
-    let accepted = |target| Policy::compile(&sources, Some(target)).0.is_some();
+    let accepted = |target| Policy::compile(&sources, Some(target)).is_ok();
     assert!(accepted(Target::Worker));
     assert!(!accepted(Target::GoogleCloud));
     assert!(!accepted(Target::Proxy));
@@ -135,7 +132,7 @@ fn a_target_refuses_what_it_cannot_supply() {
 #[test]
 fn a_configuration_to_be_delivered_may_be_missing() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/policy/valid");
-    let awaits = |name| compile(&folder.join(name)).0.expect("the fixture is accepted").awaits_configuration();
+    let awaits = |name| compile(&folder.join(name)).expect("the fixture is accepted").policy.awaits_configuration();
     assert!(awaits("delivered"));
     assert!(!awaits("minimal") && !awaits("rooms") && !awaits("everything"));
 }
@@ -147,8 +144,8 @@ fn rubbish_is_refused_without_flooding_the_report() {
         let list = "rubbish\n".repeat(100_000);
         let files = [("velvetrope.toml", settings), ("r.json", &rules), ("i", "{}"), ("l", &list)];
         let sources: Sources = files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).into();
-        let (policy, findings) = Policy::compile(&sources, None);
-        assert!(policy.is_none());
+        let findings = Policy::compile(&sources, None).expect_err("rubbish");
+        let findings = findings.all();
         assert!(findings.len() < 300, "{}", findings.len());
         assert!(findings.iter().any(|finding| finding.message == "99900 more errors and 0 more warnings in this file"));
     }
@@ -163,7 +160,7 @@ fn folders(kind: &str) -> Vec<PathBuf> {
     folders
 }
 
-fn compile(folder: &Path) -> (Option<Policy>, Vec<Finding>) {
+fn compile(folder: &Path) -> Result<Compiled, Findings> {
     let has_settings = folder.join("velvetrope.toml").exists();
     let path = if has_settings { folder.to_owned() } else { folder.join("integration.json") };
     let files = files::read(&path).expect("the main file can be read");
@@ -191,8 +188,9 @@ fn describe(policy: &Policy) -> String {
     text
 }
 
-fn render(finding: &Finding) -> String {
-    let Finding { severity, code, file, line, column, subject, message, help, snippet, within: _ } = finding;
+fn render(finding: &Diagnostic) -> String {
+    let Diagnostic { severity, code, message, help, place, .. } = finding;
+    let Place { file, line, column, subject, snippet, .. } = place;
     let severity = if *severity == Severity::Error { "error" } else { "warning" };
     let mut text = format!("{severity}[{code}] {file}:{line}:{column}");
     if !subject.is_empty() {

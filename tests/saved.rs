@@ -72,8 +72,7 @@ fn one_of_everything() -> Sources {
 
 #[track_caller]
 fn compiled(sources: &Sources) -> Policy {
-    let (policy, findings) = Policy::compile(sources, None);
-    policy.unwrap_or_else(|| panic!("{findings:#?}"))
+    Policy::compile(sources, None).unwrap_or_else(|findings| panic!("{findings:#?}")).policy
 }
 
 /// Requests that reach some rules and integrations of the policies here.
@@ -195,10 +194,10 @@ fn a_saved_policy_is_a_source_like_any_other() {
     let policy = compiled(&one_of_everything());
     let sources = Sources::from([("site.vrp".to_owned(), policy.save())]);
     assert_same(&policy.program, &compiled(&sources).program, &requests());
-    let (refused, findings) = Policy::compile(&sources, Some(velvetrope::request::Target::Proxy));
-    assert!(refused.is_none() && findings[0].message == "it was compiled for worker", "{findings:?}");
-    let (refused, findings) = Policy::compile(&Sources::from([("site.vrp".to_owned(), vec![])]), None);
-    assert!(refused.is_none() && findings[0].message == "this is no compiled policy", "{findings:?}");
+    let refused = Policy::compile(&sources, Some(velvetrope::request::Target::Proxy)).expect_err("another target");
+    assert_eq!(refused.all()[0].message, "it was compiled for worker");
+    let refused = Policy::compile(&Sources::from([("site.vrp".to_owned(), vec![])]), None).expect_err("an empty file");
+    assert_eq!(refused.all()[0].message, "this is no compiled policy");
 }
 
 /// If this fails, what is saved has changed its shape: raise the number of the format, and record it anew by removing

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::outside::Question;
+use super::outside::{NoAnswer, Question};
 use super::visit::Visit;
 use crate::policy::ConfigError;
 use crate::session::cookie::{SessionError, SetCookie};
@@ -50,8 +50,8 @@ pub enum Exception {
     #[error(transparent)]
     Configuration(#[from] ConfigError),
     /// Somebody who was asked could not answer.
-    #[error("{0}")]
-    Outside(String),
+    #[error(transparent)]
+    Outside(#[from] NoAnswer),
 }
 
 impl Exception {

@@ -46,6 +46,9 @@ pub use spelling::{
 pub use unknown_hosts::{Refusal, UnknownHosts, unknown_host};
 pub use url_token::{token_of, without_token};
 
+/// An error of somebody else's making: what a host, a file system or a network says.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// How this connector names itself.
 #[derive(Clone, Debug)]
 pub struct Identity {

@@ -25,8 +25,8 @@ pub use decision::{Decision, Exception, Failure, Kind, Reason, Step};
 pub use described::Described;
 pub use local::{Extension, cancel_local, extend, queue_local};
 pub use outside::{
-    Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, Question, QueueIdUse, Services,
-    resolve,
+    Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoAnswer, NoOutside, Outside, Question, QueueIdUse,
+    Services, resolve,
 };
 pub use queue::QueueConfig;
 pub use visit::{ClientIp, Configuration, Visit};

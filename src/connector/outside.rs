@@ -107,15 +107,26 @@ pub struct DirectPassReply {
     pub token: Option<String>,
 }
 
-/// What has been answered so far. An `Err` says, in words, why there is no answer.
+/// Why somebody who was asked has not answered, in words: they go to the debug page and to logs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoAnswer(pub String);
+
+impl From<&str> for NoAnswer {
+    fn from(why: &str) -> NoAnswer {
+        NoAnswer(why.to_owned())
+    }
+}
+
+/// What has been answered so far.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// Whether the queue id may be used.
-    pub queue_id_allowed: Option<Result<bool, String>>,
+    pub queue_id_allowed: Option<Result<bool, NoAnswer>>,
     /// What direct pass says; an error or a time-out lets the visitor in for a few minutes.
-    pub direct_pass: Option<Result<DirectPassReply, String>>,
+    pub direct_pass: Option<Result<DirectPassReply, NoAnswer>>,
     /// The enqueue token, if there is one.
-    pub enqueue_token: Option<Result<Option<String>, String>>,
+    pub enqueue_token: Option<Result<Option<String>, NoAnswer>>,
 }
 
 /// Somebody who can answer.
@@ -123,11 +134,11 @@ pub trait Outside {
     /// Which questions can be answered.
     fn services(&self) -> Services<'_>;
     /// Answers [`Question::VerifyQueueId`].
-    fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, String>;
+    fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, NoAnswer>;
     /// Answers [`Question::DirectPass`].
-    fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, String>;
+    fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, NoAnswer>;
     /// Answers [`Question::EnqueueToken`].
-    fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, String>;
+    fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, NoAnswer>;
 }
 
 /// Nobody to ask.
@@ -138,15 +149,15 @@ impl Outside for NoOutside {
         Services::default()
     }
 
-    fn verify_queue_id(&self, _: &QueueIdUse<'_>) -> Result<bool, String> {
+    fn verify_queue_id(&self, _: &QueueIdUse<'_>) -> Result<bool, NoAnswer> {
         Err("nobody can verify queue ids".into())
     }
 
-    fn direct_pass(&self, _: &DirectPassCall<'_>) -> Result<DirectPassReply, String> {
+    fn direct_pass(&self, _: &DirectPassCall<'_>) -> Result<DirectPassReply, NoAnswer> {
         Err("there is no direct-pass service".into())
     }
 
-    fn enqueue_token(&self, _: &str) -> Result<Option<String>, String> {
+    fn enqueue_token(&self, _: &str) -> Result<Option<String>, NoAnswer> {
         Ok(None)
     }
 }

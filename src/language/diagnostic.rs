@@ -1,4 +1,5 @@
-//! What is wrong with an expression, where, and what to write instead.
+//! What is wrong with what somebody wrote, where, and what to write instead: one [`Diagnostic`] for expressions, files of
+//! a policy and bodies of requests.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The expression is refused.
+    /// What was written is refused.
     Error,
     /// It is accepted, and probably not what was meant.
     Warning,
@@ -34,6 +35,8 @@ pub enum Kind {
     Limit,
     /// Accepted, and a trap.
     Lint,
+    /// About a policy, not about the text of an expression.
+    Policy,
 }
 
 impl Kind {
@@ -48,13 +51,14 @@ impl Kind {
             Kind::Wildcard => "wildcard",
             Kind::Limit => "limit",
             Kind::Lint => "lint",
+            Kind::Policy => "policy",
         }
     }
 }
 
 macro_rules! codes {
     ($( $(#[$doc:meta])* $variant:ident = $text:literal $kind:ident; )*) => {
-        /// The kind of a mistake; stable, and printed as `E…`/`W…`.
+        /// The kind of a mistake; stable, and printed as `E…`/`W…` of expressions, and as `P…` of everything else.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Code { $( $(#[$doc])* $variant, )* }
@@ -183,6 +187,54 @@ codes! {
     SetOverlap = "W0110" Lint;
     /// A pattern that holds no special character, or a special character that is only literal here.
     PlainPattern = "W0111" Lint;
+    /// A file is missing, unreadable or not UTF-8.
+    Unreadable = "P0001" Policy;
+    /// A file is not JSON or TOML.
+    FileSyntax = "P0002" Policy;
+    /// A key that nobody knows.
+    UnknownKey = "P0003" Policy;
+    /// A value of the wrong type.
+    WrongType = "P0004" Policy;
+    /// A key that must be there.
+    MissingKey = "P0005" Policy;
+    /// A value that is not allowed.
+    BadValue = "P0006" Policy;
+    /// Two of something that there may be one of.
+    Duplicate = "P0007" Policy;
+    /// A room that nothing defines.
+    UnknownRoom = "P0008" Policy;
+    /// A list that nothing defines.
+    UnknownList = "P0009" Policy;
+    /// A list of another kind than the field's.
+    WrongList = "P0010" Policy;
+    /// A list without members.
+    EmptyList = "P0011" Policy;
+    /// A field that bypass rules must not use.
+    BarredField = "P0012" Policy;
+    /// A field the target cannot supply.
+    UnsuppliedField = "P0013" Policy;
+    /// A field that needs something to be set up.
+    UnconfiguredField = "P0014" Policy;
+    /// A condition that is always or never true.
+    Constant = "P0015" Policy;
+    /// A value in the integration JSON that the engine does not know and works around.
+    IgnoredValue = "P0016" Policy;
+    /// Something that makes an integration fail for every visitor.
+    BrokenIntegration = "P0017" Policy;
+    /// Something in an integration that works, and probably surprises.
+    Surprise = "P0018" Policy;
+    /// Problems beyond those that are told one by one.
+    More = "P0019" Policy;
+    /// A rule that lets everybody pass, and does not say that it is meant to.
+    OpensForEverybody = "P0020" Policy;
+    /// A cookie that browsers do not take.
+    CookieDomain = "P0021" Policy;
+    /// A page that visitors are sent to and had better not be.
+    TargetUrl = "P0022" Policy;
+    /// A setting that is kept and that nothing acts on yet.
+    NotActedOn = "P0023" Policy;
+    /// What makes redirects lead back to where visitors did not come from.
+    PublicAddress = "P0024" Policy;
 }
 
 impl fmt::Display for Code {
@@ -191,22 +243,94 @@ impl fmt::Display for Code {
     }
 }
 
-/// One finding about an expression.
+/// One thing that is wrong, or doubtful.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
     /// What kind of mistake it is.
     pub code: Code,
-    /// Bytes of the expression's text it is about; an empty range points at one place.
+    /// Bytes it is about, of the text of the expression or else of the file; an empty range points at one place.
     pub span: Range<usize>,
     /// What is wrong, one sentence without a full stop.
     pub message: String,
     /// What to write instead, if known.
     pub help: Option<String>,
+    /// Where that text stands; nowhere for an expression by itself.
+    pub place: Place,
+}
+
+/// Where in a policy, or in a body, something is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Path as in the sources of the policy.
+    pub file: String,
+    /// Byte of the file; 0 where a whole file or line is meant.
+    pub offset: usize,
+    /// 1-based; 0 where the whole file is meant.
+    pub line: usize,
+    /// 1-based, in bytes; 0 where the whole line is meant.
+    pub column: usize,
+    /// What it is about: `rule "admins" of room shop`, `integration 3 (Checkout)`, …; empty for a file.
+    pub subject: String,
+    /// The source line and carets, if there are any.
+    pub snippet: Option<String>,
+    /// For an expression: line and column within it, as above.
+    pub within: Option<(usize, usize)>,
+}
+
+/// As logs and lists of findings write it: file, line and message.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.place.file, self.place.line, self.message)
+    }
 }
 
 impl Diagnostic {
+    /// Something for which what was written is refused; where it stands is to be said.
+    pub fn error(code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            code,
+            span: 0..0,
+            message: message.into(),
+            help: None,
+            place: Place::default(),
+        }
+    }
+
+    /// Something that is accepted, and doubtful.
+    pub fn warning(code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(code, message).softened()
+    }
+
+    /// The same as a warning.
+    pub fn softened(self) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..self }
+    }
+
+    /// Which bytes it is about.
+    pub fn at(self, span: Range<usize>) -> Diagnostic {
+        Diagnostic { span, ..self }
+    }
+
+    /// What it is about.
+    pub fn about(mut self, subject: &str) -> Diagnostic {
+        self.place.subject = subject.to_owned();
+        self
+    }
+
+    /// What to do about it.
+    pub fn help(self, help: impl Into<String>) -> Diagnostic {
+        self.maybe_help(Some(help.into()))
+    }
+
+    /// What to do about it, if that is known.
+    pub fn maybe_help(mut self, help: Option<String>) -> Diagnostic {
+        self.help = help.or(self.help);
+        self
+    }
+
     /// The finding with its source line and carets, several lines, no trailing newline. `origin` names the file (or
     /// rule), `line` is the number of the expression's first line in that file (1-based).
     pub fn render(&self, text: &str, origin: &str, line: usize) -> String {
@@ -236,10 +360,7 @@ impl Diagnostic {
 
     /// Line and column (both 1-based, columns count bytes) of the start of the span in `text`.
     pub fn position(&self, text: &str) -> (usize, usize) {
-        let before = text.as_bytes().get(..self.span.start).unwrap_or(text.as_bytes());
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|&&byte| byte != b'\n').count() + 1;
-        (line, column)
+        position(text, self.span.start)
     }
 
     fn render_with(&self, text: &str, origin: &str, line: usize, renderer: Renderer) -> String {
@@ -259,6 +380,13 @@ impl Diagnostic {
         let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
         lines.join("\n")
     }
+}
+
+/// Line and column (both 1-based, columns count bytes) of a byte offset.
+pub fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+    (memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1)
 }
 
 /// The span within the text and widened to whole characters.

@@ -6,9 +6,9 @@
 use std::ops::RangeInclusive;
 
 use super::expression::*;
-use super::{Code, Diagnostic, Expression, Function, Severity};
+use super::{Code, Diagnostic, Expression, Function};
 use crate::request::country::{is_country, meant_country};
-use crate::request::{Field, FieldId, Type};
+use crate::request::{Authority, Field, FieldId, Type};
 
 /// Warnings about an expression that parses and may not do what its author meant.
 pub fn lint(expression: &Expression) -> Vec<Diagnostic> {
@@ -34,7 +34,7 @@ struct Sense<'e> {
 impl Lint {
     fn warn(&mut self, code: Code, span: &Span, message: impl Into<String>, help: impl Into<Option<String>>) {
         let (message, help) = (message.into(), help.into());
-        self.findings.push(Diagnostic { severity: Severity::Warning, code, span: span.clone(), message, help });
+        self.findings.push(Diagnostic::warning(code, message).at(span.clone()).maybe_help(help));
     }
 
     fn condition(&mut self, condition: &Condition, sense: Sense<'_>) {
@@ -239,10 +239,8 @@ impl Lint {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", &text));
         let authority = rest.split('/').next().unwrap_or_default();
         let default_port = |port: &&str| matches!((scheme, *port), ("" | "https", "443") | ("" | "http", "80"));
-        let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| default_port(port)) {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        };
+        let port = Authority::of(authority).port().filter(default_port);
+        let host = port.map_or(authority, |_| Authority::of(authority).host());
         let message = match port {
             _ if authority.len() < text.len() => {
                 "http.host is a host, and a port where one is named; it has no scheme and no path"

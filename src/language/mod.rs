@@ -20,7 +20,7 @@ mod scheme;
 mod suggest;
 
 pub use certainty::certainty;
-pub use diagnostic::{Code, Diagnostic, Kind, Severity};
+pub use diagnostic::{Code, Diagnostic, Kind, Place, Severity, position};
 pub use expression::Expression;
 pub use function::Function;
 pub use lint::lint;

@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use super::document::{Node, inside_string};
-use super::finding::{File, Kind, Problem, did_you_mean};
+use super::finding::{File, did_you_mean};
 use super::settings::Settings;
 use crate::language::expression::{Argument, Base, Condition, Operand, Right, Test};
-use crate::language::{self, Diagnostic, Expression, Scheme};
+use crate::language::{self, Code, Diagnostic, Expression, Scheme};
 use crate::program::{List, Lists};
 use crate::request::{Field, FieldId, Supply, Target, Type};
 
@@ -68,11 +68,11 @@ impl Checker<'_> {
         }
     }
 
-    fn field_problem(&self, field: Field) -> Option<Problem> {
+    fn field_problem(&self, field: Field) -> Option<Diagnostic> {
         let name = field.info().name;
         if field.is_barred_from_bypass_rules() {
             let message = format!("bypass rules must not use `{name}`");
-            return Some(Problem::error(Kind::BarredField, message).help("test something else, such as `ip.src`"));
+            return Some(Diagnostic::error(Code::BarredField, message).help("test something else, such as `ip.src`"));
         }
         let target = self.settings.target;
         if target == Target::GoogleCloud && self.settings.google_cloud.headers.contains_key(name) {
@@ -83,7 +83,7 @@ impl Checker<'_> {
             Supply::Never => {
                 let message = format!("{} cannot supply `{name}`", target_name(target));
                 let help = "where a field is missing, a negated test of it is true for everybody";
-                Some(Problem::error(Kind::UnsuppliedField, message).help(help))
+                Some(Diagnostic::error(Code::UnsuppliedField, message).help(help))
             }
             Supply::Configured(what) if self.is_configured(field, what) => None,
             Supply::Configured(what) => {
@@ -94,7 +94,7 @@ impl Checker<'_> {
                     }
                     Target::Proxy | Target::Worker => "name the MMDB file in the section [geoip]",
                 };
-                Some(Problem::error(Kind::UnconfiguredField, message).help(help))
+                Some(Diagnostic::error(Code::UnconfiguredField, message).help(help))
             }
         }
     }
@@ -111,30 +111,29 @@ impl Checker<'_> {
         by_database || self.settings.google_cloud.variables.iter().any(|name| what.contains(&format!("{{{name}}}")))
     }
 
-    fn list_problem(&self, name: &str, of: &Type) -> Option<Problem> {
+    fn list_problem(&self, name: &str, of: &Type) -> Option<Diagnostic> {
         let Some(list) = self.lists.get(name) else {
             let known = self.lists.keys().map(String::as_str);
             let help = did_you_mean(name, known).unwrap_or("name its file in the section [lists]".to_owned());
-            return Some(Problem::error(Kind::UnknownList, format!("there is no list `${name}`")).help(help));
+            return Some(Diagnostic::error(Code::UnknownList, format!("there is no list `${name}`")).help(help));
         };
         let (is_fit, holds) = match list {
             List::Ip(_) => (*of == Type::Ip, "addresses"),
             List::Hostname(_) => (*of == Type::Bytes, "host names"),
             List::Asn(_) => (*of == Type::Int, "AS numbers"),
         };
-        let problem = Problem::error(Kind::WrongList, format!("the list `${name}` holds {holds}, and this is {of}"));
+        let problem = Diagnostic::error(Code::WrongList, format!("the list `${name}` holds {holds}, and this is {of}"));
         (!is_fit).then(|| problem.help("set the `kind` of the list in velvetrope.toml"))
     }
 }
 
 impl Origin<'_> {
     fn tell(&self, text: &str, diagnostic: Diagnostic) {
-        let Diagnostic { severity, code, span, message, help } = diagnostic;
-        self.add(text, span, Problem::new(severity, code.to_string(), message).maybe_help(help));
+        self.add(text, diagnostic.span.clone(), diagnostic);
     }
 
     /// A problem of some bytes of the expression.
-    pub fn add(&self, text: &str, span: Range<usize>, problem: Problem) {
+    pub fn add(&self, text: &str, span: Range<usize>, problem: Diagnostic) {
         let is_verbatim = self.node.as_text() == Some(text);
         let at = if is_verbatim { inside_string(self.file.text, self.node.at, span.start) } else { self.node.at };
         self.file.add_inner(at, text, span, problem.about(self.subject));

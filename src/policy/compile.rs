@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::check::Checker;
 use super::document::{Member, Node, parse_json, parse_toml};
-use super::finding::{File, Kind, Problem, Report, did_you_mean};
+use super::finding::{File, Report, did_you_mean};
 use super::integration::{ConfigError, Published};
 use super::manifest::{self, MANIFEST, STORED};
 use super::rooms::Rooms;
 use super::rules::Checked;
 use super::save::SAVED_SUFFIX;
 use super::settings::{Managed, Settings};
-use super::{Finding, Policy, Room, Sources, lists, review, rooms, rules, settings};
+use super::{Findings, Policy, Room, Sources, lists, review, rooms, rules, settings};
+use crate::language::{Code, Diagnostic};
 use crate::program::Lists;
 use crate::request::Target;
 
@@ -36,22 +37,30 @@ pub fn settings_of(sources: &Sources, target: Option<Target>) -> Option<Settings
     Compiler { sources, report: &Report::default(), target, is_delivered: false }.settings()
 }
 
+/// A policy, and what it would be well to know all the same.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The policy.
+    pub policy: Policy,
+    /// What is doubtful about it.
+    pub warnings: Vec<Diagnostic>,
+}
+
 impl Policy {
-    /// Reads and compiles everything. The findings hold every problem; there is a policy exactly if none of them is an
-    /// error. Sources without a `velvetrope.toml` are one saved policy (`*.vrp`), which is loaded, or one integration
+    /// Reads and compiles everything; every problem is found in one run. Sources without a `velvetrope.toml` are one saved policy (`*.vrp`), which is loaded, or one integration
     /// JSON and defaults for everything else.
-    pub fn compile(sources: &Sources, target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
+    pub fn compile(sources: &Sources, target: Option<Target>) -> Result<Compiled, Findings> {
         Policy::compile_as(sources, target, false)
     }
 
     /// The same of a policy whose integration JSON Queue-it has delivered, so that nobody can mend it here: an
     /// integration that is broken is so for its own visitors only, as long as another one works (see
     /// [`Policy::broken`]).
-    pub fn compile_delivered(sources: &Sources, target: Option<Target>) -> (Option<Policy>, Vec<Finding>) {
+    pub fn compile_delivered(sources: &Sources, target: Option<Target>) -> Result<Compiled, Findings> {
         Policy::compile_as(sources, target, true)
     }
 
-    fn compile_as(sources: &Sources, target: Option<Target>, is_delivered: bool) -> (Option<Policy>, Vec<Finding>) {
+    fn compile_as(sources: &Sources, target: Option<Target>, is_delivered: bool) -> Result<Compiled, Findings> {
         let report = Report::default();
         let policy = match sources.iter().next() {
             Some((path, bytes)) if path.ends_with(SAVED_SUFFIX) && sources.len() == 1 => {
@@ -60,7 +69,11 @@ impl Policy {
             _ => Compiler { sources, report: &report, target, is_delivered }.policy(),
         };
         let policy = policy.filter(|_| !report.has_errors());
-        (policy, report.into_findings())
+        let findings = report.into_findings();
+        match policy {
+            Some(policy) => Ok(Compiled { policy, warnings: findings }),
+            None => Err(Findings(findings)),
+        }
     }
 }
 
@@ -68,10 +81,10 @@ fn load(path: &str, bytes: &[u8], target: Option<Target>, report: &Report) -> Op
     let problem = match Policy::load(bytes) {
         Ok(policy) if target.is_none_or(|target| target == policy.settings.target) => return Some(policy),
         Ok(policy) => {
-            let problem = Problem::error(Kind::BadValue, format!("it was compiled for {}", policy.settings.target));
+            let problem = Diagnostic::error(Code::BadValue, format!("it was compiled for {}", policy.settings.target));
             problem.help("compile the policy again, for where it is to run")
         }
-        Err(error) => Problem::error(Kind::Unreadable, error.to_string()),
+        Err(error) => Diagnostic::error(Code::Unreadable, error.to_string()),
     };
     report.add(path, problem);
     None
@@ -94,7 +107,7 @@ impl<'a> Compiler<'a> {
         let checker = Checker { settings: &settings, lists: &lists };
         let rooms = self.rooms(&settings, &checker);
         if settings.integration.is_none() && settings.rooms.is_none() && !self.report.has_errors() {
-            let problem = Problem::error(Kind::MissingKey, "the policy protects nothing");
+            let problem = Diagnostic::error(Code::MissingKey, "the policy protects nothing");
             let help = "name the published configuration: `integration = \"integration.json\"`, or a file of `rooms`";
             self.report.add(SETTINGS_FILE, problem.help(help));
         }
@@ -125,13 +138,13 @@ impl<'a> Compiler<'a> {
     fn defaults(&self) -> Option<Settings> {
         let mut own = self.sources.keys().filter(|path| !path.starts_with(STORED));
         let (Some(path), None) = (own.next().filter(|path| path.ends_with(".json")), own.next()) else {
-            self.report.add(SETTINGS_FILE, Problem::error(Kind::Unreadable, "there is no velvetrope.toml"));
+            self.report.add(SETTINGS_FILE, Diagnostic::error(Code::Unreadable, "there is no velvetrope.toml"));
             return None;
         };
         let file = self.file(path)?;
         let customer = parse_json(file.text).ok().and_then(|root| publisher(&root)).unwrap_or_default();
         if customer.is_empty() {
-            let problem = Problem::error(Kind::MissingKey, "the configuration does not say whose it is");
+            let problem = Diagnostic::error(Code::MissingKey, "the configuration does not say whose it is");
             let help = "write a velvetrope.toml beside it, with `customer_id` and `integration`";
             self.report.add(path, problem.help(help));
         }
@@ -205,8 +218,8 @@ impl<'a> Compiler<'a> {
     fn unknown_room(&self, name: &str, known: Option<&KnownRooms>, settings: &Settings) {
         let is_delivered = settings.delivery.push || settings.delivery.pull;
         let is_stored = self.is_stored(settings);
-        let problem = if is_delivered || is_stored { Problem::warning } else { Problem::error };
-        let problem = problem(Kind::UnknownRoom, format!("there is no room `{name}`"));
+        let problem = if is_delivered || is_stored { Diagnostic::warning } else { Diagnostic::error };
+        let problem = problem(Code::UnknownRoom, format!("there is no room `{name}`"));
         let help = did_you_mean(name, known.into_iter().flat_map(KnownRooms::names));
         let help = help.unwrap_or("rules belong to the `EventId` of an integration or the name of a room".to_owned());
         match is_stored {
@@ -219,14 +232,14 @@ impl<'a> Compiler<'a> {
         let mut seen = HashSet::new();
         for (rule, _) in rules {
             if !seen.insert(&rule.id) {
-                let problem = Problem::error(Kind::Duplicate, format!("two rules have the id `{}`", rule.id));
+                let problem = Diagnostic::error(Code::Duplicate, format!("two rules have the id `{}`", rule.id));
                 self.report.add_line(&rule.file, rule.line, problem.about(&rule.subject()));
             }
         }
     }
 
     /// A problem of the first entry of velvetrope.toml that is the one.
-    fn add_to_settings(&self, is_it: impl Fn(&Member) -> bool, problem: Problem) {
+    fn add_to_settings(&self, is_it: impl Fn(&Member) -> bool, problem: Diagnostic) {
         let text =
             self.sources.get(SETTINGS_FILE).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
         let (root, _) = parse_toml(text);
@@ -239,7 +252,7 @@ impl<'a> Compiler<'a> {
     /// The text of a file that the policy names.
     fn file(&self, path: &str) -> Option<File<'a>> {
         let Some((path, bytes)) = self.sources.get_key_value(path) else {
-            let problem = Problem::error(Kind::Unreadable, format!("`{path}` is not there, or cannot be read"));
+            let problem = Diagnostic::error(Code::Unreadable, format!("`{path}` is not there, or cannot be read"));
             match path.starts_with(STORED) {
                 true => self.report.add(MANIFEST, problem),
                 false => self.add_to_settings(
@@ -253,7 +266,7 @@ impl<'a> Compiler<'a> {
             Ok(text) => Some(File { path, text, report: self.report }),
             Err(error) => {
                 let message = format!("the file is not UTF-8: byte {} is out of place", error.valid_up_to() + 1);
-                self.report.add(path, Problem::error(Kind::Unreadable, message));
+                self.report.add(path, Diagnostic::error(Code::Unreadable, message));
                 None
             }
         }

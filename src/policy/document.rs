@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use serde::Deserializer;
 use serde::de::{MapAccess, Visitor};
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use toml::de::{DeTable, DeValue};
 
@@ -167,6 +168,32 @@ impl<'t> Node<'t> {
     }
 }
 
+/// A JSON value that never was a text. Places count its values and keys, in order, so that [`pointer`] finds them.
+pub fn node_of(json: &Json) -> Node<'_> {
+    numbered(json, &mut 0)
+}
+
+fn numbered<'j>(json: &'j Json, next: &mut usize) -> Node<'j> {
+    let at = *next;
+    *next += 1;
+    let value = match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => Value::Number(Cow::Owned(number.to_string())),
+        Json::String(text) => Value::Text(Cow::Borrowed(text)),
+        Json::Array(elements) => Value::Array(elements.iter().map(|element| numbered(element, next)).collect()),
+        Json::Object(members) => {
+            let member = |(key, value): (&'j String, &'j Json)| {
+                let span = *next..*next + 1;
+                *next += 1;
+                Member { span, key: Cow::Borrowed(key), value: numbered(value, next) }
+            };
+            Value::Object(members.iter().map(member).collect())
+        }
+    };
+    Node { at, end: *next, value }
+}
+
 /// The JSON pointer (RFC 6901) of the innermost value of `root` that covers the byte `at` of its text.
 pub fn pointer(root: &Node, at: usize) -> String {
     let mut pointer = String::new();
@@ -189,10 +216,12 @@ pub fn pointer(root: &Node, at: usize) -> String {
     }
 }
 
-/// Where in a text a byte of the content of a JSON string stands; `at` is the string's opening quote.
+/// Where in a text a byte of the content of a JSON string stands; `at` is the string's opening quote. Where there is no
+/// text, it is there.
 pub fn inside_string(text: &str, at: usize, content_offset: usize) -> usize {
+    let Some(content) = text.get(at + 1..) else { return at };
     let mut passed = 0;
-    let mut rest = text.get(at + 1..).unwrap_or_default().char_indices();
+    let mut rest = content.char_indices();
     while let Some((position, character)) = rest.next() {
         if passed >= content_offset {
             return at + 1 + position;
@@ -333,6 +362,27 @@ mod tests {
         let root = parse_json(text).unwrap();
         for (part, expected) in [("{", ""), ("1", "/a/0"), ("\"x", "/a/1/b~1c"), ("b/c", "/a/1/b~1c"), ("2", "/d")] {
             assert_eq!(pointer(&root, text.find(part).unwrap()), expected, "{part}");
+        }
+    }
+
+    #[test]
+    fn what_never_was_a_text_has_the_pointers_of_its_text() {
+        fn places<'n>(node: &'n Node<'n>, all: &mut Vec<&'n Node<'n>>) {
+            all.push(node);
+            node.members().iter().for_each(|member| places(&member.value, all));
+            node.as_array().unwrap_or_default().iter().for_each(|element| places(element, all));
+        }
+        let json =
+            serde_json::json!({"a": [1, {"b/c": "x", "": []}, {}], "d": null, "e": {"f": {"g": [true]}}, "": 0.5});
+        let text = json.to_string();
+        let (parsed, told) = (parse_json(&text).unwrap(), node_of(&json));
+        let (mut of_text, mut of_value) = (Vec::new(), Vec::new());
+        places(&parsed, &mut of_text);
+        places(&told, &mut of_value);
+        assert_eq!(of_text.len(), of_value.len());
+        for (one, other) in of_text.into_iter().zip(of_value) {
+            assert_eq!(one.kind(), other.kind());
+            assert_eq!(pointer(&parsed, one.at), pointer(&told, other.at), "{one:?}");
         }
     }
 

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
 use super::document::{Node, Value};
-use super::finding::{File, Kind, Problem, did_you_mean};
+use super::finding::{File, did_you_mean};
+use crate::language::{Code, Diagnostic};
 
 /// An object of which keys are asked for; what was not asked for is unknown.
 pub struct Fields<'n, 't, 's> {
@@ -37,7 +38,7 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
     pub fn required(&self, key: &'static str, help: &str) -> Option<&'n Node<'t>> {
         let found = self.get(key);
         if found.is_none() {
-            self.problem(self.node, Problem::error(Kind::MissingKey, format!("`{key}` is missing")).help(help));
+            self.problem(self.node, Diagnostic::error(Code::MissingKey, format!("`{key}` is missing")).help(help));
         }
         found
     }
@@ -63,7 +64,7 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         let number = digits.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let message = format!("`{key}` must be a whole number from {} to {}", range.start(), range.end());
-            self.problem(node, Problem::error(Kind::BadValue, message));
+            self.problem(node, Diagnostic::error(Code::BadValue, message));
         }
         number
     }
@@ -76,10 +77,28 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         if found.is_none() {
             let known = words.iter().map(|(word, _)| *word);
             let all = known.clone().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-            let problem = Problem::error(Kind::BadValue, format!("`{key}` cannot be `{text}`"));
+            let problem = Diagnostic::error(Code::BadValue, format!("`{key}` cannot be `{text}`"));
             self.problem(node, problem.help(did_you_mean(&text, known).unwrap_or(format!("it is one of {all}"))));
         }
         found
+    }
+
+    /// One of several words, as it is.
+    pub fn word(&self, key: &'static str, words: &[&'static str]) -> Option<&'static str> {
+        let words: Vec<(&'static str, &'static str)> = words.iter().map(|word| (*word, *word)).collect();
+        self.choice(key, &words)
+    }
+
+    /// One of several numbers, which ascend; another one is reported, and counts all the same.
+    pub fn one_of(&self, key: &'static str, numbers: &[u32]) -> Option<u32> {
+        let (least, most) = (*numbers.first()?, *numbers.last()?);
+        let number = self.number(key, least..=most)?;
+        if let (false, Some(node)) = (numbers.contains(&number), self.get(key)) {
+            let but_last: Vec<String> = numbers[..numbers.len() - 1].iter().map(u32::to_string).collect();
+            let help = format!("it is {} or {most}", but_last.join(", "));
+            self.bad_value(node, format!("`{key}` cannot be {number}"), &help);
+        }
+        Some(number)
     }
 
     /// A text of one's own form, such as an address.
@@ -89,7 +108,7 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         let value = text.parse().ok();
         if value.is_none() {
             let message = format!("`{key}` must be {form}");
-            self.problem(node, Problem::error(Kind::BadValue, message));
+            self.problem(node, Diagnostic::error(Code::BadValue, message));
         }
         value
     }
@@ -121,17 +140,17 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
     /// Reports that a node is of another type than `expected`.
     pub fn expected<T>(&self, node: &Node, expected: &str) -> Option<T> {
         let message = format!("expected {expected}, found {}", node.kind());
-        self.problem(node, Problem::error(Kind::WrongType, message));
+        self.problem(node, Diagnostic::error(Code::WrongType, message));
         None
     }
 
     /// Reports a value that cannot be.
     pub fn bad_value(&self, node: &Node, message: impl Into<String>, help: &str) {
-        self.problem(node, Problem::error(Kind::BadValue, message).help(help));
+        self.problem(node, Diagnostic::error(Code::BadValue, message).help(help));
     }
 
     /// Reports a problem of this object.
-    pub fn problem(&self, node: &Node, problem: Problem) {
+    pub fn problem(&self, node: &Node, problem: Diagnostic) {
         // An object or array is pointed at, not underlined.
         let end = if matches!(node.value, Value::Object(_) | Value::Array(_)) { node.at + 1 } else { node.end };
         self.file.add(node.at..end, problem.about(&self.subject));
@@ -143,11 +162,11 @@ impl<'n, 't, 's> Fields<'n, 't, 's> {
         let members = self.node.members();
         for (index, member) in members.iter().enumerate() {
             if members[..index].iter().any(|earlier| earlier.key == member.key) {
-                let problem = Problem::error(Kind::Duplicate, format!("the key `{}` is given twice", member.key));
+                let problem = Diagnostic::error(Code::Duplicate, format!("the key `{}` is given twice", member.key));
                 self.file.add(member.span.clone(), problem.about(&self.subject));
             }
             if !asked.contains(&member.key.as_ref()) {
-                let problem = Problem::error(Kind::UnknownKey, format!("there is no key `{}` here", member.key))
+                let problem = Diagnostic::error(Code::UnknownKey, format!("there is no key `{}` here", member.key))
                     .maybe_help(did_you_mean(&member.key, asked.iter().copied()));
                 self.file.add(member.span.clone(), problem.about(&self.subject));
             }

@@ -2,151 +2,54 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
 use super::place;
-use crate::language::Severity;
+use crate::language::{Code, Diagnostic, Place, Severity};
 
-/// A problem in a policy's sources.
+/// Why a policy does not compile: all that there is to say of its sources, with at least one error among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Error or warning.
-    pub severity: Severity,
-    /// Stable code, such as `E0102` for expressions and `P0003` for files.
-    pub code: String,
-    /// Path as in [`super::Sources`].
-    pub file: String,
-    /// 1-based; 0 where the whole file is meant.
-    pub line: usize,
-    /// 1-based, in bytes; 0 where the whole line is meant.
-    pub column: usize,
-    /// What it is about: `rule "admins" of room shop`, `integration 3 (Checkout)`, …; empty for a file.
-    pub subject: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-    /// The source line and carets, if there are any.
-    pub snippet: Option<String>,
-    /// For an expression: line and column within it, as above.
-    pub within: Option<(usize, usize)>,
-}
+pub struct Findings(pub(super) Vec<Diagnostic>);
 
-/// The kinds of problems that are not about the text of an expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A file is missing, unreadable or not UTF-8.
-    Unreadable = 1,
-    /// A file is not JSON or TOML.
-    Syntax = 2,
-    /// A key that nobody knows.
-    UnknownKey = 3,
-    /// A value of the wrong type.
-    WrongType = 4,
-    /// A key that must be there.
-    MissingKey = 5,
-    /// A value that is not allowed.
-    BadValue = 6,
-    /// Two of something that there may be one of.
-    Duplicate = 7,
-    /// A room that nothing defines.
-    UnknownRoom = 8,
-    /// A list that nothing defines.
-    UnknownList = 9,
-    /// A list of another kind than the field's.
-    WrongList = 10,
-    /// A list without members.
-    EmptyList = 11,
-    /// A field that bypass rules must not use.
-    BarredField = 12,
-    /// A field the target cannot supply.
-    UnsuppliedField = 13,
-    /// A field that needs something to be set up.
-    UnconfiguredField = 14,
-    /// A condition that is always or never true.
-    Constant = 15,
-    /// A value in the integration JSON that the engine does not know and works around.
-    IgnoredValue = 16,
-    /// Something that makes an integration fail for every visitor.
-    BrokenIntegration = 17,
-    /// Something in an integration that works, and probably surprises.
-    Surprise = 18,
-    /// Problems beyond those that are told one by one.
-    More = 19,
-    /// A rule that lets everybody pass, and does not say that it is meant to.
-    OpensForEverybody = 20,
-    /// A cookie that browsers do not take.
-    CookieDomain = 21,
-    /// A page that visitors are sent to and had better not be.
-    TargetUrl = 22,
-    /// A setting that is kept and that nothing acts on yet.
-    NotActedOn = 23,
-    /// What makes redirects lead back to where visitors did not come from.
-    PublicAddress = 24,
-}
+impl Findings {
+    /// Everything, by file and place.
+    pub fn all(&self) -> &[Diagnostic] {
+        &self.0
+    }
 
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "P{:04}", *self as u16)
+    /// What the policy is refused for.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.0.iter().filter(|found| found.severity == Severity::Error)
     }
 }
 
-/// A problem on its way into the report.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    severity: Severity,
-    code: String,
-    subject: String,
-    message: String,
-    help: Option<String>,
-}
+impl IntoIterator for Findings {
+    type Item = Diagnostic;
+    type IntoIter = std::vec::IntoIter<Diagnostic>;
 
-impl Problem {
-    /// An error: with it there is no policy.
-    pub fn error(kind: Kind, message: impl Into<String>) -> Problem {
-        Problem::new(Severity::Error, kind.to_string(), message.into())
-    }
-
-    /// A warning: the policy comes into force all the same.
-    pub fn warning(kind: Kind, message: impl Into<String>) -> Problem {
-        Problem { severity: Severity::Warning, ..Problem::error(kind, message) }
-    }
-
-    /// A problem with a code of its own, as the language has them.
-    pub fn new(severity: Severity, code: String, message: String) -> Problem {
-        Problem { severity, code, subject: String::new(), message, help: None }
-    }
-
-    /// The same as a warning.
-    pub fn softened(self) -> Problem {
-        Problem { severity: Severity::Warning, ..self }
-    }
-
-    /// What it is about.
-    pub fn about(mut self, subject: &str) -> Problem {
-        self.subject = subject.to_owned();
-        self
-    }
-
-    /// What to do about it.
-    pub fn help(self, help: impl Into<String>) -> Problem {
-        self.maybe_help(Some(help.into()))
-    }
-
-    /// What to do about it, if that is known.
-    pub fn maybe_help(mut self, help: Option<String>) -> Problem {
-        self.help = help.or(self.help);
-        self
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
+
+/// How many errors there are, and the first of them.
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.errors().next().map(ToString::to_string).unwrap_or_default();
+        write!(f, "{} errors, first {first}", self.errors().count())
+    }
+}
+
+impl std::error::Error for Findings {}
 
 /// How many problems of one file are told one by one; a file of rubbish must not flood the report.
 const TOLD: usize = 100;
 
-/// All problems found so far.
+/// All that was found so far.
 #[derive(Debug, Default)]
 pub struct Report {
-    findings: RefCell<Vec<Finding>>,
+    findings: RefCell<Vec<Diagnostic>>,
     counts: RefCell<BTreeMap<String, Count>>,
 }
 
@@ -158,23 +61,15 @@ struct Count {
     untold_warnings: usize,
 }
 
-/// Where a problem is, as a finding says it.
-#[derive(Default)]
-struct Place {
-    at: (usize, usize),
-    snippet: Option<String>,
-    within: Option<(usize, usize)>,
-}
-
 impl Report {
     /// A problem of a whole file.
-    pub fn add(&self, file: &str, problem: Problem) {
+    pub fn add(&self, file: &str, problem: Diagnostic) {
         self.push(file, problem, Place::default);
     }
 
     /// A problem of a whole line.
-    pub fn add_line(&self, file: &str, line: usize, problem: Problem) {
-        self.push(file, problem, || Place { at: (line, 0), ..Place::default() });
+    pub fn add_line(&self, file: &str, line: usize, problem: Diagnostic) {
+        self.push(file, problem, || Place { line, ..Place::default() });
     }
 
     /// Whether there is an error among them.
@@ -184,22 +79,22 @@ impl Report {
     }
 
     /// Everything, by file and place.
-    pub fn into_findings(self) -> Vec<Finding> {
+    pub fn into_findings(self) -> Vec<Diagnostic> {
         for (file, count) in self.counts.take() {
             let Count { untold_errors, untold_warnings, .. } = count;
             if untold_errors + untold_warnings > 0 {
                 let message = format!("{untold_errors} more errors and {untold_warnings} more warnings in this file");
                 let severity = if untold_errors > 0 { Severity::Error } else { Severity::Warning };
-                self.add(&file, Problem { severity, ..Problem::error(Kind::More, message) });
+                self.add(&file, Diagnostic { severity, ..Diagnostic::error(Code::More, message) });
             }
         }
         let mut findings = self.findings.into_inner();
-        findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        findings.sort_by(|a, b| in_order(&a.place).cmp(&in_order(&b.place)));
         findings
     }
 
     /// Adds a problem; where it is, is worked out only if it is told.
-    fn push(&self, file: &str, problem: Problem, place: impl FnOnce() -> Place) {
+    fn push(&self, file: &str, problem: Diagnostic, place: impl FnOnce() -> Place) {
         let mut counts = self.counts.borrow_mut();
         let count = counts.entry(file.to_owned()).or_default();
         if count.told == TOLD {
@@ -210,12 +105,21 @@ impl Report {
             return;
         }
         count.told += 1;
-        let Problem { severity, code, subject, message, help } = problem;
-        let Place { at: (line, column), snippet, within } = place();
-        let file = file.to_owned();
-        let finding = Finding { severity, code, file, line, column, subject, message, help, snippet, within };
-        self.findings.borrow_mut().push(finding);
+        let subject = problem.place.subject;
+        let place = Place { file: file.to_owned(), subject, ..place() };
+        self.findings.borrow_mut().push(Diagnostic { place, ..problem });
     }
+}
+
+/// By file, and in the order of its text.
+fn in_order(place: &Place) -> (&str, usize, usize) {
+    (&place.file, place.line, place.column)
+}
+
+/// What is at a byte of a text.
+fn at(text: &str, offset: usize) -> Place {
+    let (line, column) = place::position(text, offset);
+    Place { offset, line, column, ..Place::default() }
 }
 
 /// One text of the policy, and where to report its problems.
@@ -231,26 +135,25 @@ pub struct File<'s> {
 
 impl File<'_> {
     /// A problem of some bytes of the file.
-    pub fn add(&self, span: Range<usize>, problem: Problem) {
-        self.report.push(self.path, problem, || Place {
-            at: place::position(self.text, span.start),
+    pub fn add(&self, span: Range<usize>, problem: Diagnostic) {
+        self.report.push(self.path, problem.at(span.clone()), || Place {
             snippet: Some(place::snippet(self.text, span.clone())),
-            within: None,
+            ..at(self.text, span.start)
         });
     }
 
     /// A problem of some bytes that must not be shown.
-    pub fn add_unseen(&self, at: usize, problem: Problem) {
-        self.report.push(self.path, problem, || Place { at: place::position(self.text, at), ..Place::default() });
+    pub fn add_unseen(&self, offset: usize, problem: Diagnostic) {
+        self.report.push(self.path, problem.at(offset..offset), || at(self.text, offset));
     }
 
-    /// A problem of a text inside the file, such as an expression in JSON: `at` is where it is in the file, and
+    /// A problem of a text inside the file, such as an expression in JSON: `offset` is where it is in the file, and
     /// `span` what is meant of `inner`.
-    pub fn add_inner(&self, at: usize, inner: &str, span: Range<usize>, problem: Problem) {
-        self.report.push(self.path, problem, || Place {
-            at: place::position(self.text, at),
+    pub fn add_inner(&self, offset: usize, inner: &str, span: Range<usize>, problem: Diagnostic) {
+        self.report.push(self.path, problem.at(span.clone()), || Place {
             within: Some(place::position(inner, span.start)),
             snippet: Some(place::snippet(inner, span)),
+            ..at(self.text, offset)
         });
     }
 }

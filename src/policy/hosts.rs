@@ -6,7 +6,7 @@ use crate::language::Function;
 use crate::language::expression::{
     Argument, Base, Comparison, Condition, Connective, Literal, Operand, Relation, Right, Set, Test,
 };
-use crate::request::{Field, host_of};
+use crate::request::{Authority, Field};
 
 /// Whether a trigger can be true of a request for a host, whatever else is in it.
 pub(super) fn can_match(when: &Condition, host: &str) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn can_match(when: &Condition, host: &str) -> bool {
 /// Whether browsers take a cookie of a domain from a host: it is the host, or the end of its name (RFC 6265, sections
 /// 5.1.3 and 5.3), and none that everybody has a part in, such as `com`. A host may have a port.
 pub(super) fn can_set_cookie(host: &str, domain: &str) -> bool {
-    let (host, domain) = (without_port(host).to_ascii_lowercase(), domain.to_ascii_lowercase());
+    let (host, domain) = (Authority::of(host).host().to_ascii_lowercase(), domain.to_ascii_lowercase());
     let is_below = host.strip_suffix(&domain).is_some_and(|rest| rest.ends_with('.'));
     host == domain || (is_below && domain.contains('.') && host.parse::<IpAddr>().is_err())
 }
@@ -24,21 +24,14 @@ pub(super) fn can_set_cookie(host: &str, domain: &str) -> bool {
 /// Whether a site with these hosts has that one, as [`super::Settings::is_served`] has it: a host without a port stands for all
 /// its ports. `authority` is canonical.
 pub(super) fn is_among(hosts: &[String], authority: &str) -> bool {
-    hosts.iter().any(|ours| ours == authority || ours == host_of(authority))
+    hosts.iter().any(|ours| ours == authority || ours == Authority::of(authority).host())
 }
 
 /// Whether a host, which may have a port, is this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
-    let name = without_port(host);
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => name,
-        _ => host,
-    }
+    let authority = Authority::of(host);
+    authority.host().eq_ignore_ascii_case("localhost")
+        || authority.address().is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 /// What a condition comes to, if the host alone tells.

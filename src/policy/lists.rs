@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::document::{Node, Value, parse_json};
-use super::finding::{File, Kind, Problem};
+use super::finding::File;
 use super::settings::is_host;
 use crate::language::expression::IpRange;
+use crate::language::{Code, Diagnostic};
 use crate::program::{Hostname, List, ListKind};
 use crate::request::{address, network};
 
@@ -31,15 +33,34 @@ pub(super) fn read(file: File, name: &str, kind: ListKind) -> List {
     reader.finish()
 }
 
+/// Why a text is not a member of a list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}{}", help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())]
+pub struct BadMember {
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead, if that is known.
+    pub help: Option<String>,
+}
+
+impl BadMember {
+    /// One of which this is wrong.
+    pub fn new(message: impl Into<String>) -> BadMember {
+        BadMember { message: message.into(), help: None }
+    }
+
+    /// What to do about it.
+    pub fn help(self, help: impl Into<String>) -> BadMember {
+        BadMember { help: Some(help.into()), ..self }
+    }
+}
+
 /// A list of these members, of the kind that the first of them is of; or what is wrong with one of them.
-pub fn list_of<'m>(members: impl IntoIterator<Item = &'m str>) -> Result<List, String> {
+pub fn list_of<'m>(members: impl IntoIterator<Item = &'m str>) -> Result<List, BadMember> {
     let mut members = members.into_iter().peekable();
     let mut list = empty(members.peek().map_or(ListKind::Ip, |first| kind_of(first)));
     for member in members {
-        add_text(&mut list, member).map_err(|(message, help)| match help {
-            Some(help) => format!("{message}; {help}"),
-            None => message,
-        })?;
+        add_text(&mut list, member)?;
     }
     Ok(list)
 }
@@ -59,9 +80,6 @@ struct Reader<'s> {
     is_bad: bool,
 }
 
-/// Why a member is none, and what to write instead.
-pub type Bad = (String, Option<String>);
-
 impl<'s> Reader<'s> {
     fn lines(&mut self) {
         let mut start = 0;
@@ -80,12 +98,12 @@ impl<'s> Reader<'s> {
     fn items(&mut self) {
         let root = match parse_json(self.file.text) {
             Ok(root) => root,
-            Err(error) => return self.tell(error.at..error.at, Err((error.message, None))),
+            Err(error) => return self.tell(error.at..error.at, Err(BadMember::new(error.message))),
         };
         let items = root.get("result").or_else(|| root.get("items")).unwrap_or(&root);
         let Some(elements) = items.as_array() else {
             let message = format!("expected an array of items, found {}", items.kind());
-            return self.tell(items.at..items.at + 1, Err((message, None)));
+            return self.tell(items.at..items.at + 1, Err(BadMember::new(message)));
         };
         for item in elements {
             let outcome = add_item(&mut self.list, item);
@@ -93,15 +111,15 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn tell(&mut self, span: Range<usize>, outcome: Result<(), Bad>) {
-        let Err((message, help)) = outcome else { return };
+    fn tell(&mut self, span: Range<usize>, outcome: Result<(), BadMember>) {
+        let Err(BadMember { message, help }) = outcome else { return };
         self.is_bad = true;
-        self.file.add(span, Problem::error(Kind::BadValue, message).maybe_help(help).about(&self.subject));
+        self.file.add(span, Diagnostic::error(Code::BadValue, message).maybe_help(help).about(&self.subject));
     }
 
     fn finish(self) -> List {
         if !self.is_bad && ListSummary::from(&self.list).members == 0 {
-            let problem = Problem::warning(Kind::EmptyList, "the list is empty, so nothing is ever in it");
+            let problem = Diagnostic::warning(Code::EmptyList, "the list is empty, so nothing is ever in it");
             self.file.report.add(self.file.path, problem.about(&self.subject));
         }
         self.list
@@ -128,7 +146,7 @@ impl From<&List> for ListSummary {
     }
 }
 
-fn add_text(list: &mut List, text: &str) -> Result<(), Bad> {
+fn add_text(list: &mut List, text: &str) -> Result<(), BadMember> {
     match list {
         List::Ip(ranges) => ranges.push(ip_range(text)?),
         List::Hostname(names) => names.push(hostname(text, true)?),
@@ -138,13 +156,13 @@ fn add_text(list: &mut List, text: &str) -> Result<(), Bad> {
 }
 
 /// One item of the API: its value stands under the kind of the list.
-fn add_item(list: &mut List, item: &Node) -> Result<(), Bad> {
+fn add_item(list: &mut List, item: &Node) -> Result<(), BadMember> {
     let key = match list {
         List::Ip(_) => "ip",
         List::Hostname(_) => "hostname",
         List::Asn(_) => "asn",
     };
-    let value = item.get(key).ok_or_else(|| (format!("expected an item such as {}", example(key)), None))?;
+    let value = item.get(key).ok_or_else(|| BadMember::new(format!("expected an item such as {}", example(key))))?;
     match (list, &value.value) {
         (list @ List::Ip(_), Value::Text(text)) => add_text(list, text),
         (list @ List::Asn(_), Value::Number(digits)) => add_text(list, digits),
@@ -154,7 +172,7 @@ fn add_item(list: &mut List, item: &Node) -> Result<(), Bad> {
             names.push(hostname(name, exclude)?);
             Ok(())
         }
-        _ => Err((format!("expected an item such as {}, found {}", example(key), value.kind()), None)),
+        _ => Err(BadMember::new(format!("expected an item such as {}, found {}", example(key), value.kind()))),
     }
 }
 
@@ -166,18 +184,23 @@ fn example(key: &str) -> &'static str {
     }
 }
 
-fn ip_range(text: &str) -> Result<IpRange, Bad> {
+fn ip_range(text: &str) -> Result<IpRange, BadMember> {
     if let Some(address) = address(text) {
         return Ok(IpRange { first: address, last: address });
     }
     if let Some((first, last)) = text.split_once("..") {
-        return between(first, last).ok_or_else(|| (format!("`{text}` is not a range of addresses"), None));
+        return between(first, last).ok_or_else(|| BadMember::new(format!("`{text}` is not a range of addresses")));
     }
-    let network = network(text).ok_or_else(|| (format!("`{text}` is not an address or network"), None))?;
+    let network = network(text).ok_or_else(|| BadMember::new(format!("`{text}` is not an address or network")))?;
     if network.addr() != network.network() {
-        return Err((format!("`{text}` has bits set behind its prefix"), Some(format!("write `{}`", network.trunc()))));
+        return Err(bits_behind_prefix(text, network));
     }
     Ok(IpRange { first: network.network(), last: network.broadcast() })
+}
+
+/// A network that has bits behind its prefix.
+pub fn bits_behind_prefix(text: &str, network: IpNet) -> BadMember {
+    BadMember::new(format!("`{text}` has bits set behind its prefix")).help(format!("write `{}`", network.trunc()))
 }
 
 fn between(first: &str, last: &str) -> Option<IpRange> {
@@ -186,7 +209,7 @@ fn between(first: &str, last: &str) -> Option<IpRange> {
 }
 
 /// A host name, or the names below one.
-pub fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
+pub fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, BadMember> {
     let name = text.to_ascii_lowercase();
     let (suffix, is_below) = match name.strip_prefix("*.") {
         Some(suffix) => (suffix, true),
@@ -194,7 +217,7 @@ pub fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
     };
     if !is_host(suffix) {
         let help = "write it as `tickets.example` or `*.tickets.example`, without scheme, port and path";
-        return Err((format!("`{text}` is not a host name"), Some(help.to_owned())));
+        return Err(BadMember::new(format!("`{text}` is not a host name")).help(help));
     }
     Ok(match is_below {
         true => Hostname::Below { suffix: suffix.to_owned(), apex: !exclude_exact },
@@ -203,17 +226,17 @@ pub fn hostname(text: &str, exclude_exact: bool) -> Result<Hostname, Bad> {
 }
 
 /// An AS number.
-pub fn asn(text: &str) -> Result<i64, Bad> {
+pub fn asn(text: &str) -> Result<i64, BadMember> {
     let digits = text.strip_prefix("AS").unwrap_or(text);
-    digits.parse::<u32>().map(i64::from).map_err(|_| (format!("`{text}` is not an AS number"), None))
+    digits.parse::<u32>().map(i64::from).map_err(|_| BadMember::new(format!("`{text}` is not an AS number")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::{Finding, Report};
+    use super::super::finding::Report;
     use super::*;
 
-    fn list(path: &str, text: &str, kind: ListKind) -> (List, Vec<Finding>) {
+    fn list(path: &str, text: &str, kind: ListKind) -> (List, Vec<Diagnostic>) {
         let report = Report::default();
         let list = read(File { path, text, report: &report }, "l", kind);
         (list, report.into_findings())
@@ -257,7 +280,7 @@ mod tests {
     fn bad_members_are_named_with_their_line() {
         let (list, findings) = list("l.txt", "1.2.3.4\n10.0.0.1/8\nnope\n2.1.1.1..1.1.1.1", ListKind::Ip);
         assert_eq!(list, List::Ip(vec![range("1.2.3.4", "1.2.3.4")]));
-        assert_eq!(findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(findings.iter().map(|finding| finding.place.line).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(findings[0].help.as_deref(), Some("write `10.0.0.0/8`"));
     }
 
@@ -282,7 +305,7 @@ mod tests {
         assert_eq!(list_of([]), Ok(List::Ip(vec![])));
         assert!(list_of(["192.0.2.1", "a.example"]).is_err());
         assert_eq!(
-            list_of(["10.0.0.1/8"]).unwrap_err(),
+            list_of(["10.0.0.1/8"]).unwrap_err().to_string(),
             "`10.0.0.1/8` has bits set behind its prefix; write `10.0.0.0/8`"
         );
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::{File, Kind, Problem};
+use super::finding::File;
 use super::settings::Settings;
 use super::{ListFile, place};
+use crate::language::{Code, Diagnostic};
 
 /// The name of the manifest among the texts of a policy. No file of a policy can be called so.
 pub const MANIFEST: &str = "store:manifest.json";
@@ -37,7 +38,7 @@ pub(super) fn stand_in(file: File, settings: &mut Settings) {
         }
         Err(error) => {
             let at = place::offset(file.text, error.line(), error.column());
-            file.add(at..at, Problem::error(Kind::Syntax, format!("this is no manifest of a store: {error}")));
+            file.add(at..at, Diagnostic::error(Code::FileSyntax, format!("this is no manifest of a store: {error}")));
         }
     }
 }
@@ -78,9 +79,9 @@ mod tests {
 
     #[track_caller]
     fn compiled(sources: &Sources) -> Policy {
-        let (policy, findings) = Policy::compile(sources, None);
-        assert_eq!(findings, []);
-        policy.expect("a policy without findings is one")
+        let compiled = Policy::compile(sources, None).expect("it compiles");
+        assert_eq!(compiled.warnings, []);
+        compiled.policy
     }
 
     /// Names of rooms, ids of rules, names of lists.
@@ -130,9 +131,8 @@ mod tests {
     fn rules_of_a_room_that_is_gone_hold_nothing_up() {
         let manifest = r#"{"rooms": "store:rooms.json", "rules": {"gone": "store:rules/gone.json"}, "lists": {}}"#;
         let store = [(MANIFEST, manifest), ("store:rooms.json", "[]"), ("store:rules/gone.json", "[]")];
-        let (policy, findings) = Policy::compile(&sources(&[&FILES[..1], &store[..]].concat()), None);
-        assert!(policy.is_some());
-        let told: Vec<_> = findings.iter().map(|finding| (&*finding.file, &*finding.message)).collect();
+        let compiled = Policy::compile(&sources(&[&FILES[..1], &store[..]].concat()), None).expect("it compiles");
+        let told: Vec<_> = compiled.warnings.iter().map(|found| (&*found.place.file, &*found.message)).collect();
         assert_eq!(told, [(MANIFEST, "there is no room `gone`")]);
     }
 
@@ -146,14 +146,14 @@ mod tests {
             ("{\"rules\": {\"shop\":\n7}}", 2, "expected a string"),
             ("{\"lists\": {\"a\": {\"file\": \"store:a\", \"kind\": \"ips\"}}}", 1, "unknown variant `ips`"),
         ] {
-            let (policy, findings) = Policy::compile(&sources(&[&FILES[..], &[(MANIFEST, manifest)]].concat()), None);
-            assert!(policy.is_none(), "{manifest}");
-            let finding = findings.iter().find(|finding| finding.file == MANIFEST).expect("it is told");
-            assert!(finding.line == line && finding.message.contains(says), "{manifest}: {finding:?}");
+            let sources = sources(&[&FILES[..], &[(MANIFEST, manifest)]].concat());
+            let findings = Policy::compile(&sources, None).expect_err(manifest);
+            let finding = findings.errors().find(|finding| finding.place.file == MANIFEST).expect("it is told");
+            assert!(finding.place.line == line && finding.message.contains(says), "{manifest}: {finding:?}");
         }
-        let (policy, findings) = Policy::compile(&sources(&[&FILES[..], &STORE[..3]].concat()), None);
-        assert!(policy.is_none());
-        let first = findings.first().map(|finding| (&*finding.file, &*finding.message));
+        let findings =
+            Policy::compile(&sources(&[&FILES[..], &STORE[..3]].concat()), None).expect_err("a file is gone");
+        let first = findings.all().first().map(|finding| (&*finding.place.file, &*finding.message));
         assert_eq!(first, Some((MANIFEST, "`store:lists/partners.txt` is not there, or cannot be read")));
     }
 }

@@ -24,6 +24,7 @@ mod integration;
 pub(crate) mod lists;
 mod load_balancer;
 mod manifest;
+pub(crate) mod object;
 pub(crate) mod place;
 mod review;
 pub(crate) mod rooms;
@@ -34,8 +35,8 @@ pub(crate) mod settings;
 mod spelling;
 mod trigger;
 
-pub use compile::{DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
-pub use finding::Finding;
+pub use compile::{Compiled, DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
+pub use finding::Findings;
 pub use integration::{
     Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, number_text,
     version_of,
@@ -73,6 +74,16 @@ pub struct Policy {
     pub program: Program,
 }
 
+/// A configuration is older than the one whose place it is to take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its Version {version} is not as high as {known}, which is known; to roll back, set `allow_older`")]
+pub struct OlderVersion {
+    /// Its `Version`.
+    pub version: String,
+    /// The `Version` that is known.
+    pub known: String,
+}
+
 impl Policy {
     /// A policy without rooms, rules and lists of its own.
     pub fn of_integrations(settings: Settings, published: Published) -> Policy {
@@ -86,12 +97,12 @@ impl Policy {
 
     /// Says why this must not take the place of a policy whose configuration has the `Version` that is known, if it is
     /// older and `[delivery] allow_older` does not let it.
-    pub fn refuse_older(&self, known: &str) -> Result<(), String> {
+    pub fn refuse_older(&self, known: &str) -> Result<(), OlderVersion> {
         let version = &self.integrations.version;
         if self.settings.delivery.allow_older || !is_older(version, known) {
             return Ok(());
         }
-        Err(format!("its Version {version} is not as high as {known}, which is known; to roll back, set `allow_older`"))
+        Err(OlderVersion { version: version.clone(), known: known.to_owned() })
     }
 
     /// The integrations that fail for every visitor, by number and title, and why.

@@ -2,15 +2,10 @@
 
 use std::ops::Range;
 
+pub use crate::language::position;
+
 /// How many bytes of a long line are shown on either side of a place.
 const CONTEXT: usize = 80;
-
-/// Line and column (both 1-based, columns count bytes) of a byte offset.
-pub fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-    (memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1)
-}
 
 /// Tells the lines of ascending byte offsets without counting from the start each time.
 pub struct Lines<'t> {

@@ -4,13 +4,13 @@
 use std::cell::RefCell;
 
 use super::document::{Node, Value};
-use super::finding::{File, Kind, Problem, did_you_mean, nearest};
+use super::finding::{File, did_you_mean, nearest};
 use super::hosts::{can_match, can_set_cookie, is_among, is_loopback};
 use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
 use super::spelling::unmet;
 use crate::language::expression::Condition;
-use crate::language::{Expression, certainty};
+use crate::language::{Code, Diagnostic, Expression, certainty};
 use crate::request::CanonicalUrl;
 
 const INTEGRATION_KEYS: &[&str] = &[
@@ -54,14 +54,14 @@ pub(super) fn refusal(file: File, error: &ConfigError) {
     match error {
         ConfigError::Syntax { line, column, message } => {
             let at = super::place::offset(file.text, *line, *column);
-            file.add(at..at, Problem::error(Kind::Syntax, message.clone()));
+            file.add(at..at, Diagnostic::error(Code::FileSyntax, message.clone()));
         }
         ConfigError::Empty => {
             let message = "this is no published configuration: an object with a `Version` other than 0 is expected";
-            file.add(0..1, Problem::error(Kind::BrokenIntegration, message));
+            file.add(0..1, Diagnostic::error(Code::BrokenIntegration, message));
         }
         ConfigError::Shape { place, message, offset } => {
-            let problem = Problem::error(Kind::BrokenIntegration, format!("{place}: {message}"));
+            let problem = Diagnostic::error(Code::BrokenIntegration, format!("{place}: {message}"));
             file.add(*offset..*offset + 1, problem.help("one broken trigger makes the engine give up on all of them"));
         }
     }
@@ -79,7 +79,7 @@ pub(super) fn review(file: File, root: &Node, published: &mut Published, hosts: 
         reviewer.review_whole(hosts, when);
         if let Some(earlier) = catch_all {
             let message = format!("it is never reached: integration {earlier} matches every request");
-            reviewer.add(node, Problem::warning(Kind::Constant, message));
+            reviewer.add(node, Diagnostic::warning(Code::Constant, message));
         } else if certainty(when) == Some(true) {
             catch_all = Some(number);
         }
@@ -87,7 +87,7 @@ pub(super) fn review(file: File, root: &Node, published: &mut Published, hosts: 
     }
     if !published.all.is_empty() && published.all.iter().all(|(integration, _)| integration.broken.is_some()) {
         let message = "no integration of the configuration works";
-        file.add(0..1, Problem::error(Kind::BrokenIntegration, message));
+        file.add(0..1, Diagnostic::error(Code::BrokenIntegration, message));
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) fn customer(file: File, root: &Node, customer_id: &str) {
     let published_for = node.as_text().unwrap_or_default();
     if !published_for.is_empty() && !published_for.eq_ignore_ascii_case(customer_id) {
         let message = format!("the configuration is of customer {published_for:?}, and the policy of {customer_id:?}");
-        file.add(node.at..node.end, Problem::warning(Kind::Surprise, message));
+        file.add(node.at..node.end, Diagnostic::warning(Code::Surprise, message));
     }
 }
 
@@ -116,12 +116,12 @@ impl Reviewer<'_> {
     fn review_whole(&self, hosts: &[String], when: &Expression) {
         let unreadable = self.broken.borrow().clone();
         if let Some(why) = unreadable {
-            return self.add(self.node, Problem::warning(Kind::BrokenIntegration, why));
+            return self.add(self.node, Diagnostic::warning(Code::BrokenIntegration, why));
         }
         self.review();
         self.at_hosts(hosts, &when.root);
         for unmet in unmet(when, self.integration.action == Action::Queue) {
-            self.add(self.node, Problem::warning(Kind::Surprise, unmet.message).help(unmet.help));
+            self.add(self.node, Diagnostic::warning(Code::Surprise, unmet.message).help(unmet.help));
         }
         self.triggers(certainty(when));
     }
@@ -241,7 +241,7 @@ impl Reviewer<'_> {
                 format!("browsers keep no session for {written:?} at {at}: visitors queue there again and again");
             (message, "write a domain that each of these hosts ends in, leave it out, or take them out of `hosts`")
         };
-        self.add(self.at("CookieDomain"), Problem::warning(Kind::CookieDomain, message).help(help));
+        self.add(self.at("CookieDomain"), Diagnostic::warning(Code::CookieDomain, message).help(help));
     }
 
     fn target(&self, target: &str, hosts: &[String]) {
@@ -261,7 +261,7 @@ impl Reviewer<'_> {
             let message = format!("{target:?} is no address that a visitor can be sent to from the waiting room");
             (message, "write it with scheme and host, such as `https://tickets.example/shop`")
         };
-        self.add(self.at("ForcedTargetUrl"), Problem::warning(Kind::TargetUrl, message).help(help));
+        self.add(self.at("ForcedTargetUrl"), Diagnostic::warning(Code::TargetUrl, message).help(help));
     }
 
     /// `truth` is what they come to, if that is the same for every request.
@@ -276,7 +276,7 @@ impl Reviewer<'_> {
         }
         if truth == Some(false) {
             let message = "the integration never matches: no trigger of it can be true";
-            self.add(node, Problem::warning(Kind::Constant, message));
+            self.add(node, Diagnostic::warning(Code::Constant, message));
         }
     }
 
@@ -296,7 +296,7 @@ impl Reviewer<'_> {
         };
         if part.get(key).and_then(Node::as_text).is_none_or(str::is_empty) {
             let message = format!("`{key}` is missing, so the part looks at an empty text");
-            self.add(part, Problem::warning(Kind::IgnoredValue, message));
+            self.add(part, Diagnostic::warning(Code::IgnoredValue, message));
         }
     }
 
@@ -305,14 +305,14 @@ impl Reviewer<'_> {
         let Some(value) = node.get(key).filter(|value| value.value != Value::Null) else {
             if !matches!(key, "RedirectLogic" | "LogicalOperator") {
                 let message = format!("`{key}` is missing, so {so}");
-                self.add(node, Problem::warning(Kind::IgnoredValue, message));
+                self.add(node, Diagnostic::warning(Code::IgnoredValue, message));
             }
             return;
         };
         let word = value.as_text().unwrap_or_default();
         if !known.contains(&word) {
             let found = value.as_text().map_or(value.kind().to_owned(), |text| format!("`{text}`"));
-            let problem = Problem::warning(Kind::IgnoredValue, format!("`{key}` cannot be {found}, so {so}"));
+            let problem = Diagnostic::warning(Code::IgnoredValue, format!("`{key}` cannot be {found}, so {so}"));
             let all = known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
             let help = did_you_mean(word, known.iter().copied()).unwrap_or(format!("it is one of {all}"));
             self.add(value, problem.help(help));
@@ -327,20 +327,20 @@ impl Reviewer<'_> {
             }
             if let Some(meant) = nearest(&member.key, known.iter().copied()).filter(|meant| node.get(meant).is_none()) {
                 let message = format!("there is no key `{}`, so it is ignored", member.key);
-                let problem = Problem::warning(Kind::UnknownKey, message).help(format!("did you mean `{meant}`?"));
+                let problem = Diagnostic::warning(Code::UnknownKey, message).help(format!("did you mean `{meant}`?"));
                 self.file.add(member.span.clone(), problem.about(&self.subject));
             }
         }
     }
 
     fn broken(&self, key: &str, message: &str, help: &str) {
-        let problem = if self.is_delivered { Problem::warning } else { Problem::error };
-        self.add(self.at(key), problem(Kind::BrokenIntegration, message.to_owned()).help(help));
+        let problem = if self.is_delivered { Diagnostic::warning } else { Diagnostic::error };
+        self.add(self.at(key), problem(Code::BrokenIntegration, message.to_owned()).help(help));
         self.broken.borrow_mut().get_or_insert_with(|| message.to_owned());
     }
 
     fn surprise(&self, key: &str, message: &str, help: &str) {
-        self.add(self.at(key), Problem::warning(Kind::Surprise, message).help(help));
+        self.add(self.at(key), Diagnostic::warning(Code::Surprise, message).help(help));
     }
 
     /// The value of a key, or the integration where there is none.
@@ -348,7 +348,7 @@ impl Reviewer<'_> {
         self.node.get(key).unwrap_or(self.node)
     }
 
-    fn add(&self, node: &Node, problem: Problem) {
+    fn add(&self, node: &Node, problem: Diagnostic) {
         let end = if matches!(node.value, Value::Object(_) | Value::Array(_)) { node.at + 1 } else { node.end };
         self.file.add(node.at..end, problem.about(&self.subject));
     }

@@ -9,11 +9,11 @@ use super::STORED;
 use super::check::{Checker, Origin};
 use super::document::{Node, Value, parse_json};
 use super::fields::Fields;
-use super::finding::{File, Kind, Problem};
+use super::finding::File;
 use super::integration::{Action, Integration};
 use super::place::Lines;
 use super::spelling::unmet;
-use crate::language::{Expression, Scheme, certainty, parse};
+use crate::language::{Code, Diagnostic, Expression, Scheme, certainty, parse};
 
 /// A bypass rule; drafts are kept, and never in force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub(super) enum RulesFile {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename = "rule")]
 #[allow(dead_code, reason = "read by the schema only")]
-pub(super) struct RuleObject {
+pub struct RuleObject {
     /// Set by the API; here any text, unique within the room.
     id: Option<String>,
     /// Set by the API; ignored.
@@ -130,7 +130,7 @@ pub(super) fn read(file: File, room: &str, already: usize, checker: &Checker) ->
     let root = match parse_json(file.text) {
         Ok(root) => root,
         Err(error) => {
-            file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message));
+            file.add(error.at..error.at, Diagnostic::error(Code::FileSyntax, error.message));
             return Vec::new();
         }
     };
@@ -286,21 +286,21 @@ fn review_reach(fields: &Fields, submitted: &Submitted, before: Option<Before>, 
     };
     let origin = Origin { file: fields.file, node, subject: &fields.subject };
     for unmet in unmet(expression, false) {
-        let problem = Problem::warning(Kind::Surprise, unmet.message).help(unmet.help);
+        let problem = Diagnostic::warning(Code::Surprise, unmet.message).help(unmet.help);
         origin.add(text, 0..text.len(), problem);
     }
     let problem = match certainty(expression) {
-        Some(false) => Problem::warning(Kind::Constant, "the rule can never apply"),
+        Some(false) => Diagnostic::warning(Code::Constant, "the rule can never apply"),
         Some(true) if !enabled => {
-            Problem::warning(Kind::OpensForEverybody, "the draft would let everybody pass the waiting room")
+            Diagnostic::warning(Code::OpensForEverybody, "the draft would let everybody pass the waiting room")
         }
         Some(true) if acknowledged => {
-            Problem::warning(Kind::Constant, "the rule lets everybody pass the waiting room, as it says")
+            Diagnostic::warning(Code::Constant, "the rule lets everybody pass the waiting room, as it says")
         }
         Some(true) => {
             // What a store holds was put in force before rules had to say so: it is not taken out of force for that.
             let is_refused = !was_in_force && !fields.file.path.starts_with(STORED);
-            let problem = Problem::error(Kind::OpensForEverybody, EVERYBODY).help(ACKNOWLEDGE);
+            let problem = Diagnostic::error(Code::OpensForEverybody, EVERYBODY).help(ACKNOWLEDGE);
             if is_refused { problem } else { problem.softened() }
         }
         None => return,

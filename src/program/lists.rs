@@ -18,6 +18,32 @@ pub enum ListKind {
     Asn,
 }
 
+impl ListKind {
+    /// All of them, by name.
+    pub const NAMED: &'static [(&'static str, ListKind)] = &[
+        (ListKind::Ip.name(), ListKind::Ip),
+        (ListKind::Hostname.name(), ListKind::Hostname),
+        (ListKind::Asn.name(), ListKind::Asn),
+    ];
+
+    /// The names alone.
+    pub const NAMES: &'static [&'static str] = &[ListKind::Ip.name(), ListKind::Hostname.name(), ListKind::Asn.name()];
+
+    /// What policies, the API and the store call it; the key, too, under which items have their value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ListKind::Ip => "ip",
+            ListKind::Hostname => "hostname",
+            ListKind::Asn => "asn",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<ListKind> {
+        ListKind::NAMED.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+}
+
 /// The members of one list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum List {

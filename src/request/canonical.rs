@@ -63,7 +63,7 @@ impl<'r> CanonicalUrl<'r> {
     /// `authority`. `scheme` is taken for `https` unless it is `http`.
     pub fn new(scheme: &str, authority: &str, target: &str) -> Result<CanonicalUrl<'static>, Malformed> {
         let scheme = if scheme.eq_ignore_ascii_case("http") { "http" } else { "https" };
-        let authority = canonical_authority(authority, scheme == "https")?;
+        let authority = Authority::of(authority).canonical(scheme == "https")?;
         if target.bytes().any(is_unfit) || target.contains('#') {
             return Err(Malformed::Unescaped);
         }
@@ -89,7 +89,7 @@ impl<'r> CanonicalUrl<'r> {
         let rest = &rest[..memchr::memchr(b'#', rest.as_bytes()).unwrap_or(rest.len())];
         let end = rest.bytes().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (written, target) = rest.split_at(end);
-        let authority = canonical_authority(written, scheme == "https")?;
+        let authority = Authority::of(written).canonical(scheme == "https")?;
         let begins = scheme.len() + "://".len();
         let is_canonical = target.starts_with('/')
             && authority == written
@@ -106,7 +106,7 @@ impl<'r> CanonicalUrl<'r> {
 
     fn checked(url: Cow<'r, str>, authority_at: usize, length: usize) -> Result<CanonicalUrl<'r>, Malformed> {
         let path_at = authority_at + length;
-        let host_end = authority_at + host_of(&url[authority_at..path_at]).len();
+        let host_end = authority_at + Authority::of(&url[authority_at..path_at]).host_end;
         let target = &url.as_bytes()[path_at..];
         let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
         let (is_plain, path_end) = (has_one_reading(path), path_at + path.len());
@@ -200,38 +200,70 @@ pub(super) fn refuse_escapes(path: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Host and port, written in one way. User info has no place in a request (RFC 9110, section 4.2.4).
-pub fn canonical_authority(text: &str, is_secure: bool) -> Result<Cow<'_, str>, Malformed> {
-    let (host, port) = split_port(text)?;
-    let own = if is_secure { 443 } else { 80 };
-    let port = port.filter(|&port| port != own);
-    match (canonical_host(host)?, port) {
-        (Cow::Borrowed(host), None) => Ok(Cow::Borrowed(host)),
-        (host, None) => Ok(host),
-        (host, Some(port)) => {
-            let written = format!("{host}:{port}");
-            Ok(if written == text { Cow::Borrowed(text) } else { written.into() })
+/// A host and perhaps a port (RFC 3986, section 3.2), as somebody wrote them, told apart. User info has no place in a
+/// request (RFC 9110, section 4.2.4), and is none here. Whether it is well formed, [`Authority::canonical`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'a> {
+    text: &'a str,
+    /// Where the host ends: behind the brackets of an IPv6 address.
+    host_end: usize,
+}
+
+impl<'a> Authority<'a> {
+    /// Tells host and port apart.
+    pub fn of(text: &'a str) -> Authority<'a> {
+        // Short texts, for which searchers do not pay.
+        let bytes = text.as_bytes();
+        let begins =
+            if bytes.first() == Some(&b'[') { bytes.iter().rposition(|&byte| byte == b']').unwrap_or(0) } else { 0 };
+        let length = bytes[begins..].iter().position(|&byte| byte == b':');
+        Authority { text, host_end: length.map_or(text.len(), |length| begins + length) }
+    }
+
+    /// The host; an IPv6 address with its brackets.
+    pub fn host(self) -> &'a str {
+        &self.text[..self.host_end]
+    }
+
+    /// What is written behind the colon, where there is one: a port, or nothing, or anything else.
+    pub fn port(self) -> Option<&'a str> {
+        self.text[self.host_end..].strip_prefix(':')
+    }
+
+    /// The address, if the host is one.
+    pub fn address(self) -> Option<IpAddr> {
+        let host = self.host();
+        match host.strip_prefix('[') {
+            Some(literal) => literal.strip_suffix(']')?.parse().ok().map(IpAddr::V6),
+            None => host.parse().ok().map(IpAddr::V4),
         }
     }
-}
 
-/// The host of an authority, without the port.
-pub fn host_of(authority: &str) -> &str {
-    // Short texts, for which searchers do not pay.
-    let bytes = authority.as_bytes();
-    let begins =
-        if bytes.first() == Some(&b'[') { bytes.iter().rposition(|&byte| byte == b']').unwrap_or(0) } else { 0 };
-    let length = bytes[begins..].iter().position(|&byte| byte == b':');
-    length.map_or(authority, |length| &authority[..begins + length])
-}
+    /// All of it, but for this port.
+    pub fn without(self, port: &str) -> &'a str {
+        if self.port() == Some(port) { self.host() } else { self.text }
+    }
 
-/// Host, and port where one is written.
-fn split_port(text: &str) -> Result<(&str, Option<u16>), Malformed> {
-    let host = host_of(text);
-    match text[host.len()..].strip_prefix(':').unwrap_or_default() {
-        "" => Ok((host, None)),
-        port if !port.bytes().all(|digit| digit.is_ascii_digit()) => Err(Malformed::NotAHost),
-        port => port.parse().map(|port| (host, Some(port))).map_err(|_| Malformed::NotAHost),
+    /// Host and port, written in one way; a scheme's own port is not.
+    pub fn canonical(self, is_secure: bool) -> Result<Cow<'a, str>, Malformed> {
+        let own = if is_secure { 443 } else { 80 };
+        let port = self.number()?.filter(|&port| port != own);
+        match (canonical_host(self.host())?, port) {
+            (host, None) => Ok(host),
+            (host, Some(port)) => {
+                let written = format!("{host}:{port}");
+                Ok(if written == self.text { Cow::Borrowed(self.text) } else { written.into() })
+            }
+        }
+    }
+
+    /// The port, where one is written.
+    fn number(self) -> Result<Option<u16>, Malformed> {
+        match self.port().unwrap_or_default() {
+            "" => Ok(None),
+            port if !port.bytes().all(|digit| digit.is_ascii_digit()) => Err(Malformed::NotAHost),
+            port => port.parse().map(Some).map_err(|_| Malformed::NotAHost),
+        }
     }
 }
 
@@ -302,12 +334,35 @@ mod tests {
             ("HTTP", "my_host-1", "my_host-1"),
         ] {
             let secure = !scheme.eq_ignore_ascii_case("http");
-            assert_eq!(canonical_authority(spelling, secure).as_deref(), Ok(canonical), "{spelling}");
+            assert_eq!(Authority::of(spelling).canonical(secure).as_deref(), Ok(canonical), "{spelling}");
             let expected = format!("{}://{canonical}/a?b", scheme.to_ascii_lowercase());
             assert_eq!(url(scheme, spelling, "/a?b"), Ok(expected.clone()));
             let written = format!("{scheme}://{spelling}/a?b#c");
             let of = CanonicalUrl::of(&written).expect("a URL");
             assert_eq!((of.as_str(), of.authority(), of.target(), of.path()), (&*expected, canonical, "/a?b", "/a"));
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_told_apart_in_one_place() {
+        for (text, host, port, address) in [
+            ("h", "h", None, None),
+            ("h:", "h", Some(""), None),
+            ("h:80", "h", Some("80"), None),
+            ("h:80:81", "h", Some("80:81"), None),
+            (":80", "", Some("80"), None),
+            ("192.0.2.1:80", "192.0.2.1", Some("80"), Some("192.0.2.1")),
+            ("[::1]", "[::1]", None, Some("::1")),
+            ("[::1]:80", "[::1]", Some("80"), Some("::1")),
+            ("[::1", "[", Some(":1"), None),
+            ("::1", "", Some(":1"), None),
+            ("[192.0.2.1]", "[192.0.2.1]", None, None),
+            ("", "", None, None),
+        ] {
+            let authority = Authority::of(text);
+            assert_eq!((authority.host(), authority.port()), (host, port), "{text}");
+            assert_eq!(authority.address().map(|address| address.to_string()).as_deref(), address, "{text}");
+            assert_eq!(authority.without("80"), if port == Some("80") { host } else { text }, "{text}");
         }
     }
 

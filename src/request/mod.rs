@@ -24,7 +24,7 @@ pub(crate) mod worker;
 
 pub(crate) use address::{address, network};
 pub(crate) use ascii::{hex, hex_digit, lower, upper};
-pub use canonical::{CanonicalUrl, Malformed, canonical_authority, host_of};
+pub use canonical::{Authority, CanonicalUrl, Malformed};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use normalize::is_js_space;
 pub use normalize::queueit_normalize;

@@ -1,5 +1,7 @@
 //! Taking a URL apart.
 
+use super::canonical::Authority;
+
 /// A URL split by the expression of RFC 3986, appendix B. Every text has such a split, and nothing is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlParts<'u> {
@@ -54,9 +56,7 @@ impl<'u> UrlParts<'u> {
 
     /// The port that is written, or the scheme's own.
     pub fn port(&self) -> u16 {
-        let host = self.host_and_port();
-        let after_address = host.rfind(']').map_or(host, |at| &host[at + 1..]);
-        let written = after_address.rfind(':').and_then(|at| after_address[at + 1..].parse().ok());
+        let written = Authority::of(self.host_and_port()).port().and_then(|port| port.parse().ok());
         written.unwrap_or(if self.is_secure() { 443 } else { 80 })
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::request::Authority;
+
 /// Host names, with a port where it is not the scheme's own, that visitors may be sent to.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts(BTreeSet<String>);
@@ -27,13 +29,12 @@ impl AllowedHosts {
         }
         let (scheme, rest) = url.split_once("://")?;
         let default_port = match scheme.to_ascii_lowercase().as_str() {
-            "http" => ":80",
-            "https" => ":443",
+            "http" => "80",
+            "https" => "443",
             _ => return None,
         };
         let authority = rest.split(['/', '?', '#']).next()?.to_ascii_lowercase();
-        let host = authority.strip_suffix(default_port).unwrap_or(&authority);
-        self.0.contains(host).then(|| Target(url.to_owned()))
+        self.0.contains(Authority::of(&authority).without(default_port)).then(|| Target(url.to_owned()))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use velvetrope::connector::Described;
 use velvetrope::connector::edge::{Identity, Secrets, Site};
 use velvetrope::connector::explain::Explained;
-use velvetrope::language::Severity;
+use velvetrope::language::Code;
 use velvetrope::policy::Policy;
 use velvetrope::policy::bundle::bundle;
 use velvetrope::request::Target;
@@ -43,9 +43,8 @@ struct Said {
 
 /// What the desk says for such a host.
 fn desk(target: Target) -> Vec<Said> {
-    let (policy, findings) = Policy::compile(&policy(target), None);
-    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-    let policy = policy.unwrap_or_else(|| panic!("{errors:#?}"));
+    let compiled = Policy::compile(&policy(target), None);
+    let policy = compiled.unwrap_or_else(|findings| panic!("{:#?}", findings.errors().collect::<Vec<_>>())).policy;
     let (secrets, identity) = (Secrets::new(SECRET, None), Identity::of_host("desk"));
     let site = Site { policy: &policy, secrets: &secrets, identity: &identity };
     let asked = |(rule, visit): (usize, usize)| {
@@ -94,13 +93,14 @@ fn assert_agreement(host: &str, desk: &[Said], live: &[bool]) {
 #[test]
 fn the_desk_takes_no_rule_for_one_that_opens_for_everybody_but_those_that_do() {
     for target in [Target::Worker, Target::GoogleCloud, Target::Proxy] {
-        let (refused, findings) = Policy::compile(&policy_with(target, &[]), None);
-        let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
-        assert!(refused.is_none() && errors.iter().all(|finding| finding.code == "P0020"), "{errors:#?}");
+        let findings = Policy::compile(&policy_with(target, &[]), None).expect_err("rules that open for everybody");
+        let errors: Vec<_> = findings.errors().collect();
+        assert!(errors.iter().all(|finding| finding.code == Code::OpensForEverybody), "{errors:#?}");
         let file = |rule: usize| format!("{}.json", pairs::room(rule));
         let rules = rules();
         let kept = || rules.iter().enumerate().filter(|(_, rule)| rule.targets.contains(&target));
-        let flagged: Vec<_> = kept().filter(|(at, _)| errors.iter().any(|finding| finding.file == file(*at))).collect();
+        let flagged: Vec<_> =
+            kept().filter(|(at, _)| errors.iter().any(|finding| finding.place.file == file(*at))).collect();
         let expressions = |rules: &[(usize, &pairs::Rule)]| -> Vec<String> {
             rules.iter().map(|(_, rule)| rule.expression.clone()).collect()
         };

@@ -20,8 +20,7 @@ fn exported(site: &Site) -> Sources {
 
 #[track_caller]
 fn compiled(sources: &Sources) -> Policy {
-    let (policy, findings) = Policy::compile(sources, None);
-    policy.unwrap_or_else(|| panic!("{findings:?}"))
+    Policy::compile(sources, None).unwrap_or_else(|findings| panic!("{findings:?}")).policy
 }
 
 #[test]

@@ -58,7 +58,7 @@ async fn a_better_policy_comes_into_force_and_a_broken_one_does_not() {
     std::fs::write(&file, integration(5)).expect("a file");
     let error = proxy.reload().await.expect_err("a broken policy");
     assert!(error.to_string().contains("rules.json"), "{error}");
-    let broken: Vec<_> = error.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let broken: Vec<_> = error.findings().iter().filter(|finding| finding.severity == Severity::Error).collect();
     assert_eq!(broken.len(), 1, "{broken:?}");
     assert_eq!(version(&proxy).await, "4", "the last good one stays");
     assert_eq!(get(proxy.admin_address, "/readyz", &[]).await.status, 200);
@@ -76,7 +76,7 @@ async fn a_compiled_policy_is_served_and_reloaded() {
     let saved = |version| {
         let mut sources = sources("");
         sources.insert("integration.json".into(), integration(version).into());
-        Policy::compile(&sources, None).0.expect("a good policy").save()
+        Policy::compile(&sources, None).expect("a good policy").policy.save()
     };
     let origin = Origin::start().await;
     let folder = tempfile::tempdir().expect("a folder");

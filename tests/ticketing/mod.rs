@@ -125,6 +125,5 @@ fn policy() -> Policy {
     ];
     let read = |name: &str| (name.to_owned(), std::fs::read(folder.join(name)).expect("a readable file"));
     let sources: Sources = names.into_iter().map(read).collect();
-    let (policy, findings) = Policy::compile(&sources, None);
-    policy.unwrap_or_else(|| panic!("{findings:#?}"))
+    Policy::compile(&sources, None).unwrap_or_else(|findings| panic!("{findings:#?}")).policy
 }

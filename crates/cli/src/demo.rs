@@ -17,7 +17,7 @@ impl Demo {
         runtime()?.block_on(async {
             let started =
                 velvetrope_demo::Demo::start(Arc::new(|event| say(&printable(&velvetrope_demo::line(event))))).await;
-            let running = started.map_err(|error| Failure::new(error.to_string()))?;
+            let running = started?;
             let greeting = running.greeting();
             // Who reads the greeting may send a signal at once: listen first.
             let (ended, ()) = tokio::join!(running.until_signal(), async { say(&greeting) });

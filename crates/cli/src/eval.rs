@@ -133,7 +133,7 @@ fn list(given: &str) -> Result<List, Failure> {
     let path = Path::new(given);
     let text = if input::is_stdin(path) || path.is_file() { input::text(path)? } else { given.replace(',', "\n") };
     let members = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
-    list_of(members.filter(|member| !member.is_empty())).map_err(Failure::new)
+    Ok(list_of(members.filter(|member| !member.is_empty()))?)
 }
 
 impl Display for EvalReport {

@@ -67,7 +67,7 @@ impl ExtProcArgs {
             state_file: self.state_file,
             store: self.store,
             drain_delay: Duration::from_secs(self.drain_delay.into()),
-            policies: policies_at(&self.policies).map_err(Failure::new)?,
+            policies: policies_at(&self.policies)?,
             refuse_unknown: self.refuse_unknown,
             ..Config::default()
         };

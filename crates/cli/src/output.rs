@@ -94,6 +94,13 @@ impl Failure {
     }
 }
 
+/// An error that has nothing to add: its message says how to mend it.
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
 /// Headings and names.
 pub const STRONG: Style = Style::new().bold();
 /// What went well.

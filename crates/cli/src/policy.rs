@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::input;
 use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Policy, Sources};
+use velvetrope::language::{Diagnostic, Severity};
+use velvetrope::policy::{Compiled, Policy, Sources};
 use velvetrope::request::Target;
 use velvetrope::session::Secrets;
 use velvetrope_serve::files::{self, PolicyFiles};
@@ -16,8 +16,10 @@ use velvetrope_serve::files::{self, PolicyFiles};
 /// Everything there is to say about a policy, and the policy if it works.
 pub fn compile(path: &Path, target: Option<Target>) -> Result<(Option<Policy>, FindingsReport), Failure> {
     let PolicyFiles { sources, findings: unreadable, folder, .. } = read(path)?;
-    let (policy, findings) = Policy::compile(&sources, target);
-    let policy = policy.filter(|_| unreadable.is_empty());
+    let (policy, findings) = match Policy::compile(&sources, target) {
+        Ok(Compiled { policy, warnings }) => (Some(policy).filter(|_| unreadable.is_empty()), warnings),
+        Err(findings) => (None, findings.into_iter().collect()),
+    };
     Ok((policy, FindingsReport::new(&folder, unreadable.into_iter().chain(findings))))
 }
 
@@ -53,7 +55,7 @@ pub fn no_texts() -> Failure {
 /// Reads the texts of a policy; from standard input the integration JSON.
 fn read(path: &Path) -> Result<PolicyFiles, Failure> {
     if !input::is_stdin(path) {
-        return files::read(path).map_err(|error| Failure::new(error.to_string()));
+        return Ok(files::read(path)?);
     }
     let sources = Sources::from([("standard-input.json".to_owned(), input::text(path)?.into_bytes())]);
     Ok(PolicyFiles { sources, findings: Vec::new(), folder: PathBuf::new(), watch: Vec::new() })
@@ -80,11 +82,11 @@ pub struct FindingsReport {
     pub warnings: usize,
 }
 
-/// One finding; see [`Finding`].
+/// One finding; see [`Diagnostic`].
 #[derive(Serialize)]
 pub struct FindingReport {
     severity: &'static str,
-    code: String,
+    code: &'static str,
     file: String,
     line: Option<usize>,
     column: Option<usize>,
@@ -97,7 +99,7 @@ pub struct FindingReport {
 
 impl FindingsReport {
     /// Names files as one would name them from where the command runs.
-    fn new(folder: &Path, findings: impl IntoIterator<Item = Finding>) -> FindingsReport {
+    fn new(folder: &Path, findings: impl IntoIterator<Item = Diagnostic>) -> FindingsReport {
         let findings: Vec<_> = findings.into_iter().map(|found| FindingReport::new(folder, found)).collect();
         let errors = findings.iter().filter(|found| found.severity == "error").count();
         FindingsReport { errors, warnings: findings.len() - errors, findings }
@@ -110,20 +112,21 @@ impl FindingsReport {
 }
 
 impl FindingReport {
-    fn new(folder: &Path, found: Finding) -> FindingReport {
+    fn new(folder: &Path, found: Diagnostic) -> FindingReport {
+        let Diagnostic { severity, code, message, help, place, .. } = found;
         FindingReport {
-            severity: match found.severity {
+            severity: match severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             },
-            code: found.code,
-            file: folder.join(found.file).display().to_string(),
-            line: Some(found.line).filter(|line| *line > 0),
-            column: Some(found.column).filter(|column| *column > 0),
-            subject: Some(found.subject).filter(|subject| !subject.is_empty()),
-            message: found.message,
-            help: found.help,
-            snippet: found.snippet,
+            code: code.as_str(),
+            file: folder.join(place.file).display().to_string(),
+            line: Some(place.line).filter(|line| *line > 0),
+            column: Some(place.column).filter(|column| *column > 0),
+            subject: Some(place.subject).filter(|subject| !subject.is_empty()),
+            message,
+            help,
+            snippet: place.snippet,
         }
     }
 

@@ -75,44 +75,67 @@ pub fn request(method: &str, url: &str, headers: &[(String, String)]) -> Result<
     Ok(headers.iter().fold(request, |request, (name, value)| request.header(name, value.as_str())))
 }
 
+/// Why an option is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    /// A header without a colon.
+    #[error("write a header as `name: value`")]
+    NotAHeader,
+    /// What stands before the colon is no token (RFC 9110, section 5.6.2).
+    #[error("`{0}` is no name of a header")]
+    HeaderName(String),
+    /// It is no address.
+    #[error("`{0}` is not an address")]
+    Address(String),
+    /// It is no code of two letters.
+    #[error("`{0}` is not a country code; write two letters, such as DE")]
+    Country(String),
+    /// No such version of HTTP is known.
+    #[error("`{0}` is not a version of HTTP; write 1.0, 1.1, 2 or 3")]
+    Version(String),
+    /// It has no `=`.
+    #[error("write it as `name=value`")]
+    NotAnAssignment,
+}
+
 /// A header, given as `name: value`.
-pub fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("write a header as `name: value`")?;
+pub fn header(text: &str) -> Result<(String, String), OptionError> {
+    let (name, value) = text.split_once(':').ok_or(OptionError::NotAHeader)?;
     let name = name.trim();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(format!("`{name}` is no name of a header"));
+        return Err(OptionError::HeaderName(name.to_owned()));
     }
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
 /// An address, in the form in which hosts tell it.
-pub fn address(text: &str) -> Result<IpAddr, String> {
-    internal::address(text).ok_or_else(|| format!("`{text}` is not an address"))
+pub fn address(text: &str) -> Result<IpAddr, OptionError> {
+    internal::address(text).ok_or_else(|| OptionError::Address(text.to_owned()))
 }
 
 /// A country, in upper case as hosts tell it.
-pub fn country(text: &str) -> Result<String, String> {
+pub fn country(text: &str) -> Result<String, OptionError> {
     let code = text.to_ascii_uppercase();
     match code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         true => Ok(code),
-        false => Err(format!("`{text}` is not a country code; write two letters, such as DE")),
+        false => Err(OptionError::Country(text.to_owned())),
     }
 }
 
 /// A version of HTTP, as hosts tell it.
-pub fn version(text: &str) -> Result<String, String> {
+pub fn version(text: &str) -> Result<String, OptionError> {
     let number = text.strip_prefix("HTTP/").unwrap_or(text);
     match number {
         "1.0" | "1.1" | "2" | "3" => Ok(format!("HTTP/{number}")),
         "2.0" | "3.0" => Ok(format!("HTTP/{}", &number[..1])),
-        _ => Err(format!("`{text}` is not a version of HTTP; write 1.0, 1.1, 2 or 3")),
+        _ => Err(OptionError::Version(text.to_owned())),
     }
 }
 
 /// `name=value`.
-pub fn assignment(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as `name=value`")?;
+pub fn assignment(text: &str) -> Result<(String, String), OptionError> {
+    let (name, value) = text.split_once('=').ok_or(OptionError::NotAnAssignment)?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
@@ -136,7 +159,7 @@ fn host_of(url: &str) -> Result<&str, Failure> {
 /// Sets a field that a host adds to the request, or the version of HTTP.
 pub fn set(request: &mut OwnedRequest, name: &str, value: &str) -> Result<(), Failure> {
     if name == Field::HttpRequestVersion.info().name {
-        request.version = version(value).map_err(Failure::new)?;
+        request.version = version(value)?;
         return Ok(());
     }
     let field = fact(name)?;

@@ -12,7 +12,7 @@ pub fn serve(logs: Format, start: impl Future<Output = Result<Running, StartErro
         Format::Json => LogFormat::Json,
     });
     let drained = runtime()?.block_on(async {
-        let running = start.await.map_err(|error| Failure::new(error.to_string()))?;
+        let running = start.await?;
         running.until_signal().await.map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))
     })?;
     Ok(Answer { text: String::new(), exit: if drained { Exit::Fine } else { Exit::Findings } })

@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
 use super::policy;
 use velvetrope::policy::{BypassRule, ListSummary, Policy};
-use velvetrope::program::ListKind;
 
 /// Print a whole policy as text
 ///
@@ -107,12 +106,7 @@ impl IntegrationReport {
 
 impl From<&ListSummary> for ListReport {
     fn from(list: &ListSummary) -> ListReport {
-        let kind = match list.kind {
-            ListKind::Ip => "ip",
-            ListKind::Hostname => "hostname",
-            ListKind::Asn => "asn",
-        };
-        ListReport { kind, members: list.members }
+        ListReport { kind: list.kind.name(), members: list.members }
     }
 }
 

@@ -136,7 +136,7 @@ impl From<manage::database::DatabaseError> for Refused {
 
 /// Opens a store, or creates it.
 pub fn open(path: &Path) -> Result<StoreFile, Failure> {
-    StoreFile::open(path).map_err(|error| Failure::new(error.to_string()))
+    Ok(StoreFile::open(path)?)
 }
 
 /// Opens a store that must be there.

@@ -4,22 +4,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::{SignedDuration, Timestamp};
 
+/// Why a text is no time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// Nobody can write down when that was.
+    #[error("`{0}` seconds are out of range")]
+    OutOfRange(String),
+    /// It is no point in time.
+    #[error("`{0}` is no point in time; write it as 2026-11-22T20:00:00Z (RFC 3339) or in Unix seconds")]
+    NotAnInstant(String),
+    /// It is no span of time.
+    #[error("`{0}` is no span of time; write 90s, 5m or 1h30m")]
+    NotASpan(String),
+}
+
 /// A point in time, in milliseconds since the Unix epoch: `2026-11-22T20:00:00Z`, or Unix seconds.
-pub fn instant(text: &str) -> Result<i64, String> {
+pub fn instant(text: &str) -> Result<i64, TimeError> {
     if let Ok(seconds) = text.parse::<i64>() {
-        let known = Timestamp::from_second(seconds).map_err(|_| format!("`{text}` seconds are out of range"))?;
+        let known = Timestamp::from_second(seconds).map_err(|_| TimeError::OutOfRange(text.to_owned()))?;
         return Ok(known.as_millisecond());
     }
     let known: Result<Timestamp, _> = text.parse();
-    known.map(|time| time.as_millisecond()).map_err(|_| {
-        format!("`{text}` is no point in time; write it as 2026-11-22T20:00:00Z (RFC 3339) or in Unix seconds")
-    })
+    known.map(|time| time.as_millisecond()).map_err(|_| TimeError::NotAnInstant(text.to_owned()))
 }
 
 /// A span of time, in whole seconds: `90s`, `5m`, `1h30m`.
-pub fn span(text: &str) -> Result<i64, String> {
+pub fn span(text: &str) -> Result<i64, TimeError> {
     let known: Result<SignedDuration, _> = text.parse();
-    known.map(|span| span.as_secs()).map_err(|_| format!("`{text}` is no span of time; write 90s, 5m or 1h30m"))
+    known.map(|span| span.as_secs()).map_err(|_| TimeError::NotASpan(text.to_owned()))
 }
 
 /// The present, in milliseconds since the Unix epoch.

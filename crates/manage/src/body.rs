@@ -1,33 +1,52 @@
 //! The body of a request: JSON that is read and checked as the files of a policy are, so that whoever sent it learns of
 //! everything that is wrong at once, and where.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
 use super::failure::{Code, Failure, Objection};
-use velvetrope::internal::document::{Node, parse_json, pointer};
+use velvetrope::internal::document::{Node, node_of, parse_json, pointer};
 use velvetrope::internal::fields::Fields;
-use velvetrope::internal::finding::{File, Kind, Report};
+use velvetrope::internal::finding::{File, Report};
 use velvetrope::internal::place;
-use velvetrope::language::Severity;
-use velvetrope::policy::Finding;
+use velvetrope::language::{self, Diagnostic, Severity};
+
+/// How long a description or a comment may be, in characters.
+pub(super) const MAX_TEXT: usize = 500;
 
 /// What findings call the body.
 const NAME: &str = "body";
 
+/// What an operation is asked to do.
+#[derive(Clone, Copy)]
+pub(super) enum Body<'a> {
+    /// By a client: JSON as it came.
+    Sent(&'a [u8]),
+    /// By a form, or by what was kept: JSON that is read already.
+    Said(&'a Json),
+}
+
+impl Body<'_> {
+    /// All of it.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, serde_json::Error> {
+        match self {
+            Body::Sent(text) => serde_json::from_slice(text),
+            Body::Said(json) => serde_json::from_value(json.clone()),
+        }
+    }
+}
+
 /// Reads a body with `read`, which reports what is wrong with it; what it read, and what is doubtful. `member` is the
 /// key under which some clients put what others send bare.
 pub(super) fn read<T>(
-    body: &[u8],
+    body: Body,
     member: &str,
     read: impl FnOnce(File, &Node) -> Option<T>,
 ) -> Result<(T, Vec<String>), Failure> {
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let message = format!("the body is not UTF-8: byte {} is out of place", error.valid_up_to() + 1);
-        Failure::new(400, Code::Malformed, message)
-    })?;
-    let root = parse_json(text).map_err(|error| {
-        let (line, column) = place::position(text, error.at);
-        let message = format!("the body is no JSON: line {line}, column {column}: {}", error.message);
-        Failure::new(400, Code::Malformed, message)
-    })?;
+    let (text, root) = match body {
+        Body::Sent(bytes) => parsed(bytes)?,
+        Body::Said(json) => ("", node_of(json)),
+    };
     let report = Report::default();
     let file = File { path: NAME, text, report: &report };
     let wanted = root.get(member).unwrap_or(&root);
@@ -36,38 +55,48 @@ pub(super) fn read<T>(
     let findings = report.into_findings();
     match value {
         Some(value) if !has_errors => Ok((value, findings.iter().map(message).collect())),
-        _ => Err(refusal(text, &root, &findings)),
+        _ => Err(refusal(&root, &findings)),
     }
 }
 
+fn parsed(bytes: &[u8]) -> Result<(&str, Node<'_>), Failure> {
+    let malformed = |message: String| Failure::new(400, Code::Malformed, message);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        malformed(format!("the body is not UTF-8: byte {} is out of place", error.valid_up_to() + 1))
+    })?;
+    let root = parse_json(text).map_err(|error| {
+        let (line, column) = place::position(text, error.at);
+        malformed(format!("the body is no JSON: line {line}, column {column}: {}", error.message))
+    })?;
+    Ok((text, root))
+}
+
 /// What is wrong with a body.
-fn refusal(text: &str, root: &Node, findings: &[Finding]) -> Failure {
+fn refusal(root: &Node, findings: &[Diagnostic]) -> Failure {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let errors: Vec<_> = errors.map(|finding| objection(text, root, finding)).collect();
+    let errors: Vec<_> = errors.map(|finding| objection(root, finding)).collect();
     match errors.is_empty() {
         true => Failure::new(400, Code::Malformed, "the body is not what is expected here"),
         false => Failure { errors, ..Failure::new(400, Code::Invalid, "") },
     }
 }
 
-fn objection(text: &str, root: &Node, finding: &Finding) -> Objection {
-    let is = |kind: Kind| finding.code == kind.to_string();
-    let code = match finding.within {
-        _ if is(Kind::OpensForEverybody) => Code::OpensForEverybody,
-        Some(_) => Code::Expression,
-        None if is(Kind::Duplicate) => Code::Duplicate,
-        None => Code::Invalid,
+fn objection(root: &Node, finding: &Diagnostic) -> Objection {
+    let code = match (finding.code, finding.place.within) {
+        (language::Code::OpensForEverybody, _) => Code::OpensForEverybody,
+        (_, Some(_)) => Code::Expression,
+        (language::Code::Duplicate, None) => Code::Duplicate,
+        (_, None) => Code::Invalid,
     };
-    let at = place::offset(text, finding.line, finding.column);
-    Objection { code, message: message(finding), pointer: Some(pointer(root, at)) }
+    Objection { code, message: message(finding), pointer: Some(pointer(root, finding.place.offset)) }
 }
 
 /// A finding in words; of an expression with the source and carets below what is meant, as the API does it.
-fn message(finding: &Finding) -> String {
+fn message(finding: &Diagnostic) -> String {
     let help = finding.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-    match (finding.within, &finding.snippet) {
+    match (finding.place.within, &finding.place.snippet) {
         (Some((line, column)), Some(snippet)) => {
-            let Finding { message, code, .. } = finding;
+            let Diagnostic { message, code, .. } = finding;
             format!("Filter parsing error ({line}:{column}):\n{snippet} {message} [{code}]{help}")
         }
         _ => format!("{}{}", finding.message, help.replace("\nhelp: ", "; ")),

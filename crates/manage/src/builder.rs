@@ -8,7 +8,7 @@ use velvetrope::language::expression::{
     Argument, Base, Comparison, Condition, Connective, Index, Literal, Operand, Pattern, Quantifier, Relation, Right,
     Set, Test, Wildcard,
 };
-use velvetrope::language::{Expression, Scheme, parse};
+use velvetrope::language::{Diagnostic, Expression, Scheme, parse};
 use velvetrope::policy::Settings;
 use velvetrope::program::Lists;
 use velvetrope::request::{Field, Type};
@@ -248,34 +248,105 @@ fn shape(value_type: &Type) -> Option<(bool, Type)> {
     }
 }
 
+/// Why rows say nothing, in words for whoever fills them in.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Incomplete {
+    /// There is not one row.
+    #[error("there are no rows")]
+    NoRows,
+    /// A group has not one row.
+    #[error("a group has no rows")]
+    EmptyGroup,
+    /// No field has this name.
+    #[error("there is no field `{0}`")]
+    UnknownField(String),
+    /// The field is of a type that rows have no operators for.
+    #[error("no row can test `{0}`")]
+    Untestable(String),
+    /// The field has entries, and it is not said which of them.
+    #[error("name the entry of `{0}`")]
+    NoKey(String),
+    /// The field has no entries, and one is named.
+    #[error("`{0}` has no entries to name")]
+    NoEntries(String),
+    /// A value is missing.
+    #[error("give a value for `{0}`")]
+    NoValue(String),
+    /// There is more than the one value that the operator takes.
+    #[error("give one value for `{0}`")]
+    SeveralValues(String),
+    /// There is not one value for a set.
+    #[error("give values for `{0}`")]
+    NoValues(String),
+    /// An empty text is in, begins and ends every text.
+    #[error("give a value for `{0}`: an empty one would decide for everybody")]
+    EmptyValue(String),
+    /// The value is not what the field is compared with.
+    #[error("`{text}` is no {expected}")]
+    NotA {
+        /// What it should be.
+        expected: &'static str,
+        /// What it is.
+        text: String,
+    },
+    /// The value is no regular expression.
+    #[error("no regular expression: {0}")]
+    Regex(#[from] regex::Error),
+    /// Values of this type are not compared.
+    #[error("there is nothing to compare")]
+    Incomparable,
+    /// The language does not allow it.
+    #[error("{}", .0.message)]
+    Refused(Box<Diagnostic>),
+}
+
+/// Why an expression has no rows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRows {
+    /// It has errors.
+    #[error("the expression has errors")]
+    Errors,
+    /// It uses something that rows cannot say.
+    #[error("the builder has no rows for {what}, as in `{condition}`")]
+    Beyond {
+        /// What that is.
+        what: &'static str,
+        /// The condition that uses it.
+        condition: String,
+    },
+    /// Its rows would say something else.
+    #[error("the builder cannot say exactly this")]
+    Inexact,
+}
+
 impl Builder {
-    /// The expression that says the same; in words what is missing or wrong.
-    pub fn expression(&self) -> Result<String, String> {
+    /// The expression that says the same.
+    pub fn expression(&self) -> Result<String, Incomplete> {
         let many = self.groups.len() > 1;
         let mut groups = Vec::new();
         for group in &self.groups {
             let rows: Vec<String> = group.iter().map(Row::expression).collect::<Result<_, _>>()?;
             match rows.is_empty() {
-                true => return Err("a group has no rows".into()),
+                true => return Err(Incomplete::EmptyGroup),
                 false if many && rows.len() > 1 => groups.push(format!("({})", rows.join(" and "))),
                 false => groups.push(rows.join(" and ")),
             }
         }
         match groups.is_empty() {
-            true => Err("there are no rows".into()),
+            true => Err(Incomplete::NoRows),
             false => Ok(groups.join(" or ")),
         }
     }
 
-    /// The rows of an expression; in words why it has none.
-    pub fn of(text: &str) -> Result<Builder, String> {
-        let expression = parse(text, Scheme::standard()).map_err(|_| "the expression has errors".to_owned())?;
+    /// The rows of an expression.
+    pub fn of(text: &str) -> Result<Builder, NoRows> {
+        let expression = parse(text, Scheme::standard()).map_err(|_| NoRows::Errors)?;
         let groups = alternatives(&expression.root).iter().map(|group| rows(group)).collect::<Result<_, _>>()?;
         let builder = Builder { groups };
         // Whatever is not said by rows would be lost silently.
         match builder.expression().ok().and_then(|text| parse(&text, Scheme::standard()).ok()) {
             Some(same) if same_meaning(&same, &expression) => Ok(builder),
-            _ => Err("the builder cannot say exactly this".into()),
+            _ => Err(NoRows::Inexact),
         }
     }
 }
@@ -302,11 +373,11 @@ fn parts(group: &Condition) -> Vec<&Condition> {
     }
 }
 
-fn rows(group: &Condition) -> Result<Vec<Row>, String> {
+fn rows(group: &Condition) -> Result<Vec<Row>, NoRows> {
     parts(group).into_iter().map(row).collect()
 }
 
-fn row(condition: &Condition) -> Result<Row, String> {
+fn row(condition: &Condition) -> Result<Row, NoRows> {
     match condition {
         Condition::Not(inner) => {
             let row = row(inner)?;
@@ -327,8 +398,8 @@ fn row(condition: &Condition) -> Result<Row, String> {
     }
 }
 
-fn beyond(condition: &Condition, what: &str) -> String {
-    format!("the builder has no rows for {what}, as in `{condition}`")
+fn beyond(condition: &Condition, what: &'static str) -> NoRows {
+    NoRows::Beyond { what, condition: condition.to_string() }
 }
 
 /// A flag, or a function that is an operator here.
@@ -418,16 +489,17 @@ fn utf8(bytes: &[u8]) -> Option<String> {
 
 impl Row {
     /// The row as an expression.
-    fn expression(&self) -> Result<String, String> {
+    fn expression(&self) -> Result<String, Incomplete> {
+        let name = || self.field.clone();
         let field = Field::by_name(&self.field).filter(|field| !field.is_of_triggers());
-        let field = field.ok_or_else(|| format!("there is no field `{}`", self.field))?;
+        let field = field.ok_or_else(|| Incomplete::UnknownField(name()))?;
         let value_type = field.info().value_type();
-        let (has_key, element) = shape(&value_type).ok_or_else(|| format!("no row can test `{}`", self.field))?;
-        let mut left = self.field.clone();
+        let (has_key, element) = shape(&value_type).ok_or_else(|| Incomplete::Untestable(name()))?;
+        let mut left = name();
         match (&self.key, has_key) {
             (Some(key), true) if !key.is_empty() => left += &format!("[{}]", quoted(key)),
-            (_, true) => return Err(format!("name the entry of `{}`", self.field)),
-            (Some(_), false) => return Err(format!("`{}` has no entries to name", self.field)),
+            (_, true) => return Err(Incomplete::NoKey(name())),
+            (Some(_), false) => return Err(Incomplete::NoEntries(name())),
             (None, false) => {}
         }
         let is_single = value_type == element;
@@ -438,15 +510,15 @@ impl Row {
         let condition = self.condition(operator, &left, &element)?;
         let condition = if is_single { condition } else { format!("any({condition})") };
         let text = if is_negated { format!("not {condition}") } else { condition };
-        match parse(&text, Scheme::standard()) {
-            Ok(_) => Ok(text),
-            Err(diagnostics) => Err(diagnostics.into_iter().next().map(|first| first.message).unwrap_or_default()),
+        match parse(&text, Scheme::standard()).map_err(|diagnostics| diagnostics.into_iter().next()) {
+            Err(Some(first)) => Err(Incomplete::Refused(Box::new(first))),
+            Ok(_) | Err(None) => Ok(text),
         }
     }
 
-    fn condition(&self, operator: Operator, left: &str, element: &Type) -> Result<String, String> {
+    fn condition(&self, operator: Operator, left: &str, element: &Type) -> Result<String, Incomplete> {
         if self.is_empty() && self.operator.needs_text() {
-            return Err(format!("give a value for `{}`: an empty one would decide for everybody", self.field));
+            return Err(Incomplete::EmptyValue(self.field.clone()));
         }
         let relation = |word: &str| Ok(format!("{left} {word} {}", literal(self.value()?, element)?));
         match operator {
@@ -465,14 +537,14 @@ impl Row {
             }
             Operator::MatchesRegex => {
                 let text = self.value()?.to_owned();
-                let regex = Pattern::compile(&text).map_err(|error| format!("no regular expression: {error}"))?;
+                let regex = Pattern::compile(&text)?;
                 Ok(format!("{left} matches {}", Pattern { text, regex }))
             }
             Operator::In => {
                 let values = self.values.iter().filter(|value| !value.is_empty() || *element == Type::Bytes);
                 let members: Vec<String> = values.map(|value| member(value, element)).collect::<Result<_, _>>()?;
                 match members.is_empty() {
-                    true => Err(format!("give values for `{}`", self.field)),
+                    true => Err(Incomplete::NoValues(self.field.clone())),
                     false => Ok(format!("{left} in {{{}}}", members.join(" "))),
                 }
             }
@@ -487,11 +559,11 @@ impl Row {
         self.values.iter().any(String::is_empty)
     }
 
-    fn value(&self) -> Result<&str, String> {
+    fn value(&self) -> Result<&str, Incomplete> {
         match &self.values[..] {
             [value] => Ok(value),
-            [] => Err(format!("give a value for `{}`", self.field)),
-            _ => Err(format!("give one value for `{}`", self.field)),
+            [] => Err(Incomplete::NoValue(self.field.clone())),
+            _ => Err(Incomplete::SeveralValues(self.field.clone())),
         }
     }
 }
@@ -500,19 +572,19 @@ fn quoted(text: &str) -> String {
     Literal::Bytes(text.as_bytes().into()).to_string()
 }
 
-fn literal(text: &str, element: &Type) -> Result<String, String> {
+fn literal(text: &str, element: &Type) -> Result<String, Incomplete> {
     match element {
         Type::Bytes => Ok(quoted(text)),
         Type::Int => text.trim().parse::<i64>().map(|number| number.to_string()).map_err(|_| no("number", text)),
         Type::Ip => {
             text.trim().parse::<std::net::IpAddr>().map(|address| address.to_string()).map_err(|_| no("address", text))
         }
-        _ => Err("there is nothing to compare".into()),
+        _ => Err(Incomplete::Incomparable),
     }
 }
 
 /// A member of a set: a literal, a range, or a network.
-fn member(text: &str, element: &Type) -> Result<String, String> {
+fn member(text: &str, element: &Type) -> Result<String, Incomplete> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'/' | b'-');
     let text = if *element == Type::Bytes { text } else { text.trim() };
     match element {
@@ -523,7 +595,7 @@ fn member(text: &str, element: &Type) -> Result<String, String> {
     }
 }
 
-fn list_name(text: &str) -> Result<&str, String> {
+fn list_name(text: &str) -> Result<&str, Incomplete> {
     let name = text.strip_prefix('$').unwrap_or(text);
     match velvetrope::internal::is_list_name(name) {
         true => Ok(name),
@@ -531,8 +603,8 @@ fn list_name(text: &str) -> Result<&str, String> {
     }
 }
 
-fn no(what: &str, text: &str) -> String {
-    format!("`{text}` is no {what}")
+fn no(expected: &'static str, text: &str) -> Incomplete {
+    Incomplete::NotA { expected, text: text.to_owned() }
 }
 
 #[cfg(test)]
@@ -595,7 +667,7 @@ mod tests {
             ("true", "a constant"),
             ("http.hots", "errors"),
         ] {
-            let reason = Builder::of(text).unwrap_err();
+            let reason = Builder::of(text).unwrap_err().to_string();
             assert!(reason.contains(part), "{text}: {reason}");
         }
     }
@@ -624,7 +696,7 @@ mod tests {
             (row("http.host", Operator::StrictWildcard, &[""]), "give a value"),
             (row("http.host", Operator::GreaterOrEqual, &[""]), "give a value"),
         ] {
-            let reason = Builder { groups: vec![vec![row]] }.expression().unwrap_err();
+            let reason = Builder { groups: vec![vec![row]] }.expression().unwrap_err().to_string();
             assert!(reason.contains(part), "{reason}");
         }
         assert!(Builder::default().expression().is_err());
@@ -678,8 +750,8 @@ mod tests {
             groups in prop::collection::vec(prop::collection::vec(any_row(), 1..4), 1..4)
         ) {
             let builder = Builder { groups };
-            let text = builder.expression().map_err(TestCaseError::fail)?;
-            prop_assert_eq!(Builder::of(&text).map_err(TestCaseError::fail)?, builder, "{}", text);
+            let text = builder.expression()?;
+            prop_assert_eq!(Builder::of(&text)?, builder, "{}", text);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Why something that was asked for is not done, in the terms of the API (docs/protocol/api.md#envelope-and-errors).
 
+use std::error::Error;
+use std::fmt;
+
 use super::database::DatabaseError;
 
 /// A refusal: an HTTP status and what is wrong, at least one thing.
@@ -61,6 +64,21 @@ pub enum Code {
     Authentication = 10000,
 }
 
+/// For logs: all that is wrong, and what it comes from.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let objections = self.errors.iter().map(|objection| objection.message.clone());
+        let all: Vec<String> = objections.chain(self.cause.iter().map(ToString::to_string)).collect();
+        f.write_str(&all.join("; "))
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
 impl Failure {
     /// One objection.
     pub fn new(status: u16, code: Code, message: impl Into<String>) -> Failure {
@@ -76,7 +94,7 @@ impl Failure {
     }
 
     /// There is no store, and why.
-    pub fn closed(why: impl std::fmt::Display) -> Failure {
+    pub fn closed(why: impl fmt::Display) -> Failure {
         /// Seconds after which it may be there.
         const RETRY_AFTER: u32 = 5;
         let failure = Failure::new(503, Code::Storage, format!("{why}; it is tried again now and then"));

@@ -48,8 +48,13 @@ pub struct Judged {
     pub rule: Option<String>,
 }
 
-/// The requests of a recording, in order; in words why it is none.
-pub fn recorded(text: &str) -> Result<Vec<Recorded>, String> {
+/// A text is no recording.
+#[derive(Debug, thiserror::Error)]
+#[error("this is no HAR recording: {0}")]
+pub struct HarError(#[from] serde_json::Error);
+
+/// The requests of a recording, in order.
+pub fn recorded(text: &str) -> Result<Vec<Recorded>, HarError> {
     #[derive(Deserialize)]
     struct Har {
         log: Log,
@@ -69,7 +74,7 @@ pub fn recorded(text: &str) -> Result<Vec<Recorded>, String> {
         method: String,
         url: String,
     }
-    let har: Har = serde_json::from_str(text).map_err(|error| format!("this is no HAR recording: {error}"))?;
+    let har: Har = serde_json::from_str(text)?;
     let entries = har.log.entries.into_iter().take(MOST);
     let requests =
         entries.map(|entry| Recorded { method: entry.request.method, url: entry.request.url, kind: entry.kind });
@@ -144,7 +149,7 @@ mod tests {
             ),
         ];
         let files: Sources = files.map(|(file, text)| (file.to_owned(), text.as_bytes().to_vec())).into();
-        Policy::compile(&files, None).0.expect("a policy")
+        Policy::compile(&files, None).expect("a policy").policy
     }
 
     #[test]

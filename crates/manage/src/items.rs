@@ -3,19 +3,18 @@
 use std::net::IpAddr;
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::body;
+use super::body::{self, Body, MAX_TEXT};
 use super::failure::{Code, Failure, Objection};
 use super::store::lists::{MAX_ITEMS, NewItem};
 use velvetrope::internal::address;
 use velvetrope::internal::document::Value;
 use velvetrope::internal::fields::Fields;
-use velvetrope::internal::lists::Bad;
+use velvetrope::internal::lists::BadMember;
 use velvetrope::program::ListKind;
 
-/// How long a comment may be, in characters.
-const MAX_COMMENT: usize = 500;
 /// How many bad items are told one by one.
 const TOLD: usize = 100;
 
@@ -31,7 +30,7 @@ pub fn of_text(text: &str, kind: ListKind) -> Result<Vec<NewItem>, Failure> {
         }
         match of_line(kind, value, comment) {
             Ok(found) => items.extend(found),
-            Err((message, help)) => {
+            Err(BadMember { message, help }) => {
                 let help = help.map(|help| format!("; {help}")).unwrap_or_default();
                 let message = format!("line {number}: {message}{help}");
                 errors.push(Objection { code: Code::Invalid, message, pointer: None });
@@ -55,14 +54,15 @@ fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
 
-fn of_line(kind: ListKind, value: &str, comment: &str) -> Result<Vec<NewItem>, Bad> {
-    if comment.chars().count() > MAX_COMMENT {
-        return Err((format!("the comment is longer than {MAX_COMMENT} characters"), None));
+fn of_line(kind: ListKind, value: &str, comment: &str) -> Result<Vec<NewItem>, BadMember> {
+    if comment.chars().count() > MAX_TEXT {
+        return Err(BadMember::new(format!("the comment is longer than {MAX_TEXT} characters")));
     }
     match value.split_once("..").filter(|_| kind == ListKind::Ip) {
         Some((first, last)) => {
-            let networks = between(first, last).ok_or_else(|| (format!("`{value}` is not a range of addresses"), None));
-            networks?.map(|network| NewItem::ip(&network.to_string(), comment)).collect()
+            let networks = between(first, last);
+            let networks = networks.ok_or_else(|| BadMember::new(format!("`{value}` is not a range of addresses")))?;
+            networks.map(|network| NewItem::ip(&network.to_string(), comment)).collect()
         }
         None => Ok(vec![NewItem::of_text(kind, value, comment)?]),
     }
@@ -84,11 +84,25 @@ fn too_many(count: usize) -> Failure {
 }
 
 /// Items as the API has them, in a JSON array. There may be very many, so each is read on its own.
-pub fn of_json(text: &[u8], kind: ListKind) -> Result<Vec<NewItem>, Failure> {
+pub(super) fn of_body(body: Body, kind: ListKind) -> Result<Vec<NewItem>, Failure> {
     let malformed = |error: serde_json::Error| {
         Failure::new(400, Code::Malformed, format!("this is no JSON array of items: {error}"))
     };
-    let elements: Vec<&RawValue> = serde_json::from_slice(text).map_err(malformed)?;
+    match body {
+        Body::Sent(text) => {
+            let elements: Vec<&RawValue> = serde_json::from_slice(text).map_err(malformed)?;
+            of_elements(elements.iter().map(|element| Body::Sent(element.get().as_bytes())), kind)
+        }
+        Body::Said(_) => of_values(&body.json::<Vec<Json>>().map_err(malformed)?, kind),
+    }
+}
+
+/// The same, of elements that are read already.
+pub fn of_values(elements: &[Json], kind: ListKind) -> Result<Vec<NewItem>, Failure> {
+    of_elements(elements.iter().map(Body::Said), kind)
+}
+
+fn of_elements<'b>(elements: impl ExactSizeIterator<Item = Body<'b>>, kind: ListKind) -> Result<Vec<NewItem>, Failure> {
     if elements.len() > MAX_ITEMS {
         let message =
             format!("these are {} items, and all lists of a zone together hold at most {MAX_ITEMS}", elements.len());
@@ -96,8 +110,8 @@ pub fn of_json(text: &[u8], kind: ListKind) -> Result<Vec<NewItem>, Failure> {
     }
     let mut items = Vec::with_capacity(elements.len());
     let mut errors = Vec::new();
-    for (element, index) in elements.iter().zip(0..) {
-        match new_item(element.get(), kind) {
+    for (element, index) in elements.zip(0..) {
+        match new_item(element, kind) {
             Ok(item) => items.push(item),
             Err(failure) => {
                 let below = |error: Objection| {
@@ -117,13 +131,13 @@ pub fn of_json(text: &[u8], kind: ListKind) -> Result<Vec<NewItem>, Failure> {
     }
 }
 
-fn new_item(text: &str, kind: ListKind) -> Result<NewItem, Failure> {
-    let (item, _) = body::read(text.as_bytes(), "", |file, node| {
+fn new_item(element: Body, kind: ListKind) -> Result<NewItem, Failure> {
+    let (item, _) = body::read(element, "", |file, node| {
         let fields = Fields::new(file, node, "the item")?;
         // Set by the API; they come back where somebody sends what they have read.
         ["id", "created_on", "modified_on"].iter().for_each(|key| _ = fields.get(key));
         let comment = fields.text("comment").unwrap_or_default();
-        body::limit(&fields, "comment", Some(&comment), MAX_COMMENT);
+        body::limit(&fields, "comment", Some(&comment), MAX_TEXT);
         let (key, example) = match kind {
             ListKind::Ip => ("ip", r#"{"ip": "192.0.2.0/24"}"#),
             ListKind::Hostname => ("hostname", r#"{"hostname": {"url_hostname": "tickets.example"}}"#),
@@ -151,9 +165,9 @@ fn new_item(text: &str, kind: ListKind) -> Result<NewItem, Failure> {
 }
 
 /// The item, or a report of what is wrong with it.
-fn told(fields: &Fields, key: &'static str, item: Result<NewItem, Bad>) -> Option<NewItem> {
+fn told(fields: &Fields, key: &'static str, item: Result<NewItem, BadMember>) -> Option<NewItem> {
     match (item, fields.get(key)) {
-        (Err((message, help)), Some(node)) => {
+        (Err(BadMember { message, help }), Some(node)) => {
             fields.bad_value(node, message, help.as_deref().unwrap_or("write it as it is routed"));
             None
         }

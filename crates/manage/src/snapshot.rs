@@ -10,12 +10,11 @@ use toml_edit::{DocumentMut, InlineTable, Item as TomlItem, Table, value};
 use super::failure::{Code, Failure};
 use super::items;
 use super::store::Store;
-use super::store::lists::{ALL_ITEMS, ListRow, NewItem, kind_name};
+use super::store::lists::{ALL_ITEMS, ListRow, NewItem};
 use super::store::operations::Change;
 use super::store::rooms::{EVERY_ROOM, Origin, RoomRow, body};
 use super::store::rules::{Rule, Wanted};
 use super::store::zones::Zone;
-use velvetrope::language::Severity;
 use velvetrope::policy::{
     ListFile, MANIFEST, Managed, Manifest, Policy, Room, SETTINGS_FILE, STORED, Settings, Sources, settings_of,
 };
@@ -73,7 +72,7 @@ pub fn texts(store: &Store<'_>, zone: &str) -> Result<Sources, Failure> {
 pub fn export(store: &Store<'_>, zone: &Zone) -> Result<Sources, Failure> {
     let settings = zone.settings();
     let mut files = Sources::new();
-    let mut toml: DocumentMut = zone.settings.parse().map_err(|error| broken(SETTINGS_FILE, error))?;
+    let mut toml: DocumentMut = zone.settings_text.parse().map_err(|error| broken(SETTINGS_FILE, error))?;
     for key in ["rooms", "rules", "lists"] {
         toml.remove(key);
     }
@@ -91,7 +90,7 @@ pub fn export(store: &Store<'_>, zone: &Zone) -> Result<Sources, Failure> {
     for room in &rooms {
         let of_room = store.rules(&room.id)?;
         if !of_room.is_empty() {
-            let file = rules_file(&settings, &room.name);
+            let file = rules_file(settings, &room.name);
             files.insert(file.clone(), json_text(&of_room)?);
             rules.insert(&room.name, value(file));
         }
@@ -149,13 +148,10 @@ struct FileAdditions {
 impl Held {
     /// Reads them; refuses a policy that does not compile.
     fn read(files: &Sources, settings: &Settings) -> Result<Held, Failure> {
-        let (policy, findings) = Policy::compile_delivered(files, None);
-        let Some(policy) = policy else {
-            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-            let errors = errors.map(|finding| format!("{}:{}: {}", finding.file, finding.line, finding.message));
-            let message = format!("the policy has errors: {}", errors.collect::<Vec<_>>().join("; "));
-            return Err(Failure::new(400, Code::Invalid, message));
-        };
+        let compiled = Policy::compile_delivered(files, None).map_err(|findings| {
+            let errors: Vec<String> = findings.errors().map(ToString::to_string).collect();
+            Failure::new(400, Code::Invalid, format!("the policy has errors: {}", errors.join("; ")))
+        })?;
         let mut rules = BTreeMap::new();
         for (room, paths) in &settings.rules {
             let mut of_room = Vec::new();
@@ -172,7 +168,7 @@ impl Held {
         for (name, ListFile { file, kind }) in &settings.lists {
             lists.push((name.clone(), *kind, list_items(files, file, *kind)?));
         }
-        Ok(Held { rooms: policy.rooms, rules, lists })
+        Ok(Held { rooms: compiled.policy.rooms, rules, lists })
     }
 
     /// Makes the store hold exactly this of a zone.
@@ -281,7 +277,7 @@ fn list_items(files: &Sources, path: &str, kind: ListKind) -> Result<Vec<NewItem
     let read = match path.ends_with(".json") {
         true => {
             let items: Vec<Json> = elements(files, path, "items")?;
-            items::of_json(&serde_json::to_vec(&items).unwrap_or_default(), kind)
+            items::of_values(&items, kind)
         }
         false => items::of_text(&String::from_utf8_lossy(text), kind),
     };
@@ -333,7 +329,7 @@ fn list_entry(file: String, kind: ListKind) -> TomlItem {
     }
     let mut entry = InlineTable::new();
     entry.insert("file", file.into());
-    entry.insert("kind", kind_name(kind).into());
+    entry.insert("kind", kind.name().into());
     value(entry)
 }
 

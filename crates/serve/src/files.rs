@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, SAVED_SUFFIX, SETTINGS_FILE, Sources, files_named_by};
+use velvetrope::language::{Code, Diagnostic, Place};
+use velvetrope::policy::{SAVED_SUFFIX, SETTINGS_FILE, Sources, files_named_by};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -20,7 +20,7 @@ pub struct PolicyFiles {
     /// For [`velvetrope::policy::Policy::compile`]. A file that cannot be read is not in it.
     pub sources: Sources,
     /// Why files cannot be read, other than that they do not exist, which compiling finds out itself.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Diagnostic>,
     /// The folder that the names are relative to; those of MMDB files, too.
     pub folder: PathBuf,
     /// Every file to watch for changes, whether it exists or not.
@@ -111,19 +111,9 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn unreadable(file: String, error: &io::Error) -> Finding {
-    Finding {
-        severity: Severity::Error,
-        code: "P0001".to_owned(),
-        file,
-        line: 0,
-        column: 0,
-        subject: String::new(),
-        message: format!("the file cannot be read: {error}"),
-        help: None,
-        snippet: None,
-        within: None,
-    }
+fn unreadable(file: String, error: &io::Error) -> Diagnostic {
+    let place = Place { file, ..Place::default() };
+    Diagnostic { place, ..Diagnostic::error(Code::Unreadable, format!("the file cannot be read: {error}")) }
 }
 
 #[cfg(test)]
@@ -184,6 +174,6 @@ mod tests {
         fs::create_dir(folder.path().join("b")).unwrap();
         let files = read(folder.path()).unwrap();
         assert_eq!(files.findings.len(), 1);
-        assert_eq!(files.findings[0].file, "b");
+        assert_eq!(files.findings[0].place.file, "b");
     }
 }

@@ -34,7 +34,16 @@ type Version = (SystemTime, u64);
 #[error("{}: {reason}; name an MMDB file under `geoip` in velvetrope.toml, or leave the entry out", path.display())]
 pub struct GeoError {
     path: PathBuf,
-    reason: String,
+    #[source]
+    reason: Unusable,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error("not a usable MMDB file: {0}")]
+    Format(#[from] maxminddb::MaxMindDbError),
 }
 
 impl GeoDatabases {
@@ -64,9 +73,8 @@ impl GeoDatabases {
 }
 
 fn read(path: &Path) -> Result<Reader<Vec<u8>>, GeoError> {
-    let failed = |reason: String| GeoError { path: path.to_owned(), reason };
-    let bytes = std::fs::read(path).map_err(|error: io::Error| failed(error.to_string()))?;
-    Reader::from_source(bytes).map_err(|error| failed(format!("not a usable MMDB file: {error}")))
+    let opened = std::fs::read(path).map_err(Unusable::from).and_then(|bytes| Ok(Reader::from_source(bytes)?));
+    opened.map_err(|reason| GeoError { path: path.to_owned(), reason })
 }
 
 fn version(path: &Path) -> Option<Version> {

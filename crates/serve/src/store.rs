@@ -26,7 +26,17 @@ const PREPARED: usize = 128;
 #[error("the store {path} cannot be opened: {why}")]
 pub struct OpenError {
     path: String,
-    why: String,
+    #[source]
+    why: OpenFailure,
+}
+
+/// What failed when a store was opened.
+#[derive(Debug, thiserror::Error)]
+enum OpenFailure {
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 /// One connection to a store. Whoever wants to use it waits until the one before is done.
@@ -37,17 +47,20 @@ pub struct StoreFile {
 impl StoreFile {
     /// Opens a store, and brings its schema up to date; one that does not exist is created, for its owner alone.
     pub fn open(path: &Path) -> Result<StoreFile, OpenError> {
-        let error = |why: String| OpenError { path: path.display().to_string(), why };
-        create(path).map_err(|why| error(why.to_string()))?;
-        let connection = connect(path).map_err(|why| error(failed(why).to_string()))?;
+        StoreFile::try_open(path).map_err(|why| OpenError { path: path.display().to_string(), why })
+    }
+
+    fn try_open(path: &Path) -> Result<StoreFile, OpenFailure> {
+        create(path)?;
+        let connection = connect(path).map_err(failed)?;
         let store = StoreFile { connection: Mutex::new(connection) };
         let is_migrated = |database: &dyn Database| {
             let migrated = migrate(database);
             let is_done = migrated.is_ok();
             (migrated, is_done)
         };
-        let migrated = store.transaction(is_migrated).and_then(|migrated| migrated);
-        migrated.map_err(|why| error(why.to_string())).map(|()| store)
+        store.transaction(is_migrated)??;
+        Ok(store)
     }
 
     /// Works in one transaction, which is kept if the second of what `work` yields says so. If `work` panics, it is not.

@@ -3,8 +3,7 @@
 use super::outcome::{Outcome, Refused, Texts};
 use super::sources::sources;
 use velvetrope::connector::edge::FailureClass;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Policy, Sources, settings_of};
+use velvetrope::policy::{Compiled, Policy, Sources, settings_of};
 use velvetrope::request::Target;
 
 /// A policy compiled for Workers, as KV keeps it for them.
@@ -45,21 +44,11 @@ fn compiled(texts: Texts<'_>, sources: &Sources) -> Result<Outcome, Refused> {
         Refused { class, why, settings: settings.map(Box::new) }
     };
     let compile = if texts.info.is_some() { Policy::compile_delivered } else { Policy::compile };
-    let (policy, findings) = compile(sources, Some(Target::Worker));
-    let of = |severity| findings.iter().filter(move |finding| finding.severity == severity).map(place_and_message);
-    let Some(policy) = policy else {
-        let errors: Vec<_> = of(Severity::Error).collect();
-        let first = errors.first().map_or("", String::as_str);
-        let why = format!("the configuration has {} errors, first {first}", errors.len());
-        return Err(refused(FailureClass::InvalidConfiguration, why));
-    };
+    let Compiled { policy, warnings } = compile(sources, Some(Target::Worker))
+        .map_err(|findings| refused(FailureClass::InvalidConfiguration, format!("the configuration has {findings}")))?;
     if policy.awaits_configuration() {
         let why = "the integration JSON has not been published yet: KV holds no `info`".to_owned();
         return Err(refused(FailureClass::NoConfiguration, why));
     }
-    Ok(Outcome::Compiled { policy: policy.save(), warnings: of(Severity::Warning).collect() })
-}
-
-fn place_and_message(finding: &Finding) -> String {
-    format!("{}:{}: {}", finding.file, finding.line, finding.message)
+    Ok(Outcome::Compiled { policy: policy.save(), warnings: warnings.iter().map(ToString::to_string).collect() })
 }

@@ -3,6 +3,7 @@
 //! A policy is replaced by a better one, never by a worse one. Between requests nothing is kept but this.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use bumpalo::Bump;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
 use velvetrope::connector::edge::{
-    self, Arrivals, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
+    self, Arrivals, BoxError, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;
 use velvetrope::policy::{FailurePolicy, Policy, version_of};
@@ -242,7 +243,7 @@ impl Core {
         let mut pushed = None;
         let note = |text: &str| {
             pushed = Some(text.to_owned());
-            Ok(())
+            Ok::<(), Infallible>(())
         };
         push::accept(body, &self.variables.secrets(), &self.identity, &Bump::new(), note);
         pushed
@@ -253,9 +254,9 @@ impl Core {
     /// it.
     pub fn push(&mut self, body: &[u8], holds: Texts<'_>, outcome: &[u8]) -> Pushed {
         let mut good = None;
-        let compiles = |text: &str| {
+        let compiles = |text: &str| -> Result<(), BoxError> {
             let texts = Texts { info: Some(text), ..holds };
-            let compiled = config::take(texts.held(), outcome, &self.variables).map_err(|refused| refused.why)?;
+            let compiled = config::take(texts.held(), outcome, &self.variables)?;
             for known in self.known_versions(holds) {
                 compiled.policy.refuse_older(&known)?;
             }

@@ -29,7 +29,8 @@ pub(super) enum Outcome {
 }
 
 /// Why there is no policy.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+#[error("{why}")]
 pub(super) struct Refused {
     pub class: FailureClass,
     pub why: String,

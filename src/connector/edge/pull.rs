@@ -8,6 +8,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::BoxError;
+
 /// How long to wait for an answer, in milliseconds.
 pub const TIMEOUT_MS: u32 = 4000;
 
@@ -75,15 +77,32 @@ pub enum Freshness {
     Stale(i64),
 }
 
+/// Why a fetch has brought nothing that could be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// There is no answer.
+    #[error("{0}")]
+    NoAnswer(#[source] BoxError),
+    /// The answer is none that has a configuration.
+    #[error("the answer has status {0}")]
+    Status(u16),
+    /// The answer is not a text.
+    #[error("the answer is not UTF-8")]
+    NotUtf8(#[from] std::str::Utf8Error),
+    /// The configuration itself is no good.
+    #[error("{0}")]
+    Refused(#[source] BoxError),
+}
+
 /// What a fetch has brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum News {
     /// Another configuration, to be used from now on.
     New(String),
     /// The same as before.
     Same,
     /// Nothing that could be used, and why; what is in force stays in force.
-    Failed(String),
+    Failed(PullError),
 }
 
 impl Pull {
@@ -109,14 +128,14 @@ impl Pull {
     /// Hands in what came of a fetch: status and body, or why there is none. `jitter`, from 0 up to 1, is random, so
     /// that connectors do not all ask at the same time. `compiles` says what is wrong with a configuration, if
     /// anything.
-    pub fn fetched(
+    pub fn fetched<E: Into<BoxError>>(
         &mut self,
         now_ms: i64,
         jitter: f64,
-        answer: Result<(u16, &[u8]), String>,
-        compiles: impl FnOnce(&str) -> Result<(), String>,
+        answer: Result<(u16, &[u8]), BoxError>,
+        compiles: impl FnOnce(&str) -> Result<(), E>,
     ) -> News {
-        let news = self.judge(answer, compiles);
+        let news = self.judge(answer, compiles).unwrap_or_else(News::Failed);
         let pause = match &news {
             News::Failed(_) => {
                 self.failures = self.failures.saturating_add(1);
@@ -139,20 +158,20 @@ impl Pull {
         news
     }
 
-    fn judge(&self, answer: Result<(u16, &[u8]), String>, compiles: impl FnOnce(&str) -> Result<(), String>) -> News {
-        let text = match answer {
-            Err(why) => return News::Failed(why),
-            Ok((200, body)) => std::str::from_utf8(body).map_err(|_| "the answer is not UTF-8".to_owned()),
-            Ok((status, _)) => Err(format!("the answer has status {status}")),
+    fn judge<E: Into<BoxError>>(
+        &self,
+        answer: Result<(u16, &[u8]), BoxError>,
+        compiles: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Result<News, PullError> {
+        let text = match answer.map_err(PullError::NoAnswer)? {
+            (200, body) => std::str::from_utf8(body)?,
+            (status, _) => return Err(PullError::Status(status)),
         };
-        match text {
-            Err(why) => News::Failed(why),
-            Ok(text) if self.fetched.as_ref().is_some_and(|fetched| fetched.text == text) => News::Same,
-            Ok(text) => match compiles(text) {
-                Ok(()) => News::New(text.to_owned()),
-                Err(why) => News::Failed(why),
-            },
+        if self.fetched.as_ref().is_some_and(|fetched| fetched.text == text) {
+            return Ok(News::Same);
         }
+        compiles(text).map_err(|why| PullError::Refused(why.into()))?;
+        Ok(News::New(text.to_owned()))
     }
 
     fn succeeded(&mut self, text: String, at_ms: i64) {
@@ -172,8 +191,16 @@ impl Pull {
 mod tests {
     use super::*;
 
-    fn compiles(text: &str) -> Result<(), String> {
-        if text == "broken" { Err("it does not compile".into()) } else { Ok(()) }
+    fn compiles(text: &str) -> Result<(), &'static str> {
+        if text == "broken" { Err("it does not compile") } else { Ok(()) }
+    }
+
+    /// The text of what is new.
+    fn new(news: &News) -> Option<&str> {
+        match news {
+            News::New(text) => Some(text),
+            News::Same | News::Failed(_) => None,
+        }
     }
 
     #[test]
@@ -182,16 +209,16 @@ mod tests {
         assert_eq!(pull.freshness(0), Freshness::Never);
         assert!(pull.due(0));
         assert!(!pull.due(1), "somebody is fetching already");
-        assert_eq!(pull.fetched(10, 0.5, Ok((200, b"one")), compiles), News::New("one".into()));
+        assert_eq!(new(&pull.fetched(10, 0.5, Ok((200, b"one")), compiles)), Some("one"));
         assert_eq!((pull.next_ms(), pull.freshness(300_000)), (300_010, Freshness::Fresh));
-        assert_eq!(pull.fetched(300_010, 0.5, Ok((200, b"one")), compiles), News::Same);
+        assert!(matches!(pull.fetched(300_010, 0.5, Ok((200, b"one")), compiles), News::Same));
         assert!(matches!(pull.fetched(600_010, 0.5, Ok((200, b"broken")), compiles), News::Failed(_)));
         assert_eq!(pull.next_ms(), 605_010);
         assert!(matches!(pull.fetched(605_010, 0.5, Ok((500, b"two")), compiles), News::Failed(_)));
         assert_eq!(pull.next_ms(), 615_010);
         assert!(matches!(pull.fetched(1_000_000, 0.5, Err("no route".into()), compiles), News::Failed(_)));
         assert_eq!(pull.freshness(1_000_010), Freshness::Stale(700_000));
-        assert_eq!(pull.fetched(1_000_020, 0.5, Ok((200, b"two")), compiles), News::New("two".into()));
+        assert_eq!(new(&pull.fetched(1_000_020, 0.5, Ok((200, b"two")), compiles)), Some("two"));
         assert_eq!((pull.next_ms(), pull.freshness(1_000_030)), (1_300_020, Freshness::Fresh));
     }
 

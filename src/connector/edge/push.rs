@@ -6,7 +6,7 @@
 use bumpalo::Bump;
 use serde::Deserialize;
 
-use super::{Identity, Outcome, Reply};
+use super::{BoxError, Identity, Outcome, Reply};
 use crate::request::hex_digit;
 use crate::session::Secrets;
 
@@ -24,6 +24,35 @@ pub struct Push<'r> {
     pub accepted: Option<String>,
 }
 
+/// Why a push is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The body is longer than [`MAX_BODY`].
+    #[error("the body has {length} bytes, more than {MAX_BODY}")]
+    TooLong {
+        /// Bytes.
+        length: usize,
+    },
+    /// Without a secret nothing can be checked.
+    #[error("no secret is set, so no signature can be checked")]
+    NoSecret,
+    /// The body is not the object that the protocol has.
+    #[error("the body is not {{\"integrationInfo\": …, \"hash\": …}}: {0}")]
+    Body(#[from] serde_json::Error),
+    /// It is signed with no secret that is known here.
+    #[error("the hash is not that of integrationInfo under the secret")]
+    Signature,
+    /// What is signed is not hexadecimal.
+    #[error("integrationInfo is not hexadecimal")]
+    NotHexadecimal,
+    /// What is signed is not a text.
+    #[error("integrationInfo is not UTF-8")]
+    NotUtf8(#[from] std::string::FromUtf8Error),
+    /// The configuration itself is no good.
+    #[error("{0}")]
+    Refused(#[source] BoxError),
+}
+
 /// Whether a request is a push, whatever its method: its URL says so anywhere but at the beginning.
 pub fn is_push(url: &str) -> bool {
     url.find(MARK).is_some_and(|at| at > 0)
@@ -31,20 +60,23 @@ pub fn is_push(url: &str) -> bool {
 
 /// Accepts a push if it is signed with one of the secrets and `compiles` has nothing against the configuration (it
 /// says what is wrong, if anything).
-pub fn accept<'r>(
+pub fn accept<'r, E: Into<BoxError>>(
     body: &[u8],
     secrets: &Secrets,
     identity: &'r Identity,
     arena: &'r Bump,
-    compiles: impl FnOnce(&str) -> Result<(), String>,
+    compiles: impl FnOnce(&str) -> Result<(), E>,
 ) -> Push<'r> {
-    let accepted = opened(body, secrets).and_then(|text| compiles(&text).map(|()| text));
+    let accepted = opened(body, secrets).and_then(|text| match compiles(&text) {
+        Ok(()) => Ok(text),
+        Err(why) => Err(PushError::Refused(why.into())),
+    });
     let (status, body) = if accepted.is_ok() { (200, "Success!") } else { (400, "Fail!") };
     let headers = arena.alloc([("x-queueit-connector", identity.connector.as_str())]);
     let outcome = Outcome::Answer { status, headers, body };
     let (accepted, failed) = match accepted {
         Ok(text) => (Some(text), None),
-        Err(why) => (None, Some(&*arena.alloc_str(&why))),
+        Err(why) => (None, Some(&*arena.alloc_str(&why.to_string()))),
     };
     Push { reply: Reply { outcome, verdict: None, failed, label: "push" }, accepted }
 }
@@ -58,20 +90,18 @@ struct Body<'b> {
 }
 
 /// The configuration in a push, if its signature is right.
-fn opened(body: &[u8], secrets: &Secrets) -> Result<String, String> {
+fn opened(body: &[u8], secrets: &Secrets) -> Result<String, PushError> {
     if body.len() > MAX_BODY {
-        return Err(format!("the body has {} bytes, more than {MAX_BODY}", body.len()));
+        return Err(PushError::TooLong { length: body.len() });
     }
     if secrets.current().is_empty() {
-        return Err("no secret is set, so no signature can be checked".into());
+        return Err(PushError::NoSecret);
     }
-    let body: Body = serde_json::from_slice(body)
-        .map_err(|error| format!("the body is not {{\"integrationInfo\": …, \"hash\": …}}: {error}"))?;
+    let body: Body = serde_json::from_slice(body)?;
     if !secrets.verify(&[&body.info], &body.hash) {
-        return Err("the hash is not that of integrationInfo under the secret".into());
+        return Err(PushError::Signature);
     }
-    let bytes = from_hex(&body.info).ok_or("integrationInfo is not hexadecimal")?;
-    String::from_utf8(bytes).map_err(|_| "integrationInfo is not UTF-8".into())
+    Ok(String::from_utf8(from_hex(&body.info).ok_or(PushError::NotHexadecimal)?)?)
 }
 
 /// Any case, and nothing besides: what is signed is read whole.
@@ -88,7 +118,7 @@ mod tests {
     fn push(body: &str, secrets: &Secrets) -> Result<String, (u16, String)> {
         let (identity, arena) = (Identity::of_host("test"), Bump::new());
         let push = accept(body.as_bytes(), secrets, &identity, &arena, |text| match text {
-            "broken" => Err("it does not compile".into()),
+            "broken" => Err("it does not compile"),
             _ => Ok(()),
         });
         let Outcome::Answer { status, .. } = push.reply.outcome else { panic!("no answer") };

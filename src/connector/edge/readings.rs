@@ -9,7 +9,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::{Examined, Incoming};
 use crate::policy::{Action, Policy};
 use crate::program::Verdict;
-use crate::request::{CanonicalUrl, Malformed, RequestView, canonical_authority, host_of, readings};
+use crate::request::{Authority, CanonicalUrl, Malformed, RequestView, readings};
 
 /// How many readings are decided about.
 const MOST: usize = 512;
@@ -47,13 +47,13 @@ pub(in crate::connector) fn judge<'v>(
         return Ok(Judgement { first, others });
     }
     // One that no origin knows is the first of its sites to many.
-    let sites = policy.settings.hosts.iter().map(|host| &*arena.alloc_str(host_of(host)));
+    let sites = policy.settings.hosts.iter().map(|host| &*arena.alloc_str(Authority::of(host).host()));
     let sites = ArenaVec::from_iter_in(sites, arena);
     for reading in readings(incoming.url.path(), arena)? {
         others.extend(authorities.iter().map(|authority| judged(first.view.reading(authority, reading.path))));
         if let Some(named) = reading.authority {
-            let named = canonical_authority(named, incoming.url.scheme() == "https").ok();
-            let named = named.map(|named| &*arena.alloc_str(host_of(&named)));
+            let named = Authority::of(named).canonical(incoming.url.scheme() == "https").ok();
+            let named = named.map(|named| &*arena.alloc_str(Authority::of(&named).host()));
             let all = sites.iter().copied().chain(named);
             others.extend(all.map(|site| judged(first.view.reading(site, reading.path))));
         }

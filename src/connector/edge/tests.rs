@@ -29,8 +29,7 @@ fn policy() -> Policy {
         ),
     ];
     let sources = sources.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
-    let (policy, findings) = Policy::compile(&sources, None);
-    policy.unwrap_or_else(|| panic!("{findings:#?}"))
+    Policy::compile(&sources, None).unwrap_or_else(|findings| panic!("{findings:#?}")).policy
 }
 
 /// What a reply says, after its scratch has gone.

@@ -1,6 +1,6 @@
 //! What stands after a comparison's left side.
 
-use super::literal::{contents, network_range};
+use super::literal::{HostBits, contents, network_range};
 use super::{Checker, inner, quote};
 use crate::language::expression::*;
 use crate::language::grammar::{Node, Rule};
@@ -165,7 +165,7 @@ impl Checker<'_> {
     /// `ip.src eq 192.0.2.0/24`
     fn one_network<T>(&mut self, left: &Left<'_>, relation: Relation, value: &Node<'_>) -> Option<T> {
         let network = match network_range(value.as_str()) {
-            Some(Err(corrected)) => corrected,
+            Some(Err(HostBits { meant })) => meant,
             _ => value.as_str().to_owned(),
         };
         let negation = if relation == Relation::Ne { "not " } else { "" };

@@ -226,9 +226,9 @@ impl Checker<'_> {
     fn network(&mut self, item: &Node<'_>) -> Option<IpRange> {
         match network_range(item.as_str()) {
             Some(Ok(range)) => Some(range),
-            Some(Err(corrected)) => {
+            Some(Err(HostBits { meant })) => {
                 let message = "the bits after the network's prefix must be zero";
-                self.error(Code::HostBits, self.span(item), message, Some(format!("write `{corrected}`")));
+                self.error(Code::HostBits, self.span(item), message, Some(format!("write `{meant}`")));
                 None
             }
             None => self.not_a_network(item),
@@ -296,9 +296,14 @@ pub(super) fn int(text: &str) -> Option<i64> {
     }
 }
 
-/// A network or address; `Err` holds the network that is meant where host bits are set. Like the public engine's
+/// The network that is meant where bits are set behind a prefix.
+pub(super) struct HostBits {
+    pub meant: String,
+}
+
+/// A network or address. Like the public engine's
 /// parser it takes an IPv4 address with fewer than four parts and with leading zeros.
-pub(super) fn network_range(text: &str) -> Option<Result<IpRange, String>> {
+pub(super) fn network_range(text: &str) -> Option<Result<IpRange, HostBits>> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length.parse::<u8>().ok()?)),
         None => (text, None),
@@ -317,7 +322,7 @@ pub(super) fn network_range(text: &str) -> Option<Result<IpRange, String>> {
     };
     let (first, last) = (of_bits(bits & !host)?, of_bits(bits | host)?);
     if first != address {
-        return Some(Err(format!("{first}/{length}")));
+        return Some(Err(HostBits { meant: format!("{first}/{length}") }));
     }
     Some(Ok(IpRange { first, last }))
 }

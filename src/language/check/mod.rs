@@ -13,7 +13,7 @@ use pest::iterators::Pairs;
 
 use super::expression::*;
 use super::grammar::{Node, Rule};
-use super::{Code, Diagnostic, Function, Scheme, Severity, suggest};
+use super::{Code, Diagnostic, Function, Scheme, suggest};
 use crate::request::Type;
 
 /// Checks what [`Rule::text`] matched. `base` is where the matched text starts in the author's text.
@@ -438,7 +438,7 @@ fn inner(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
 }
 
 pub(super) fn error(code: Code, span: Range<usize>, message: impl Into<String>, help: Option<String>) -> Diagnostic {
-    Diagnostic { severity: Severity::Error, code, span, message: message.into(), help }
+    Diagnostic::error(code, message).at(span).maybe_help(help)
 }
 
 pub(super) fn unknown_field(name: &str, span: Span, scheme: &Scheme) -> Diagnostic {

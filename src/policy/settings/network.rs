@@ -13,6 +13,22 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Network(IpNet);
 
+/// Why a text is not a [`Network`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// It is something else.
+    #[error("`{0}` is not an address or network")]
+    Malformed(String),
+    /// It names an address in the network, not the network.
+    #[error("`{text}` has bits set behind its prefix; write `{meant}`")]
+    BitsBehindPrefix {
+        /// What was written.
+        text: String,
+        /// The network that the address is in.
+        meant: IpNet,
+    },
+}
+
 impl Network {
     /// Whether an address is in it, in whichever form it is written.
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -21,14 +37,14 @@ impl Network {
 }
 
 impl FromStr for Network {
-    type Err = String;
+    type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let address = text.parse::<IpAddr>().map(IpNet::from);
         let network = address.or_else(|_| text.parse::<IpNet>());
-        let network = network.map_err(|_| format!("`{text}` is not an address or network"))?;
+        let network = network.map_err(|_| NetworkError::Malformed(text.to_owned()))?;
         if network.addr() != network.network() {
-            return Err(format!("`{text}` has bits set behind its prefix; write `{}`", network.trunc()));
+            return Err(NetworkError::BitsBehindPrefix { text: text.to_owned(), meant: network.trunc() });
         }
         Ok(Network(canonical(network)))
     }
@@ -45,7 +61,7 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 impl TryFrom<String> for Network {
-    type Error = String;
+    type Error = NetworkError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()

@@ -6,12 +6,13 @@ use super::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,
     ProxySettings, Scheme, ScriptRequests, SecretNames, Settings, TokenSettings, UnknownHosts, VisitorTls,
 };
+use crate::language::{Code, Diagnostic};
 use crate::policy::document::{Node, Value, parse_toml};
 use crate::policy::fields::Fields;
-use crate::policy::finding::{File, Kind, Problem};
+use crate::policy::finding::File;
 use crate::policy::hosts::{is_among, is_loopback};
 use crate::program::ListKind;
-use crate::request::{Field, Supply, Target, Type, canonical_authority};
+use crate::request::{Authority, Field, Supply, Target, Type};
 
 const ON_FAILURE: &[(&str, OnFailure)] = &[("open", OnFailure::Open), ("closed", OnFailure::Closed)];
 const PREFLIGHT: &[(&str, Preflight)] = &[("pass", Preflight::Pass), ("queue", Preflight::Queue)];
@@ -22,8 +23,6 @@ const ON_OVERLOAD: &[(&str, OnOverload)] =
 const SCHEMES: &[(&str, Scheme)] = &[("http", Scheme::Http), ("https", Scheme::Https)];
 const MANAGED: &[(&str, Managed)] = &[("store", Managed::Store), ("files", Managed::Files)];
 const UNKNOWN_HOSTS: &[(&str, UnknownHosts)] = &[("refuse", UnknownHosts::Refuse), ("pass", UnknownHosts::Pass)];
-const LIST_KINDS: &[(&str, ListKind)] =
-    &[("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
 const TARGETS: &[(&str, Target)] =
     &[("worker", Target::Worker), ("google-cloud", Target::GoogleCloud), ("proxy", Target::Proxy)];
 
@@ -32,7 +31,7 @@ const TARGETS: &[(&str, Target)] =
 pub(in crate::policy) fn read(file: File, target: Option<Target>) -> Settings {
     let (root, errors) = parse_toml(file.text);
     for error in errors {
-        file.add(error.at..error.at, Problem::error(Kind::Syntax, error.message));
+        file.add(error.at..error.at, Diagnostic::error(Code::FileSyntax, error.message));
     }
     let mut settings = Settings::new("");
     if let Some(fields) = Fields::new(file, &root, "") {
@@ -95,7 +94,7 @@ fn read_lists(lists: &Fields) -> BTreeMap<String, ListFile> {
     let mut all = BTreeMap::new();
     for member in lists.node.members() {
         if !is_list_name(&member.key) {
-            let problem = Problem::error(Kind::BadValue, format!("`{}` cannot name a list", member.key))
+            let problem = Diagnostic::error(Code::BadValue, format!("`{}` cannot name a list", member.key))
                 .help("use up to 50 of `a`-`z`, `0`-`9` and `_`");
             lists.file.add(member.span.clone(), problem);
         }
@@ -110,7 +109,7 @@ fn read_list(lists: &Fields, node: &Node) -> Option<ListFile> {
     }
     let fields = Fields::new(lists.file, node, "")?;
     let file = file_name(&fields, fields.required("file", "name the file of its members"));
-    let kind = fields.choice("kind", LIST_KINDS).unwrap_or(ListKind::Ip);
+    let kind = fields.choice("kind", ListKind::NAMED).unwrap_or(ListKind::Ip);
     fields.finish();
     Some(ListFile { file: file?, kind })
 }
@@ -127,7 +126,7 @@ fn variable(fields: &Fields, key: &'static str) -> Option<String> {
     if is_variable(&name) {
         return Some(name);
     }
-    let problem = Problem::error(Kind::BadValue, format!("`{key}` must name an environment variable"))
+    let problem = Diagnostic::error(Code::BadValue, format!("`{key}` must name an environment variable"))
         .help("put the secret itself into the environment, and its variable's name here: letters, digits and `_`");
     fields.file.add_unseen(fields.get(key)?.at, problem.about(&fields.subject));
     None
@@ -205,9 +204,11 @@ fn read_fronts(fields: &Fields, proxy: &mut ProxySettings) {
 fn networks(fields: &Fields, key: &'static str) -> Vec<Network> {
     let mut networks = Vec::new();
     for (text, node) in fields.texts(key) {
-        match text.parse() {
+        match text.parse::<Network>() {
             Ok(network) => networks.push(network),
-            Err(why) => fields.bad_value(node, why, "write addresses and networks, such as `10.0.0.0/8` or `::1`"),
+            Err(error) => {
+                fields.bad_value(node, error.to_string(), "write addresses and networks, such as `10.0.0.0/8` or `::1`")
+            }
         }
     }
     networks
@@ -230,7 +231,7 @@ fn review_room_origin(fields: &Fields, origin: Option<&str>) {
     {
         let message =
             format!("visitors are sent to {host} by `http://`, where anybody on the way can read where they wait");
-        let problem = Problem::warning(Kind::PublicAddress, message);
+        let problem = Diagnostic::warning(Code::PublicAddress, message);
         fields.file.add(node.at..node.end, problem.help("write `https://`"));
     }
 }
@@ -240,7 +241,7 @@ fn review_public_address(fields: &Fields, settings: &Settings) {
     let proxy = &settings.proxy;
     let Some(node) = fields.node.get("proxy").filter(|node| matches!(node.value, Value::Object(_))) else { return };
     let warn = |key, message: String, help: &str| {
-        let problem = Problem::warning(Kind::PublicAddress, message).help(help).about("[proxy]");
+        let problem = Diagnostic::warning(Code::PublicAddress, message).help(help).about("[proxy]");
         let node = node.get(key).unwrap_or(node);
         fields.file.add(node.at..node.end, problem);
     };
@@ -280,7 +281,7 @@ fn read_headers(headers: &Fields) -> BTreeMap<String, String> {
         if !field
             .is_some_and(|field| matches!(field.info().value_type(), Type::Bool | Type::Int | Type::Ip | Type::Bytes))
         {
-            let problem = Problem::error(Kind::BadValue, format!("`{}` cannot come in a header", member.key))
+            let problem = Diagnostic::error(Code::BadValue, format!("`{}` cannot come in a header", member.key))
                 .help("name a field that needs to be set up, such as `ip.src.country`");
             headers.file.add(member.span.clone(), problem);
         }
@@ -312,8 +313,8 @@ fn hosts(fields: &Fields, key: &'static str) -> Vec<String> {
     let mut hosts = Vec::new();
     for (host, node) in fields.texts(key) {
         // The schemes' own ports are not written, as in requests.
-        let without_port = host.strip_suffix(":80").unwrap_or(&host);
-        match canonical_authority(without_port, true).ok().filter(|_| is_authority(&host)) {
+        let without_port = Authority::of(Authority::of(&host).without("80"));
+        match without_port.canonical(true).ok().filter(|_| is_authority(&host)) {
             Some(canonical) => hosts.push(canonical.into_owned()),
             None => fields.bad_value(node, format!("{host:?} is no host"), "write it without scheme and path"),
         }
@@ -353,15 +354,12 @@ fn is_health_path(text: &str) -> bool {
 
 /// Host and perhaps a port.
 fn is_authority(text: &str) -> bool {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => is_host_or_literal(host) && port.parse::<u16>().is_ok(),
-        _ => is_host_or_literal(text),
-    }
+    let authority = Authority::of(text);
+    is_host_or_literal(authority) && authority.port().is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-fn is_host_or_literal(text: &str) -> bool {
-    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    literal.map_or(is_host(text), |address| address.parse::<std::net::Ipv6Addr>().is_ok())
+fn is_host_or_literal(authority: Authority) -> bool {
+    authority.address().is_some() || is_host(authority.host())
 }
 
 /// A host name or IPv4 address.

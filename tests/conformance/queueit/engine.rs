@@ -6,7 +6,8 @@ use bumpalo::Bump;
 use serde_json::{Map, Value, json};
 use velvetrope::connector::{
     CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
-    Extension, Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
+    Extension, Failure, NoAnswer, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local,
+    resolve,
 };
 use velvetrope::policy::{ConfigError, Number, Published};
 use velvetrope::program::{Entry, Program, Site, Verdict};
@@ -270,7 +271,7 @@ impl Outside for Mocks<'_> {
         }
     }
 
-    fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, String> {
+    fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, NoAnswer> {
         let limit = match asked.usage_limit {
             Number::Is(limit) => super::number(limit),
             Number::Null | Number::Missing => Value::Null,
@@ -289,7 +290,7 @@ impl Outside for Mocks<'_> {
         self.mocks["verify"]["allowed"].as_bool().ok_or("verify failed".into())
     }
 
-    fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, String> {
+    fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, NoAnswer> {
         self.called(
             "direct_pass_calls",
             json!({
@@ -315,7 +316,7 @@ impl Outside for Mocks<'_> {
         }
     }
 
-    fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, String> {
+    fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, NoAnswer> {
         self.called("enqueue_calls", json!(event_id));
         Ok(self.mocks["enqueue_token"].as_str().map(str::to_owned))
     }

@@ -232,10 +232,10 @@ impl Case {
 
     fn made(&self, secrets: &Secrets) -> Result<OwnedRequest, Failure> {
         let at = self.at.as_ref().map_or(DEFAULT_TIME.to_owned(), Scalar::to_string);
-        let at = time::instant(&at).map_err(Failure::new)?;
+        let at = time::instant(&at)?;
         let mut headers = Vec::new();
         for (name, value) in &self.headers {
-            headers.push(request::header(&format!("{name}: {value}")).map_err(Failure::new)?);
+            headers.push(request::header(&format!("{name}: {value}"))?);
         }
         let mut url = self.url.clone();
         if let Some(token) = &self.token {
@@ -247,10 +247,10 @@ impl Case {
         let mut request = request::request(&self.method, &url, &headers)?.received_ms(at).body(self.body.as_str());
         request.client_ip = self.ip.map(|ip| ip.to_canonical());
         if let Some(version) = &self.http_version {
-            request.version = request::version(version).map_err(Failure::new)?;
+            request.version = request::version(version)?;
         }
         if let Some(country) = &self.country {
-            request = request.fact(Field::IpSrcCountry, request::country(country).map_err(Failure::new)?.as_str());
+            request = request.fact(Field::IpSrcCountry, request::country(country)?.as_str());
         }
         if let Some(asn) = self.asn {
             request = request.fact(Field::IpSrcAsnum, i64::from(asn));
@@ -278,7 +278,7 @@ fn add_cookie(headers: &mut Vec<(String, String)>, cookie: &str) {
 }
 
 fn span(text: Option<&String>, default: i64) -> Result<i64, Failure> {
-    text.map_or(Ok(default), |text| time::span(text)).map_err(Failure::new)
+    Ok(text.map_or(Ok(default), |text| time::span(text))?)
 }
 
 /// Whose signature nobody accepts.

@@ -3,25 +3,23 @@
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
+use super::super::body;
 use super::super::failure::{Code, Failure, Objection};
-use super::super::store::lists::{ListRow, kind_name};
+use super::super::items;
+use super::super::store::lists::ListRow;
 use super::super::store::operations::Change;
-use super::super::{body, items};
 use super::{Call, Success};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::is_list_name;
 use velvetrope::program::ListKind;
 
-/// How long a description or a comment may be, in characters.
-const MAX_TEXT: usize = 500;
 /// How many items a page has unless the caller says otherwise.
 const PER_PAGE: u32 = 25;
 
 pub(crate) fn all(call: &Call) -> Result<Success, Failure> {
     let lists = call.store.lists(&call.zone()?.id)?;
-    let is_wanted = |list: &&ListRow| {
-        call.query.is_wanted("name", &list.name) && call.query.is_wanted("kind", kind_name(list.kind))
-    };
+    let is_wanted =
+        |list: &&ListRow| call.query.is_wanted("name", &list.name) && call.query.is_wanted("kind", list.kind.name());
     let lists: Vec<Json> = lists.iter().filter(is_wanted).map(|list| json(call, list)).collect::<Result<_, _>>()?;
     Ok(Success::new(&lists))
 }
@@ -47,10 +45,9 @@ pub(crate) fn create(call: &Call) -> Result<Success, Failure> {
             );
         }
         fields.required("kind", "it is `ip`, `hostname` or `asn`");
-        let kinds = [("ip", ListKind::Ip), ("hostname", ListKind::Hostname), ("asn", ListKind::Asn)];
-        let kind = fields.choice("kind", &kinds);
+        let kind = fields.choice("kind", ListKind::NAMED);
         let description = fields.text("description").unwrap_or_default();
-        body::limit(&fields, "description", Some(&description), MAX_TEXT);
+        body::limit(&fields, "description", Some(&description), body::MAX_TEXT);
         fields.finish();
         Some((name?, kind?, description))
     })?;
@@ -71,7 +68,7 @@ pub(crate) fn describe(call: &Call) -> Result<Success, Failure> {
     let (description, doubts) = body::read(call.body, "list", |file, node| {
         let fields = Fields::new(file, node, "the list")?;
         let description = fields.text("description").unwrap_or_default();
-        body::limit(&fields, "description", Some(&description), MAX_TEXT);
+        body::limit(&fields, "description", Some(&description), body::MAX_TEXT);
         fields.finish();
         Some(description)
     })?;
@@ -148,7 +145,7 @@ pub(crate) fn operation(call: &Call) -> Result<Success, Failure> {
 
 fn put(call: &Call, change: Change) -> Result<Success, Failure> {
     let list = list_to_change(call)?;
-    let items = items::of_json(call.body, list.kind)?;
+    let items = items::of_body(call.body, list.kind)?;
     let operation = call.store.ask_to_put(&list, change, &items)?;
     Ok(Success { status: StatusCode::CREATED, ..Success::new(&json!({ "operation_id": operation })) })
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::body::Body;
 use super::failure::{Code, Failure, Objection};
 use super::store::tokens::Scope;
 use super::store::zones::Zone;
@@ -39,7 +40,7 @@ pub(super) struct Call<'a, 's> {
     /// What stands in the path for the names in braces.
     pub path: Vec<(&'static str, String)>,
     pub query: Query,
-    pub body: &'a [u8],
+    pub body: Body<'a>,
     /// The versions that the caller expects, as in `If-Match`.
     pub if_match: Option<&'a str>,
 }
@@ -96,7 +97,8 @@ impl Visit<'_> {
         let is_dry = query.flag("dry_run")?;
         let store = self.store.used_by(caller.name);
         let if_match = self.request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok());
-        let call = Call { store: &store, live: self.live, path, query, body: self.request.body(), if_match };
+        let call =
+            Call { store: &store, live: self.live, path, query, body: Body::Sent(self.request.body()), if_match };
         let success = (operation.handler)(&call)?;
         Ok(match is_dry {
             true => (Success { result: null(), version: None, ..success }, false),

@@ -1,12 +1,18 @@
 //! The description of the API (OpenAPI 3.1), made from its operations and from the types of what they take.
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
 use super::API;
 use super::operations::{OPERATIONS, Operation};
 use super::query::{Parameter, ParameterKind};
+use crate::body::MAX_TEXT;
+use velvetrope::internal::rooms::REQUIRED_BY_API;
+use velvetrope::internal::rules::RuleObject;
+use velvetrope::language::MAX_CHARACTERS;
 use velvetrope::policy::Room;
+use velvetrope::program::ListKind;
 
 /// The description of the API as a JSON text.
 pub fn openapi() -> String {
@@ -105,32 +111,12 @@ fn schemas() -> Map<String, Json> {
             "type": "object", "required": required, "properties": properties, "additionalProperties": false,
         })
     };
-    let room = room_schema();
+    let room = inlined::<Room>();
     let properties = room["properties"].clone();
-    let rule = || {
-        json!({
-            "id": { "type": ["string", "null"] },
-            "version": { "type": ["string", "null"] },
-            "last_updated": { "type": ["string", "null"] },
-            "action": { "const": "bypass_waiting_room" },
-            "expression": { "type": "string", "maxLength": 4096 },
-            "description": { "type": ["string", "null"], "maxLength": 500 },
-            "enabled": { "type": ["boolean", "null"], "default": true },
-            "velvetrope": {
-                "description": "What the public API does not know.",
-                "type": ["object", "null"],
-                "properties": {
-                    "opens_for_everybody": {
-                        "description": "Acknowledges that the rule lets everybody pass; without it such a rule is refused.",
-                        "type": ["boolean", "null"],
-                    },
-                },
-                "additionalProperties": false,
-            },
-            "status": { "enum": ["enabled", "disabled", null] },
-        })
-    };
-    let mut changes = rule();
+    let mut rule = inlined::<RuleObject>();
+    rule["properties"]["expression"]["maxLength"] = json!(MAX_CHARACTERS);
+    rule["properties"]["description"]["maxLength"] = json!(MAX_TEXT);
+    let mut changes = rule["properties"].clone();
     changes["position"] = json!({
         "description": "Exactly one of them.",
         "type": ["object", "null"],
@@ -141,7 +127,7 @@ fn schemas() -> Map<String, Json> {
         },
     });
     let items = json!({
-        "id": { "type": "string" }, "comment": { "type": ["string", "null"], "maxLength": 500 },
+        "id": { "type": "string" }, "comment": { "type": ["string", "null"], "maxLength": MAX_TEXT },
         "created_on": { "type": "string" }, "modified_on": { "type": "string" },
         "ip": { "type": "string" }, "asn": { "type": "integer", "minimum": 0, "maximum": u32::MAX },
         "hostname": {
@@ -214,7 +200,7 @@ fn schemas() -> Map<String, Json> {
                 }),
             ),
         ),
-        ("NewRoom", required(room, &["name", "total_active_users", "new_users_per_minute"])),
+        ("NewRoom", required(room, &REQUIRED_BY_API)),
         ("RoomChanges", closed(&[], properties)),
         (
             "Rule",
@@ -227,7 +213,7 @@ fn schemas() -> Map<String, Json> {
             ),
         ),
         ("Rules", several("Rule")),
-        ("NewRule", closed(&["action", "expression"], rule())),
+        ("NewRule", rule),
         ("NewRules", several("NewRule")),
         ("RuleChanges", closed(&[], changes)),
         (
@@ -235,7 +221,7 @@ fn schemas() -> Map<String, Json> {
             object(
                 &["id", "name", "kind", "num_items"],
                 json!({
-                    "id": id(), "name": text, "kind": { "enum": ["ip", "hostname", "asn"] }, "description": text,
+                    "id": id(), "name": text, "kind": { "enum": ListKind::NAMES }, "description": text,
                     "num_items": { "type": "integer" }, "num_referencing_filters": { "type": "integer" },
                     "created_on": time(), "modified_on": time(),
                 }),
@@ -247,12 +233,12 @@ fn schemas() -> Map<String, Json> {
             closed(
                 &["name", "kind"],
                 json!({
-                    "name": { "type": "string", "pattern": "^[a-z0-9_]{1,50}$" }, "kind": { "enum": ["ip", "hostname", "asn"] },
-                    "description": { "type": ["string", "null"], "maxLength": 500 },
+                    "name": { "type": "string", "pattern": "^[a-z0-9_]{1,50}$" }, "kind": { "enum": ListKind::NAMES },
+                    "description": { "type": ["string", "null"], "maxLength": MAX_TEXT },
                 }),
             ),
         ),
-        ("ListChanges", closed(&[], json!({ "description": { "type": ["string", "null"], "maxLength": 500 } }))),
+        ("ListChanges", closed(&[], json!({ "description": { "type": ["string", "null"], "maxLength": MAX_TEXT } }))),
         ("Item", object(&["id"], items.clone())),
         ("Items", several("Item")),
         ("NewItems", json!({ "type": "array", "items": closed(&[], items) })),
@@ -286,13 +272,13 @@ fn schemas() -> Map<String, Json> {
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
-/// The room as it is read, with everything that it refers to in place.
-fn room_schema() -> Json {
+/// An object as it is read, with everything that it refers to in place.
+fn inlined<T: JsonSchema>() -> Json {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    settings.into_generator().into_root_schema_for::<Room>().into()
+    settings.into_generator().into_root_schema_for::<T>().into()
 }
 
 fn required(mut schema: Json, keys: &[&str]) -> Json {

@@ -7,6 +7,7 @@ use super::super::failure::Failure;
 use super::super::store::tokens::Scope;
 use super::query::{Parameter, ParameterKind};
 use super::{Call, Success, lists, rooms, rules, undo, zones};
+use velvetrope::program::ListKind;
 
 /// An operation of the API.
 pub(super) struct Operation {
@@ -81,11 +82,8 @@ const MATCH: Parameter = Parameter {
     about: "Whether all filters must fit, as by default, or any.",
     kind: ParameterKind::Choice(&["all", "any"]),
 };
-const KIND: Parameter = Parameter {
-    name: "kind",
-    about: "Only lists that hold this.",
-    kind: ParameterKind::Choice(&["ip", "hostname", "asn"]),
-};
+const KIND: Parameter =
+    Parameter { name: "kind", about: "Only lists that hold this.", kind: ParameterKind::Choice(ListKind::NAMES) };
 
 const NONE: &[Parameter] = &[];
 const DRY: &[Parameter] = &[DRY_RUN];

@@ -2,15 +2,17 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::super::body;
+use super::super::body::{self, Body};
 use super::super::failure::{Code, Failure};
 use super::super::store::rooms::{Origin, RoomRow};
 use super::super::store::zones::Zone;
 use super::{Call, Success};
 use velvetrope::internal::check::Checker;
 use velvetrope::internal::document::Node;
-use velvetrope::internal::finding::{File, Kind, Problem};
+use velvetrope::internal::finding::File;
 use velvetrope::internal::rooms;
+use velvetrope::internal::rooms::{MIN_VISITORS, REQUIRED_BY_API};
+use velvetrope::language::{self, Diagnostic};
 use velvetrope::policy::Room;
 
 /// The key under which some clients send a room.
@@ -39,14 +41,14 @@ pub(crate) fn replace(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let room = room_to_change(call, &zone)?;
     let whole = with_ours(&room, call.body);
-    write(call, &zone, &room, whole.as_deref().unwrap_or(call.body))
+    write(call, &zone, &room, whole.as_ref().map_or(call.body, Body::Said))
 }
 
 pub(crate) fn change(call: &Call) -> Result<Success, Failure> {
     let zone = call.zone_to_change()?;
     let room = room_to_change(call, &zone)?;
     let merged = merged(&room, call.body)?;
-    write(call, &zone, &room, merged.as_bytes())
+    write(call, &zone, &room, Body::Said(&merged))
 }
 
 pub(crate) fn delete(call: &Call) -> Result<Success, Failure> {
@@ -78,7 +80,7 @@ pub(crate) fn status(call: &Call) -> Result<Success, Failure> {
     })))
 }
 
-fn write(call: &Call, zone: &Zone, room: &RoomRow, body: &[u8]) -> Result<Success, Failure> {
+fn write(call: &Call, zone: &Zone, room: &RoomRow, body: Body) -> Result<Success, Failure> {
     let (wanted, mut doubts) = submitted(call, zone, Some(room), body)?;
     let (old, new) = (room.event_id(), wanted.event_id());
     if old != new {
@@ -118,13 +120,13 @@ fn room_to_change(call: &Call, zone: &Zone) -> Result<RoomRow, Failure> {
 
 /// A replacement with what is ours as it was: clients of the public API do not know it. Nothing where the body says it,
 /// or cannot be read.
-fn with_ours(room: &RoomRow, body: &[u8]) -> Option<Vec<u8>> {
-    let mut said: Json = serde_json::from_slice(body).ok()?;
+fn with_ours(room: &RoomRow, body: Body) -> Option<Json> {
+    let mut said: Json = body.json().ok()?;
     let wanted = if said.get(WRAPPER).is_some() { &mut said[WRAPPER] } else { &mut said };
     let ours = room.json().get_mut(OURS)?.take();
     let wanted = wanted.as_object_mut().filter(|wanted| !wanted.contains_key(OURS))?;
     wanted.insert(OURS.to_owned(), ours);
-    Some(said.to_string().into_bytes())
+    Some(said)
 }
 
 /// The room as a body says it; what the API requires, and a policy's files do not, is there.
@@ -132,15 +134,16 @@ pub(super) fn submitted(
     call: &Call,
     zone: &Zone,
     itself: Option<&RoomRow>,
-    body: &[u8],
+    body: Body,
 ) -> Result<(Room, Vec<String>), Failure> {
     let rows = call.store.rooms(&zone.id)?;
     let others: Vec<Room> =
         rows.iter().filter(|row| itself.is_none_or(|room| room.id != row.id)).filter_map(RoomRow::room).collect();
-    let (settings, lists) = (zone.settings(), call.store.list_kinds(&zone.id)?);
-    let checker = Checker { settings: &settings, lists: &lists };
+    let lists = call.store.list_kinds(&zone.id)?;
+    let checker = Checker { settings: zone.settings(), lists: &lists };
     body::read(body, WRAPPER, |file, node| {
-        for key in ["total_active_users", "new_users_per_minute"] {
+        // The name is required of every room.
+        for key in REQUIRED_BY_API.into_iter().filter(|key| *key != "name") {
             require(file, node, key);
         }
         rooms::submitted(file, node, &others, &checker)
@@ -149,14 +152,16 @@ pub(super) fn submitted(
 
 fn require(file: File, node: &Node, key: &str) {
     if node.get(key).is_none() {
-        let problem = Problem::error(Kind::MissingKey, format!("`{key}` is missing"));
-        file.add(node.at..node.at + 1, problem.help("give a number of visitors, at least 200"));
+        let problem = Diagnostic::error(language::Code::MissingKey, format!("`{key}` is missing"));
+        let help = format!("give a number of visitors, at least {MIN_VISITORS}");
+        file.add(node.at..node.at + 1, problem.help(help));
     }
 }
 
 /// The room with what a body says in place of what it said before.
-fn merged(room: &RoomRow, body: &[u8]) -> Result<String, Failure> {
-    let mut changes: Map<String, Json> = serde_json::from_slice(body)
+fn merged(room: &RoomRow, body: Body) -> Result<Json, Failure> {
+    let mut changes: Map<String, Json> = body
+        .json()
         .map_err(|error| Failure::new(400, Code::Malformed, format!("the body is no JSON object: {error}")))?;
     if let Some(Json::Object(wrapped)) = changes.get_mut(WRAPPER) {
         changes = std::mem::take(wrapped);
@@ -171,5 +176,5 @@ fn merged(room: &RoomRow, body: &[u8]) -> Result<String, Failure> {
     if let Json::Object(all) = &mut all {
         all.extend(changes);
     }
-    Ok(all.to_string())
+    Ok(all)
 }

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use super::super::body;
+use serde_json::json;
+
+use super::super::body::{self, Body};
 use super::super::failure::{Code, Failure};
 use super::super::store::rooms::RoomRow;
 use super::super::store::rules::{Position, Rule, Wanted};
@@ -12,13 +14,11 @@ use super::{Call, Success};
 use velvetrope::internal::check::Checker;
 use velvetrope::internal::document::{Node, Value};
 use velvetrope::internal::fields::Fields;
-use velvetrope::internal::finding::{File, Kind, Problem};
+use velvetrope::internal::finding::File;
 use velvetrope::internal::rules::{Before, Submitted, submitted};
+use velvetrope::language::{self, Diagnostic};
 use velvetrope::policy::{Managed, Settings};
 use velvetrope::program::Lists;
-
-/// How long a description may be, in characters.
-const MAX_DESCRIPTION: usize = 500;
 
 pub(crate) fn list(call: &Call) -> Result<Success, Failure> {
     let (_, room) = room(call)?;
@@ -94,10 +94,11 @@ pub(crate) fn restore(call: &Call) -> Result<Success, Failure> {
     let (zone, room) = room_to_change(call)?;
     let version = earlier(call, &room)?;
     let rules = call.store.rules_at(&room.id, version)?;
-    let text = serde_json::to_vec(&rules).unwrap_or_default();
+    let kept = json!(rules);
     let ground = Ground::of(call, &zone)?;
     let present = call.store.rules(&room.id)?;
-    let (wanted, doubts) = body::read(&text, "", |file, node| ground.rules(file, node, &room.name, &present))?;
+    let (wanted, doubts) =
+        body::read(Body::Said(&kept), "", |file, node| ground.rules(file, node, &room.name, &present))?;
     call.store.replace_rules(&room, wanted)?;
     Ok(answer(call, &room)?.with_messages(doubts))
 }
@@ -133,22 +134,22 @@ fn room_to_change(call: &Call) -> Result<(Zone, RoomRow), Failure> {
 }
 
 /// What rules of a zone are checked against.
-pub(crate) struct Ground {
-    pub settings: Settings,
+pub(crate) struct Ground<'z> {
+    pub settings: &'z Settings,
     /// Without their members, which no check looks at.
     pub lists: Lists,
 }
 
-impl Ground {
-    pub(super) fn of(call: &Call, zone: &Zone) -> Result<Ground, Failure> {
+impl<'z> Ground<'z> {
+    pub(super) fn of(call: &Call, zone: &'z Zone) -> Result<Ground<'z>, Failure> {
         Ok(Ground { settings: zone.settings(), lists: call.store.list_kinds(&zone.id)? })
     }
 
     fn rule(&self, fields: &mut Fields, room: &str, before: Option<Before>) -> Wanted {
-        let checker = Checker { settings: &self.settings, lists: &self.lists };
+        let checker = Checker { settings: self.settings, lists: &self.lists };
         let (submitted, _) = submitted(fields, room, before, &checker);
         let Submitted { id, description, enabled, expression, opens_for_everybody } = submitted;
-        body::limit(fields, "description", description.as_deref(), MAX_DESCRIPTION);
+        body::limit(fields, "description", description.as_deref(), body::MAX_TEXT);
         Wanted { id, description, enabled, expression, opens_for_everybody }
     }
 
@@ -156,7 +157,10 @@ impl Ground {
     pub(super) fn rules(&self, file: File, node: &Node, room: &str, present: &[Rule]) -> Option<Vec<Wanted>> {
         let present: HashMap<&str, &Rule> = present.iter().map(|rule| (rule.id.as_str(), rule)).collect();
         let Some(elements) = node.as_array() else {
-            let problem = Problem::error(Kind::WrongType, format!("expected an array of rules, found {}", node.kind()));
+            let problem = Diagnostic::error(
+                language::Code::WrongType,
+                format!("expected an array of rules, found {}", node.kind()),
+            );
             file.add(node.at..node.at + 1, problem);
             return None;
         };
@@ -172,7 +176,10 @@ impl Ground {
             if let (Some(id), Some(node)) = (&rule.id, fields.get("id"))
                 && !ids.insert(id.clone())
             {
-                fields.problem(node, Problem::error(Kind::Duplicate, format!("two rules have the id `{id}`")));
+                fields.problem(
+                    node,
+                    Diagnostic::error(language::Code::Duplicate, format!("two rules have the id `{id}`")),
+                );
             }
             fields.finish();
             wanted.push(rule);
@@ -205,7 +212,7 @@ fn position(fields: &Fields) -> Option<Position> {
         .filter(|key| position.node.get(key).is_some_and(|node| node.value != Value::Null));
     if said.count() != 1 {
         let message = "`position` takes exactly one of `index`, `before` and `after`";
-        position.problem(position.node, Problem::error(Kind::BadValue, message));
+        position.problem(position.node, Diagnostic::error(language::Code::BadValue, message));
     }
     position.finish();
     given.into_iter().flatten().next()

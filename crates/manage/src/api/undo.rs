@@ -2,14 +2,15 @@
 
 use serde_json::{Value as Json, json};
 
-use super::super::body;
+use super::super::body::{self, Body};
 use super::super::failure::{Code, Failure};
 use super::super::store::audit::Entry;
-use super::super::store::lists::{ListRow, MAX_ITEMS, kind_named};
+use super::super::store::lists::{ListRow, MAX_ITEMS};
 use super::super::store::rooms::{KEPT_RULES, Origin};
 use super::super::store::zones::Zone;
 use super::rules::Ground;
 use super::{Call, Success, rooms};
+use velvetrope::program::ListKind;
 
 /// Which items a change has changed.
 pub(crate) fn changed_items(call: &Call) -> Result<Success, Failure> {
@@ -92,7 +93,7 @@ fn list_of(call: &Call, zone: &Zone, entry: &Entry) -> Result<ListRow, Failure> 
 
 fn restore_list(call: &Call, zone: &Zone, entry: &Entry) -> Result<Vec<String>, Failure> {
     let name = entry.before["name"].as_str().unwrap_or_default();
-    let kind = entry.before["kind"].as_str().and_then(kind_named);
+    let kind = entry.before["kind"].as_str().and_then(ListKind::named);
     let kind = kind.ok_or_else(|| Failure::new(400, Code::Invalid, "the trail does not say what the list held"))?;
     if call.store.list(&zone.id, &entry.subject)?.is_some() {
         return Err(Failure::new(409, Code::Changed, "the list is back already"));
@@ -121,7 +122,7 @@ fn undo_room(call: &Call, zone: &Zone, entry: &Entry) -> Result<Vec<String>, Fai
     if room.json() != entry.after {
         return Err(changed_since());
     }
-    let (wanted, doubts) = rooms::submitted(call, zone, Some(&room), entry.before.to_string().as_bytes())?;
+    let (wanted, doubts) = rooms::submitted(call, zone, Some(&room), Body::Said(&entry.before))?;
     call.store.change_room(&room, &wanted)?;
     Ok(doubts)
 }
@@ -134,7 +135,7 @@ fn restore_room(call: &Call, zone: &Zone, entry: &Entry) -> Result<Vec<String>, 
     if call.store.room(&zone.id, &entry.subject)?.is_some() {
         return Err(Failure::new(409, Code::Changed, "the room is back already"));
     }
-    let (wanted, mut doubts) = rooms::submitted(call, zone, None, before.to_string().as_bytes())?;
+    let (wanted, mut doubts) = rooms::submitted(call, zone, None, Body::Said(&before))?;
     if let Some(other) = call.store.room_named(&zone.id, &wanted.name)?
         && (other.origin != Origin::Published || !call.store.rules(&other.id)?.is_empty())
     {
@@ -146,8 +147,8 @@ fn restore_room(call: &Call, zone: &Zone, entry: &Entry) -> Result<Vec<String>, 
         return Err(Failure::new(500, Code::Internal, "not all of its rules were kept"));
     }
     let ground = Ground::of(call, zone)?;
-    let text = serde_json::to_vec(&rules).unwrap_or_default();
-    let (_, of_rules) = body::read(&text, "", |file, node| ground.rules(file, node, &wanted.name, &rules))?;
+    let kept = json!(rules);
+    let (_, of_rules) = body::read(Body::Said(&kept), "", |file, node| ground.rules(file, node, &wanted.name, &rules))?;
     doubts.extend(of_rules);
     call.store.restore_room(entry, &wanted, &rules)?;
     Ok(doubts)

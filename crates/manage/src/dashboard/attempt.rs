@@ -13,7 +13,7 @@ use velvetrope::connector::Described;
 use velvetrope::connector::edge::{Identity, Site};
 use velvetrope::connector::explain::Explained;
 use velvetrope::internal;
-use velvetrope::language::Severity;
+use velvetrope::language::Diagnostic;
 use velvetrope::policy::{Policy, SETTINGS_FILE};
 use velvetrope::program::Trace;
 use velvetrope::request::{Field, OwnedRequest};
@@ -33,7 +33,7 @@ pub(super) fn explain(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
 
 /// Judges the requests of a recording.
 pub(super) fn judge(desk: &Desk, form: &Form) -> Result<Markup, Failure> {
-    let requests = har::recorded(form.text("har")).map_err(|why| Failure::invalid("/har", why))?;
+    let requests = har::recorded(form.text("har")).map_err(|error| Failure::invalid("/har", error.to_string()))?;
     let visitor = OwnedRequest::new("").received_ms(desk.store.now_ms());
     let judged = at_site(desk, |site| har::judge(site, requests, &visitor))?;
     Ok(verdicts(&judged))
@@ -50,16 +50,16 @@ fn at_site<T>(desk: &Desk, look: impl FnOnce(Site<'_>) -> T) -> Result<T, Failur
 /// The policy as it would be in force with what the store holds now.
 fn policy(store: &Store<'_>, zone: &Zone) -> Result<Policy, Failure> {
     let mut sources = snapshot::texts(store, &zone.id)?;
-    sources.insert(SETTINGS_FILE.to_owned(), zone.settings.clone().into_bytes());
-    if let (Some(file), Some(text)) = (zone.settings().integration, &zone.integration) {
-        sources.insert(file, text.clone().into_bytes());
+    sources.insert(SETTINGS_FILE.to_owned(), zone.settings_text.clone().into_bytes());
+    if let (Some(file), Some(text)) = (&zone.settings().integration, &zone.integration) {
+        sources.insert(file.clone(), text.clone().into_bytes());
     }
-    let (policy, findings) = Policy::compile_delivered(&sources, None);
-    policy.ok_or_else(|| {
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
-        let errors: Vec<String> = errors.map(|finding| format!("{}: {}", finding.file, finding.message)).collect();
+    let compiled = Policy::compile_delivered(&sources, None).map_err(|findings| {
+        let told = |found: &Diagnostic| format!("{}: {}", found.place.file, found.message);
+        let errors: Vec<String> = findings.errors().map(told).collect();
         Failure::new(409, Code::Invalid, format!("the policy as a whole has errors: {}", errors.join("; ")))
-    })
+    })?;
+    Ok(compiled.policy)
 }
 
 fn request(form: &Form) -> Result<OwnedRequest, Failure> {

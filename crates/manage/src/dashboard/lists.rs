@@ -6,17 +6,15 @@ use serde_json::json;
 
 use super::form::Form;
 use super::{Desk, Reply, layout};
+use crate::body::MAX_TEXT;
 use crate::failure::{Code, Failure};
-use crate::store::lists::{Item, ListRow, MAX_ITEMS, kind_name};
+use crate::store::lists::{Item, ListRow, MAX_ITEMS};
 use crate::store::operations::{Change, Operation};
 use crate::{api, items};
 use velvetrope::program::ListKind;
 
 /// How many items a page shows.
 const PER_PAGE: usize = 100;
-
-const KINDS: [(&str, &str); 3] =
-    [("ip", "IP addresses and networks"), ("hostname", "Host names"), ("asn", "AS numbers")];
 
 impl Desk<'_, '_> {
     pub(super) fn lists(&self) -> Result<Reply, Failure> {
@@ -166,12 +164,14 @@ impl Desk<'_, '_> {
                 div.field {
                     label for="kind" { "Holds" }
                     select #kind name="kind" {
-                        @for (kind, label) in KINDS { option value=(kind) selected[sent.text("kind") == kind] { (label) } }
+                        @for (name, kind) in ListKind::NAMED {
+                            option value=(name) selected[sent.text("kind") == *name] { (label(*kind)) }
+                        }
                     }
                 }
                 div.field {
                     label for="description" { "Description" }
-                    input #description type="text" name="description" maxlength="500" value=(sent.text("description"));
+                    input #description type="text" name="description" maxlength=(MAX_TEXT) value=(sent.text("description"));
                 }
                 button.primary { "Create list" }
             }
@@ -236,7 +236,7 @@ impl Desk<'_, '_> {
                     (self.hidden(None))
                     div.field {
                         label for="description" { "Description" }
-                        input #description type="text" name="description" maxlength="500" value=(list.description);
+                        input #description type="text" name="description" maxlength=(MAX_TEXT) value=(list.description);
                     }
                     button { "Save description" }
                 },
@@ -347,7 +347,11 @@ impl Desk<'_, '_> {
 }
 
 fn label(kind: ListKind) -> &'static str {
-    KINDS.iter().find(|(name, _)| *name == kind_name(kind)).map_or("", |(_, label)| label)
+    match kind {
+        ListKind::Ip => "IP addresses and networks",
+        ListKind::Hostname => "Host names",
+        ListKind::Asn => "AS numbers",
+    }
 }
 
 fn used_by(users: &[String]) -> Markup {

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::access::{self, Caller};
 use super::api::{Call, Query, Success, etag};
+use super::body::Body;
 use super::failure::{Code, Failure};
 use super::store::Store;
 use super::store::rooms::RoomRow;
@@ -172,13 +173,12 @@ impl Desk<'_, '_> {
         let zone = [("zone_id", self.zone.id.clone())].into_iter();
         let path = zone.chain(path.iter().map(|(name, value)| (*name, (*value).to_owned()))).collect();
         let version = version.map(|version| version.parse().map_or_else(|_| "\"\"".to_owned(), etag));
-        let body = body.to_string();
         operation(&Call {
             store: self.store,
             live: self.live,
             path,
             query: Query::default(),
-            body: body.as_bytes(),
+            body: Body::Said(body),
             if_match: version.as_deref(),
         })
     }

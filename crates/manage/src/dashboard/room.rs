@@ -8,27 +8,27 @@ use super::{Desk, Reply, layout};
 use crate::api;
 use crate::failure::{Code, Failure};
 use crate::store::rooms::{Origin, RoomRow};
+use velvetrope::internal::object::{Rule, Shape, Table};
+use velvetrope::internal::rooms::REQUIRED_BY_API;
+use velvetrope::policy::Room;
 
-/// A field of the form.
+/// A field of the form. What may stand in it, the table of the room says.
 struct Field {
     /// Where the room has it, as a JSON pointer of one or two keys.
     pointer: &'static str,
     label: &'static str,
     help: &'static str,
-    input: Input,
+    look: Look,
 }
 
-/// How a field is entered.
-enum Input {
-    Text,
-    LongText,
-    Number,
-    Flag,
-    Choice(&'static [(&'static str, &'static str)]),
-    /// The same, of numbers.
-    NumberChoice(&'static [(&'static str, &'static str)]),
+/// How a field looks that could look in several ways.
+enum Look {
+    Plain,
+    Long,
     /// One host and path a line.
     Routes,
+    /// With other names for some of the values that may be chosen.
+    Named(&'static [(&'static str, &'static str)]),
 }
 
 /// The fields by the headings that they stand under.
@@ -36,114 +36,55 @@ const GROUPS: &[(&str, &[Field])] = &[
     (
         "Room",
         &[
-            field("/name", "Name", "Letters, digits, - and _. Rules and the queue know the room by it.", Input::Text),
-            field("/description", "Description", "For people.", Input::Text),
-            field(
-                "/suspended",
-                "Disabled",
-                "While this is ticked, the room stands nowhere: nobody waits.",
-                Input::Flag,
-            ),
+            plain("/name", "Name", "Letters, digits, - and _. Rules and the queue know the room by it."),
+            plain("/description", "Description", "For people."),
+            plain("/suspended", "Disabled", "While this is ticked, the room stands nowhere: nobody waits."),
         ],
     ),
     (
         "Place",
         &[
-            field("/host", "Host", "Such as tickets.example, without scheme and wildcard.", Input::Text),
-            field("/path", "Path", "The room stands before everything below it, too.", Input::Text),
+            plain("/host", "Host", "Such as tickets.example, without scheme and wildcard."),
+            plain("/path", "Path", "The room stands before everything below it, too."),
             field(
                 "/additional_routes",
                 "Further places",
                 "One a line: host and path, such as shop.example/sale.",
-                Input::Routes,
+                Look::Routes,
             ),
-            field("/velvetrope/when", "Or an expression", "Places the room instead of host and path.", Input::LongText),
+            field("/velvetrope/when", "Or an expression", "Places the room instead of host and path.", Look::Long),
         ],
     ),
     (
         "Queue",
         &[
-            field(
-                "/total_active_users",
-                "Visitors on the site",
-                "How many the site holds, at least 200. Kept; nothing acts on it yet.",
-                Input::Number,
-            ),
-            field(
-                "/new_users_per_minute",
-                "New visitors a minute",
-                "At least 200. Kept; nothing acts on it yet.",
-                Input::Number,
-            ),
-            field("/session_duration", "Minutes a session lasts", "From 1 to 30; 5 if empty.", Input::Number),
-            field(
-                "/disable_session_renewal",
-                "Sessions are not renewed",
-                "They end that long after they began.",
-                Input::Flag,
-            ),
-            field(
-                "/queue_all",
-                "Queue everybody",
-                "Every new visitor waits. Kept; nothing acts on it yet.",
-                Input::Flag,
-            ),
-            field(
-                "/queueing_method",
-                "Order",
-                "Kept; nothing acts on it yet.",
-                Input::Choice(&[
-                    ("fifo", "First come, first served"),
-                    ("random", "Random"),
-                    ("passthrough", "Passthrough"),
-                    ("reject", "Reject"),
-                ]),
-            ),
-            field(
-                "/queueing_status_code",
-                "Status of the waiting page",
-                "Kept; nothing acts on it yet.",
-                Input::NumberChoice(&[("200", "200 OK"), ("202", "202 Accepted"), ("429", "429 Too Many Requests")]),
-            ),
-            field(
-                "/json_response_enabled",
-                "The waiting page exists as JSON, too",
-                "Kept; nothing acts on it yet.",
-                Input::Flag,
-            ),
-            field("/default_template_language", "Language of the waiting page", "Such as da-DK.", Input::Text),
-            field(
-                "/custom_page_html",
-                "Waiting page of one's own",
-                "HTML. Kept; nothing acts on it yet.",
-                Input::LongText,
-            ),
+            plain("/total_active_users", "Visitors on the site", "How many the site holds."),
+            plain("/new_users_per_minute", "New visitors a minute", ""),
+            plain("/session_duration", "Minutes a session lasts", ""),
+            plain("/disable_session_renewal", "Sessions are not renewed", "They end that long after they began."),
+            plain("/queue_all", "Queue everybody", "Every new visitor waits."),
+            field("/queueing_method", "Order", "", Look::Named(METHODS)),
+            field("/queueing_status_code", "Status of the waiting page", "", Look::Named(STATUSES)),
+            plain("/json_response_enabled", "The waiting page exists as JSON, too", ""),
+            plain("/default_template_language", "Language of the waiting page", "Such as da-DK."),
+            field("/custom_page_html", "Waiting page of one's own", "HTML.", Look::Long),
         ],
     ),
     (
         "Queue-it",
         &[
-            field("/velvetrope/event_id", "Id in the protocol", "The room's name if empty.", Input::Text),
-            field(
-                "/velvetrope/queue_domain",
-                "Host of the waiting room",
-                "CUSTOMER.queue-it.net if empty.",
-                Input::Text,
-            ),
-            field("/velvetrope/layout", "Layout", "Of the waiting page.", Input::Text),
-            field("/velvetrope/cookie_domain", "Domain of the cookie", "The host alone if empty.", Input::Text),
-            field(
-                "/cookie_attributes/secure",
-                "Cookie is secure",
-                "",
-                Input::Choice(&[("", "Not said"), ("auto", "auto"), ("always", "always"), ("never", "never")]),
-            ),
+            plain("/velvetrope/event_id", "Id in the protocol", "The room's name if empty."),
+            plain("/velvetrope/queue_domain", "Host of the waiting room", "CUSTOMER.queue-it.net if empty."),
+            plain("/velvetrope/layout", "Layout", "Of the waiting page."),
+            plain("/velvetrope/cookie_domain", "Domain of the cookie", "The host alone if empty."),
+            plain("/cookie_attributes/secure", "Cookie is secure", ""),
         ],
     ),
 ];
 
-/// The fields that no room is without.
-const REQUIRED: [&str; 3] = ["/name", "/total_active_users", "/new_users_per_minute"];
+const METHODS: &[(&str, &str)] =
+    &[("fifo", "First come, first served"), ("random", "Random"), ("passthrough", "Passthrough"), ("reject", "Reject")];
+const STATUSES: &[(&str, &str)] = &[("200", "200 OK"), ("202", "202 Accepted"), ("429", "429 Too Many Requests")];
 
 /// What is said before a room is switched off.
 const STOPS: &str =
@@ -154,15 +95,18 @@ fn is_asked(failure: &Failure) -> bool {
     failure.errors.iter().any(|error| error.message == STOPS)
 }
 
-const fn field(pointer: &'static str, label: &'static str, help: &'static str, input: Input) -> Field {
-    Field { pointer, label, help, input }
+const fn field(pointer: &'static str, label: &'static str, help: &'static str, look: Look) -> Field {
+    Field { pointer, label, help, look }
+}
+
+const fn plain(pointer: &'static str, label: &'static str, help: &'static str) -> Field {
+    field(pointer, label, help, Look::Plain)
 }
 
 impl Desk<'_, '_> {
     pub(super) fn new_room(&self) -> Reply {
-        let room =
-            json!({ "path": "/", "session_duration": 5, "queueing_method": "fifo", "queueing_status_code": 200 });
-        self.room_form(None, &room, None)
+        let defaults = Room::FIELDS.iter().filter_map(|(key, rule)| Some(((*key).to_owned(), rule.default()?)));
+        self.room_form(None, &Json::Object(defaults.collect()), None)
     }
 
     pub(super) fn room_page(&self, row: &RoomRow) -> Result<Reply, Failure> {
@@ -275,32 +219,35 @@ impl Field {
         let is_here = |pointer: &str| pointer == self.pointer || pointer.starts_with(&format!("{}/", self.pointer));
         let wrong = errors.iter().find(|error| error.pointer.as_deref().is_some_and(is_here));
         let invalid = wrong.map(|_| "true");
-        let is_required = REQUIRED.contains(&self.pointer);
+        let is_required = REQUIRED_BY_API.contains(&self.pointer.trim_start_matches('/'));
+        let shape = self.rule().shape;
         html! {
             div.field {
-                @match &self.input {
-                    Input::Flag => label.tick {
+                @if matches!(shape, Shape::Flag) {
+                    label.tick {
                         input type="checkbox" id=(id) name=(self.pointer) value="true" checked[value == "true"]
                             aria-describedby=(help);
                         " " (self.label)
-                    },
-                    _ => label for=(id) { (self.label) },
+                    }
+                } @else {
+                    label for=(id) { (self.label) }
                 }
-                @match &self.input {
-                    Input::Flag => {},
-                    Input::Text => input type="text" id=(id) name=(self.pointer) value=(value) required[is_required]
-                        aria-describedby=(help) aria-invalid=[invalid];,
-                    Input::Number => input type="text" inputmode="numeric" id=(id) name=(self.pointer) value=(value)
-                        required[is_required] aria-describedby=(help) aria-invalid=[invalid];,
-                    Input::LongText | Input::Routes => textarea id=(id) name=(self.pointer) rows="3" spellcheck="false"
+                @match (&self.look, shape) {
+                    (_, Shape::Flag) => {},
+                    (Look::Long | Look::Routes, _) => textarea id=(id) name=(self.pointer) rows="3" spellcheck="false"
                         aria-describedby=(help) aria-invalid=[invalid] { "\n" (value) },
-                    Input::Choice(choices) | Input::NumberChoice(choices) => select id=(id) name=(self.pointer)
-                        aria-describedby=(help) {
-                        @for (choice, label) in *choices { option value=(choice) selected[value == *choice] { (label) } }
+                    (_, Shape::Words(_) | Shape::Numbers(_)) => select id=(id) name=(self.pointer) aria-describedby=(help) {
+                        @for choice in self.choices() {
+                            option value=(choice) selected[value == choice] { (self.name_of(&choice)) }
+                        }
                     },
+                    (_, Shape::Number { .. }) => input type="text" inputmode="numeric" id=(id) name=(self.pointer)
+                        value=(value) required[is_required] aria-describedby=(help) aria-invalid=[invalid];,
+                    (_, Shape::Text | Shape::Inner(_)) => input type="text" id=(id) name=(self.pointer) value=(value)
+                        required[is_required] aria-describedby=(help) aria-invalid=[invalid];,
                 }
                 p.help id=(help) {
-                    (self.help)
+                    (self.help_text())
                     @if let Some(error) = wrong { strong.wrong { " " (error.message) } }
                     @if let Some(now) = now { strong.wrong { " Now it is: " (now) } }
                 }
@@ -308,10 +255,59 @@ impl Field {
         }
     }
 
+    /// What may stand in the field.
+    fn rule(&self) -> Rule {
+        self.known_rule().unwrap_or(Rule::TEXT)
+    }
+
+    fn known_rule(&self) -> Option<Rule> {
+        let of =
+            |table: &[(&str, Rule)], key: &str| table.iter().find(|(known, _)| *known == key).map(|(_, rule)| *rule);
+        let mut keys = self.pointer.split('/').skip(1);
+        let outer = of(Room::FIELDS, keys.next()?)?;
+        match (outer.shape, keys.next()) {
+            (Shape::Inner(inner), Some(key)) => of(inner, key),
+            _ => Some(outer),
+        }
+    }
+
+    /// The help, with what the table knows.
+    fn help_text(&self) -> String {
+        let rule = self.rule();
+        let default = rule.default().map(|default| format!("; {default} if empty")).unwrap_or_default();
+        let range = match rule.shape {
+            Shape::Number { least, most: u32::MAX } => format!("At least {least}{default}."),
+            Shape::Number { least, most } => format!("From {least} to {most}{default}."),
+            _ => String::new(),
+        };
+        let idle = if rule.is_idle { "Kept; nothing acts on it yet." } else { "" };
+        let all = [self.help, &range, idle].into_iter().filter(|part| !part.is_empty());
+        all.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The values that may be chosen; the first is that nothing is said, where that makes a difference.
+    fn choices(&self) -> Vec<String> {
+        let rule = self.rule();
+        let values = match rule.shape {
+            Shape::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
+            Shape::Numbers(numbers) => numbers.iter().map(u32::to_string).collect(),
+            _ => Vec::new(),
+        };
+        let unsaid = rule.default().is_none().then(String::new);
+        unsaid.into_iter().chain(values).collect()
+    }
+
+    /// What a value that may be chosen is called.
+    fn name_of<'v>(&self, value: &'v str) -> &'v str {
+        let names = if let Look::Named(names) = self.look { names } else { &[] };
+        let named = names.iter().find(|(known, _)| *known == value).map(|(_, name)| *name);
+        named.unwrap_or(if value.is_empty() { "Not said" } else { value })
+    }
+
     /// The value as the form shows it.
     fn shown(&self, room: &Json) -> String {
-        match (room.pointer(self.pointer), &self.input) {
-            (Some(Json::Array(routes)), Input::Routes) => {
+        match (room.pointer(self.pointer), &self.look) {
+            (Some(Json::Array(routes)), Look::Routes) => {
                 let text = |route: &Json, key: &str| route[key].as_str().unwrap_or_default().to_owned();
                 let lines: Vec<String> =
                     routes.iter().map(|route| text(route, "host") + &text(route, "path")).collect();
@@ -326,14 +322,14 @@ impl Field {
     /// What somebody has entered; null for nothing.
     fn entered(&self, text: &str) -> Json {
         let number = |text: &str| text.parse::<i64>().map_or_else(|_| json!(text), Json::from);
-        match self.input {
-            Input::Flag => json!(text == "true"),
-            Input::Routes => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(route).collect(),
+        match (&self.look, self.rule().shape) {
+            (_, Shape::Flag) => json!(text == "true"),
+            (Look::Routes, _) => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(route).collect(),
             _ if text.is_empty() => Json::Null,
-            Input::Number | Input::NumberChoice(_) => number(text),
+            (_, Shape::Number { .. } | Shape::Numbers(_)) => number(text),
             // Browsers send line ends as CR LF.
-            Input::LongText => json!(text.replace("\r\n", "\n")),
-            Input::Text | Input::Choice(_) => json!(text),
+            (Look::Long, _) => json!(text.replace("\r\n", "\n")),
+            _ => json!(text),
         }
     }
 }
@@ -350,7 +346,7 @@ fn route(line: &str) -> Json {
 fn submitted(mut room: Json, form: &Form) -> Json {
     for field in GROUPS.iter().flat_map(|(_, fields)| fields.iter()) {
         let text = form.text(field.pointer);
-        let text = if matches!(field.input, Input::LongText) { text } else { text.trim() };
+        let text = if matches!(field.look, Look::Long) { text } else { text.trim() };
         put(&mut room, field.pointer, field.entered(text));
     }
     room
@@ -372,6 +368,18 @@ fn put(room: &mut Json, pointer: &str, value: Json) {
         (Some(below), value) => {
             let inner = object.entry(key).or_insert_with(|| json!({}));
             put(inner, below, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_form_is_one_of_the_room() {
+        for field in GROUPS.iter().flat_map(|(_, fields)| *fields) {
+            assert!(field.known_rule().is_some(), "{}", field.pointer);
         }
     }
 }

@@ -8,10 +8,10 @@ use super::rooms::name;
 use super::rules::title;
 use super::{Desk, Reply, attempt, layout};
 use crate::api;
-use crate::builder::{Builder, Choice, Operator, choices};
+use crate::body::MAX_TEXT;
+use crate::builder::{Builder, Choice, Incomplete, Operator, choices};
 use crate::failure::Failure;
 use crate::har;
-use crate::store::lists::kind_name;
 use crate::store::rooms::RoomRow;
 use crate::store::rules::Rule;
 use velvetrope::language::{MAX_CHARACTERS, Scheme, certainty, parse};
@@ -104,7 +104,7 @@ impl Desk<'_, '_> {
         let advice = har::is_about_place(&expression).then_some(SUBREQUESTS);
         let (rows, why) = match Builder::of(&expression) {
             Ok(rows) => (json!(rows), None),
-            Err(why) => (Json::Null, Some(why)),
+            Err(why) => (Json::Null, Some(why.to_string())),
         };
         Ok(Reply::json(&json!({
             "expression": expression, "errors": errors, "doubts": doubts, "advice": advice, "rows": rows,
@@ -211,16 +211,16 @@ impl Desk<'_, '_> {
             .store
             .lists(&self.zone.id)?
             .iter()
-            .map(|list| json!({ "name": list.name, "kind": kind_name(list.kind) }))
+            .map(|list| json!({ "name": list.name, "kind": list.kind.name() }))
             .collect();
-        let fields: Vec<Json> = choices(&self.zone.settings()).iter().map(offered).collect();
+        let fields: Vec<Json> = choices(self.zone.settings()).iter().map(offered).collect();
         let rows = draft.rows.clone().or_else(|| Builder::of(&draft.expression).ok());
         let is_wrong = failure.is_some_and(|failure| failure.status == 400);
         Ok(html! {
             section.card {
                 div.field {
                     label for="description" { "Rule name" }
-                    input #description type="text" name="description" value=(draft.description) maxlength="500";
+                    input #description type="text" name="description" value=(draft.description) maxlength=(MAX_TEXT);
                 }
                 h2 { "When incoming requests match…" }
                 div #builder data-check=(self.link(&["rooms", &room.id, "check"])) data-lists=(json!(lists))
@@ -249,10 +249,10 @@ impl Desk<'_, '_> {
 impl Draft {
     fn of(form: &Form) -> Draft {
         let rows: Option<Builder> = serde_json::from_str(form.text("rows")).ok();
-        let written = || Ok(form.text("expression").replace("\r\n", "\n").trim().to_owned());
+        let written = || Ok::<_, Incomplete>(form.text("expression").replace("\r\n", "\n").trim().to_owned());
         let (expression, incomplete) = match rows.as_ref().map_or_else(written, Builder::expression) {
             Ok(expression) => (expression, None),
-            Err(incomplete) => (String::new(), Some(incomplete)),
+            Err(incomplete) => (String::new(), Some(incomplete.to_string())),
         };
         let is_for_everybody = form.has("everybody");
         Draft { description: form.text("description").to_owned(), expression, rows, incomplete, is_for_everybody }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::audit::{About, CHANGES, Entry};
-use super::lists::{ListRow, kind_name};
+use super::lists::ListRow;
 use super::{DatabaseError, Row, Store, Value};
 use velvetrope::program::ListKind;
 
@@ -102,7 +102,7 @@ impl Store<'_> {
             (&deletion.subject).into(),
             deletion.zone.as_ref().into(),
             name.into(),
-            kind_name(kind).into(),
+            kind.name().into(),
             text("description").into(),
             text("created_on").into(),
             self.now().into(),

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::audit::About;
 use super::{DatabaseError, Row, Store};
 use velvetrope::internal::check::lists_of;
-use velvetrope::internal::lists::{Bad, asn, empty, hostname};
+use velvetrope::internal::lists::{BadMember, asn, bits_behind_prefix, empty, hostname};
 use velvetrope::internal::{address, network};
 use velvetrope::language::{Scheme, parse};
 use velvetrope::program::{ListKind, Lists};
@@ -116,14 +116,8 @@ impl Store<'_> {
             "INSERT INTO lists (id, zone, name, kind, description, created_on, modified_on)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) RETURNING {COLUMNS}"
         );
-        let parameters = [
-            self.new_id().into(),
-            zone.into(),
-            name.into(),
-            kind_name(kind).into(),
-            description.into(),
-            self.now().into(),
-        ];
+        let parameters =
+            [self.new_id().into(), zone.into(), name.into(), kind.name().into(), description.into(), self.now().into()];
         let row = self.first(&sql, &parameters)?;
         let row = row.as_ref().map(list).ok_or_else(|| DatabaseError("no list was added".into()))??;
         self.raise_revision(zone)?;
@@ -213,7 +207,7 @@ impl ListRow {
         json!({
             "id": self.id,
             "name": self.name,
-            "kind": kind_name(self.kind),
+            "kind": self.kind.name(),
             "description": self.description,
             "num_items": self.num_items,
             "num_referencing_filters": users,
@@ -232,23 +226,22 @@ impl Item {
             "created_on": self.created_on,
             "modified_on": self.modified_on,
         });
-        json[kind_name(kind)] = self.item.clone();
+        json[kind.name()] = self.item.clone();
         json
     }
 }
 
 impl NewItem {
     /// An address or a network, as people and the API write it.
-    pub fn ip(text: &str, comment: &str) -> Result<NewItem, Bad> {
+    pub fn ip(text: &str, comment: &str) -> Result<NewItem, BadMember> {
         let network = address(text).map(IpNet::from).or_else(|| network(text));
-        let network = network.ok_or_else(|| (format!("`{text}` is not an address or network"), None))?;
+        let network = network.ok_or_else(|| BadMember::new(format!("`{text}` is not an address or network")))?;
         if network.addr() != network.network() {
-            let help = format!("write `{}`", network.trunc());
-            return Err((format!("`{text}` has bits set behind its prefix"), Some(help)));
+            return Err(bits_behind_prefix(text, network));
         }
         let (family, least) = if network.addr().is_ipv4() { (4, 2) } else { (6, 4) };
         if network.prefix_len() < least {
-            return Err((format!("`{text}` is too wide: the shortest prefix is /{least}"), None));
+            return Err(BadMember::new(format!("`{text}` is too wide: the shortest prefix is /{least}")));
         }
         let is_single = network.prefix_len() == network.max_prefix_len();
         let value = if is_single { network.addr().to_string() } else { network.to_string() };
@@ -261,7 +254,7 @@ impl NewItem {
     }
 
     /// A host name, or the names below one (`*.example.com`); with the name itself, too, unless that is excluded.
-    pub fn hostname(text: &str, exclude_exact: bool, comment: &str) -> Result<NewItem, Bad> {
+    pub fn hostname(text: &str, exclude_exact: bool, comment: &str) -> Result<NewItem, BadMember> {
         hostname(text, exclude_exact)?;
         let value = text.to_ascii_lowercase();
         let item = match value.starts_with("*.") {
@@ -272,14 +265,14 @@ impl NewItem {
     }
 
     /// An AS number.
-    pub fn asn(text: &str, comment: &str) -> Result<NewItem, Bad> {
+    pub fn asn(text: &str, comment: &str) -> Result<NewItem, BadMember> {
         let number = asn(text)?;
         let value = number.to_string();
         Ok(NewItem { item: json!(number), sort: format!("{number:010}"), value, comment: comment.to_owned() })
     }
 
     /// An item of a list of this kind, as people write it.
-    pub fn of_text(kind: ListKind, text: &str, comment: &str) -> Result<NewItem, Bad> {
+    pub fn of_text(kind: ListKind, text: &str, comment: &str) -> Result<NewItem, BadMember> {
         match kind {
             ListKind::Ip => NewItem::ip(text, comment),
             ListKind::Hostname => NewItem::hostname(text, true, comment),
@@ -288,22 +281,8 @@ impl NewItem {
     }
 }
 
-/// What a list holds, as the API writes it.
-pub fn kind_named(name: &str) -> Option<ListKind> {
-    [ListKind::Ip, ListKind::Hostname, ListKind::Asn].into_iter().find(|kind| kind_name(*kind) == name)
-}
-
-/// As the API writes it, and the key under which items have their value.
-pub fn kind_name(kind: ListKind) -> &'static str {
-    match kind {
-        ListKind::Ip => "ip",
-        ListKind::Hostname => "hostname",
-        ListKind::Asn => "asn",
-    }
-}
-
 fn kind(name: &str) -> ListKind {
-    kind_named(name).unwrap_or(ListKind::Ip)
+    ListKind::named(name).unwrap_or(ListKind::Ip)
 }
 
 fn about(row: &ListRow) -> About<'_> {

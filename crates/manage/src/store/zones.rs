@@ -1,32 +1,38 @@
 //! Zones: one for each policy, with what its files say of it.
 
+use std::cell::OnceCell;
+
 use super::audit::About;
 use super::{DatabaseError, Row, Store};
 use velvetrope::policy::{Published, SETTINGS_FILE, Settings, Sources, settings_of};
 
 /// A policy whose rooms, rules and lists are managed here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Zone {
     /// The policy's name.
     pub id: String,
     /// The text of its `velvetrope.toml`.
-    pub settings: String,
+    pub settings_text: String,
     /// The integration JSON, if it has one.
     pub integration: Option<String>,
     /// The zone's settings in the API, as JSON.
     pub options: String,
     /// Counts the changes that concern decisions.
     pub revision: i64,
+    /// What the text of the settings says, once somebody has asked.
+    settings: OnceCell<Settings>,
 }
 
 const COLUMNS: &str = "id, settings, integration, options, revision";
 
 impl Zone {
-    /// What the policy's files say, as far as they can be read.
-    pub fn settings(&self) -> Settings {
-        let text = self.settings.clone().into_bytes();
-        let sources = Sources::from([(SETTINGS_FILE.to_owned(), text)]);
-        settings_of(&sources, None).unwrap_or_else(|| Settings::new(""))
+    /// What the policy's files say, as far as they can be read. The text is parsed at the first call only.
+    pub fn settings(&self) -> &Settings {
+        self.settings.get_or_init(|| {
+            let text = self.settings_text.clone().into_bytes();
+            let sources = Sources::from([(SETTINGS_FILE.to_owned(), text)]);
+            settings_of(&sources, None).unwrap_or_else(|| Settings::new(""))
+        })
     }
 }
 
@@ -49,7 +55,7 @@ impl Store<'_> {
         let parsed = settings_of(files, None);
         let integration = parsed.as_ref().and_then(|settings| text(files, settings.integration.as_ref()?));
         let known = self.zone(id)?;
-        let is_same = |zone: &Zone| zone.settings == settings && zone.integration == integration;
+        let is_same = |zone: &Zone| zone.settings_text == settings && zone.integration == integration;
         if !known.as_ref().is_some_and(is_same) {
             self.query(
                 "INSERT INTO zones (id, settings, integration) VALUES (?1, ?2, ?3)
@@ -89,9 +95,10 @@ fn published_rooms(integration: &str, settings: &Settings) -> Vec<String> {
 fn zone(row: &Row) -> Result<Zone, DatabaseError> {
     Ok(Zone {
         id: row.text(0)?.to_owned(),
-        settings: row.text(1)?.to_owned(),
+        settings_text: row.text(1)?.to_owned(),
         integration: row.maybe_text(2)?.map(str::to_owned),
         options: row.text(3)?.to_owned(),
         revision: row.integer(4)?,
+        settings: OnceCell::new(),
     })
 }

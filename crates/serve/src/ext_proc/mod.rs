@@ -140,19 +140,22 @@ impl ExtProc {
             management: config.store.as_deref().map(Management::open),
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
-        let loaded: Vec<_> = tenants.keepers().iter().map(|keeper| keeper.load("start")).collect();
-        // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it can mend.
-        if let Some(error) = loaded.iter().filter_map(|loaded| loaded.as_ref().err()).find(|error| error.lacks_secret())
-        {
-            return Err(StartError::Settings(error.to_string()));
+        let mut loaded = Ok(());
+        for keeper in tenants.keepers() {
+            match keeper.load("start") {
+                // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it
+                // can mend.
+                Err(error @ LoadError::NoSecret(_)) => return Err(StartError::Settings(error.into())),
+                this => loaded = loaded.and(this),
+            }
         }
-        let loaded = loaded.into_iter().fold(Ok(()), Result::and);
         let settings = match (tenants.settings(), loaded) {
             (Some(settings), _) => settings.proxy,
             (None, Err(error)) if config.listen.is_none() => return Err(error.into()),
             (None, _) => Default::default(),
         };
-        let tls = config.tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
+        let tls =
+            config.tls.map(Tls::new).transpose().map_err(|error| StartError::Settings(error.into()))?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("google-cloud");
         let (served, told, hosts) = (Arc::clone(&tenants), Arc::clone(&metrics), settings.admin_hosts.clone());

@@ -147,10 +147,8 @@ impl Proxy {
         let (tenants, keeper) = Tenants::one(config.policy, common);
         let loaded = keeper.load("start");
         // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it can mend.
-        if let Err(error) = &loaded
-            && error.lacks_secret()
-        {
-            return Err(StartError::Settings(error.to_string()));
+        if let Err(error @ LoadError::NoSecret(_)) = loaded {
+            return Err(StartError::Settings(error.into()));
         }
         let settings = match (keeper.settings(), loaded) {
             (Some(settings), _) => settings.proxy,
@@ -163,11 +161,12 @@ impl Proxy {
             StartError::Settings("no origin: set `proxy.origin` in velvetrope.toml to the site behind the proxy".into())
         })?;
         let folder = keeper.folder().unwrap_or_default();
-        let upstream = Upstream::new(&origin, &settings, &folder).map_err(StartError::Settings)?;
+        let upstream =
+            Upstream::new(&origin, &settings, &folder).map_err(|error| StartError::Settings(error.into()))?;
         let in_folder =
             |tls: &VisitorTls| TlsFiles { certificate: folder.join(&tls.certificate), key: folder.join(&tls.key) };
         let tls = config.tls.or_else(|| settings.tls.as_ref().map(in_folder));
-        let tls = tls.map(Tls::new).transpose().map_err(StartError::Settings)?.map(Arc::new);
+        let tls = tls.map(Tls::new).transpose().map_err(|error| StartError::Settings(error.into()))?.map(Arc::new);
         let (listen, admin) = (config.listen.unwrap_or(settings.listen), config.admin.unwrap_or(settings.admin));
         let identity = Identity::of_host("proxy");
         let (tenants, hosts) = (Arc::new(tenants), settings.admin_hosts.clone());

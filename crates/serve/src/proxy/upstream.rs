@@ -1,7 +1,7 @@
 //! The way to the origin and back.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 use tokio_util::io::InspectReader;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -50,11 +50,42 @@ pub(super) struct Upstream {
     response_timeout: Duration,
 }
 
+/// How the settings name an origin.
+const WANTED: &str = "write `http://HOST:PORT` or `https://HOST`";
+
+/// Why no origin can be spoken to as the settings have it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OriginError {
+    #[error("origin `{origin}`: {error}; {WANTED}")]
+    Malformed {
+        origin: String,
+        #[source]
+        error: hyper::http::uri::InvalidUri,
+    },
+    #[error("origin `{0}` is not an origin; {WANTED}")]
+    NotAnOrigin(String),
+    #[error("{}: {error}", file.display())]
+    Unreadable {
+        file: PathBuf,
+        #[source]
+        error: pem::Error,
+    },
+    #[error("{}: not certificates of those who may vouch for the origin", .0.display())]
+    NotCertificates(PathBuf),
+    #[error(
+        "the system trusts nobody to vouch for the origin: install its certificates (`ca-certificates` on Debian), or \
+         name a file in `proxy.origin_ca`"
+    )]
+    NoRoots,
+    #[error(transparent)]
+    Protocol(#[from] rustls::Error),
+}
+
 /// Why the origin has no say in the answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpstreamError {
     #[error("no connection to the origin: {0}")]
-    Connect(BoxError),
+    Connect(#[source] BoxError),
     #[error("the origin did not accept a connection in time")]
     ConnectTimeout,
     #[error("the origin did not answer in time")]
@@ -66,7 +97,7 @@ pub(super) enum UpstreamError {
     #[error("the visitor's body broke off, or is none")]
     BadBody,
     #[error("the exchange with the origin failed: {0}")]
-    Exchange(BoxError),
+    Exchange(#[source] BoxError),
 }
 
 impl UpstreamError {
@@ -118,14 +149,14 @@ pub(super) struct Passing<'v> {
 
 impl Upstream {
     /// `origin` as in the settings: `http://HOST[:PORT]` or `https://…`. Files stand in `folder`. Blocks.
-    pub(super) fn new(origin: &str, settings: &ProxySettings, folder: &Path) -> Result<Upstream, String> {
+    pub(super) fn new(origin: &str, settings: &ProxySettings, folder: &Path) -> Result<Upstream, OriginError> {
         let (scheme, origin) = address(origin)?;
         let roots = match scheme == Scheme::HTTPS {
             true => roots(settings.origin_ca.as_ref().map(|file| folder.join(file)).as_deref())?,
             false => RootCertStore::empty(),
         };
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let tls = tls.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        let tls = tls.with_safe_default_protocol_versions()?;
         let tls = tls.with_root_certificates(roots).with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let connector = connector.wrap_connector(Lasting(connector_of(settings)));
@@ -227,22 +258,21 @@ fn connector_of(settings: &ProxySettings) -> HttpConnector {
 }
 
 /// Reads `http://HOST[:PORT]` or `https://…`.
-fn address(origin: &str) -> Result<(Scheme, Authority), String> {
-    let wanted = "write `http://HOST:PORT` or `https://HOST`";
-    let uri: Uri = origin.parse().map_err(|error| format!("origin `{origin}`: {error}; {wanted}"))?;
+fn address(origin: &str) -> Result<(Scheme, Authority), OriginError> {
+    let uri: Uri = origin.parse().map_err(|error| OriginError::Malformed { origin: origin.to_owned(), error })?;
     let is_bare = uri.path() == "/" && uri.query().is_none();
     let scheme = uri.scheme().filter(|scheme| is_bare && [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
     let address = scheme.cloned().zip(uri.authority().cloned());
-    address.ok_or_else(|| format!("origin `{origin}` is not an origin; {wanted}"))
+    address.ok_or_else(|| OriginError::NotAnOrigin(origin.to_owned()))
 }
 
 /// Who may vouch for the origin: those in the file, or whom the system trusts. Its own roots, not a list that is built in:
 /// operators add to them, and take away from them.
-fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+fn roots(file: Option<&Path>) -> Result<RootCertStore, OriginError> {
     let certificates = match file {
         Some(file) => {
             let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            read.map_err(|error| format!("{}: {error}", file.display()))?
+            read.map_err(|error| OriginError::Unreadable { file: file.to_owned(), error })?
         }
         None => {
             let native = rustls_native_certs::load_native_certs();
@@ -255,10 +285,8 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     match (roots.is_empty(), file) {
         (false, None) => Ok(roots),
         (false, Some(_)) if unusable == 0 => Ok(roots),
-        (_, Some(file)) => Err(format!("{}: not certificates of those who may vouch for the origin", file.display())),
-        (true, None) => Err("the system trusts nobody to vouch for the origin: install its certificates \
-                             (`ca-certificates` on Debian), or name a file in `proxy.origin_ca`"
-            .to_owned()),
+        (_, Some(file)) => Err(OriginError::NotCertificates(file.to_owned())),
+        (true, None) => Err(OriginError::NoRoots),
     }
 }
 

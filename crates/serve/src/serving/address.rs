@@ -7,7 +7,7 @@ use hyper::header::HeaderMap;
 
 use super::forwarded;
 use velvetrope::policy::{ProxySettings, Scheme};
-use velvetrope::request::canonical_authority;
+use velvetrope::request::Authority;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -146,7 +146,8 @@ pub(crate) fn parse(entry: &str) -> Option<IpAddr> {
 
 /// Whether two texts name one host, whatever its scheme.
 pub(crate) fn is_same_host(one: &str, other: &str) -> bool {
-    one == other || canonical_authority(one, true).is_ok_and(|one| Ok(one) == canonical_authority(other, true))
+    let canonical = |text| Authority::of(text).canonical(true);
+    one == other || canonical(one).is_ok_and(|one| Ok(one) == canonical(other))
 }
 
 #[cfg(test)]

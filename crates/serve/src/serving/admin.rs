@@ -2,7 +2,6 @@
 //! are taken here, too: at `/?__push_queueit_config`, for the policy of the host asked for, or at `/NAME?…`.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use super::metrics::Metrics;
 use super::pushes::{Pushes, retry_after};
 use super::tenants::Tenants;
 use velvetrope::connector::edge::{Identity, Outcome, Reply, push};
+use velvetrope::request::Authority;
 
 /// How long a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -119,9 +119,12 @@ impl Admin {
 
     fn is_own(&self, host: &[u8]) -> bool {
         let Ok(host) = std::str::from_utf8(host) else { return false };
-        let name = without_port(host);
-        let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        literal.parse::<IpAddr>().is_ok()
+        let authority = Authority::of(host);
+        if authority.port().is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
+            return false;
+        }
+        let name = authority.host();
+        authority.address().is_some()
             || name.eq_ignore_ascii_case("localhost")
             || self.hosts.iter().any(|own| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host))
     }
@@ -199,14 +202,6 @@ impl Admin {
             true => answer(StatusCode::OK, TEXT, format!("ready\n{lacks}")),
             false => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, lacks),
         }
-    }
-}
-
-/// A host without its port, if it has one.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
     }
 }
 

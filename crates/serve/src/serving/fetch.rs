@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keeper::Keeper;
 use super::{aside, now_ms};
+use velvetrope::connector::edge::BoxError;
 use velvetrope::connector::edge::pull::{News, Pull, PullRequest, TIMEOUT_MS};
 
 /// No configuration is that long.
@@ -46,23 +47,27 @@ pub(crate) async fn fetch(keeper: Arc<Keeper>, url: Option<String>, end: Cancell
 }
 
 fn fetch_once(keeper: &Keeper, request: &PullRequest, pull: &mut Pull) {
-    let answer = get(request);
-    let answer = answer.as_ref().map(|(status, body)| (*status, body.as_slice())).map_err(Clone::clone);
+    let mut body = Vec::new();
+    let answer = get(request, &mut body).map_err(BoxError::from);
+    let answer = answer.map(|status| (status, body.as_slice()));
     let jitter = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
     match pull.fetched(now_ms(), jitter, answer, |text| keeper.publish(text, "pull")) {
         News::New(_) | News::Same => {}
-        News::Failed(why) => tracing::warn!(url = request.url, why, "the configuration could not be fetched"),
+        News::Failed(error) => {
+            tracing::warn!(url = request.url, why = %error, "the configuration could not be fetched")
+        }
     }
 }
 
-fn get(request: &PullRequest) -> Result<(u16, Vec<u8>), String> {
+/// The status of the answer, whose body is read into `body`.
+fn get(request: &PullRequest, body: &mut Vec<u8>) -> Result<u16, ureq::Error> {
     let agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_millis(TIMEOUT_MS.into())))
         .http_status_as_error(false)
         .build()
         .new_agent();
     let call = request.headers().fold(agent.get(&request.url), |call, (name, value)| call.header(name, value));
-    let mut response = call.call().map_err(|error| error.to_string())?;
-    let body = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec().map_err(|error| error.to_string())?;
-    Ok((response.status().as_u16(), body))
+    let mut response = call.call()?;
+    *body = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec()?;
+    Ok(response.status().as_u16())
 }

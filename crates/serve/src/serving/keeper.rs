@@ -17,11 +17,13 @@ use super::logs::Complaint;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
-use crate::geo::GeoDatabases;
-use velvetrope::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
+use crate::geo::{GeoDatabases, GeoError};
+use velvetrope::connector::edge::{BoxError, FailureClass, Identity, Reply, Secrets, push};
 use velvetrope::internal::hex;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Managed, Policy, STORED, Settings, Sources, settings_of, version_of};
+use velvetrope::language::{Diagnostic, Place, Severity};
+use velvetrope::policy::{
+    Compiled, Findings, Managed, OlderVersion, Policy, STORED, Settings, Sources, settings_of, version_of,
+};
 use velvetrope::program::Verdict;
 use velvetrope::room::Occupancy;
 
@@ -94,28 +96,65 @@ impl State {
 
 /// Why a policy was not put in force. What was in force before still is.
 #[derive(Debug, thiserror::Error)]
-#[error("{why}")]
-pub struct LoadError {
-    /// The class of failure that it is.
-    pub class: FailureClass,
-    /// In one sentence.
-    pub why: String,
-    /// What is wrong with the policy, if that is it.
-    pub findings: Vec<Finding>,
+pub enum LoadError {
+    /// There is no policy where it should be.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Files that the policy names cannot be read.
+    #[error("{}", first_of(.0))]
+    Files(Vec<Diagnostic>),
+    /// The store that holds rooms, rules and lists cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Store(#[source] BoxError),
+    /// The policy has errors.
+    #[error("the policy has {0}")]
+    Invalid(#[from] Findings),
+    /// Nothing that a policy says may end a process.
+    #[error("compiling the policy panicked")]
+    Panicked,
+    /// The policy waits for its integration JSON.
+    #[error("the integration JSON has not been delivered yet")]
+    NotDelivered(Vec<Diagnostic>),
+    /// An integration JSON was delivered, and the policy has no place for it.
+    #[error("the policy names no `integration` file that it could stand in for")]
+    NoPlace,
+    /// An integration JSON was delivered that is older than the one in force.
+    #[error(transparent)]
+    Older(#[from] OlderVersion),
+    /// There is no secret: nobody could be let in by a token, or known by a session.
+    #[error("no secret: set the environment variable {0} to the customer's secret key")]
+    NoSecret(String),
+    /// A database of addresses cannot be used.
+    #[error(transparent)]
+    Geo(#[from] GeoError),
 }
 
 impl LoadError {
-    fn invalid(why: String) -> LoadError {
-        LoadError { class: FailureClass::InvalidConfiguration, why, findings: Vec::new() }
+    /// The class of failure that it is.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            LoadError::Read(ReadError::Unreadable { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                FailureClass::StoreUnreachable
+            }
+            LoadError::Files(_) | LoadError::Store(_) => FailureClass::StoreUnreachable,
+            LoadError::Read(_) | LoadError::NotDelivered(_) => FailureClass::NoConfiguration,
+            _ => FailureClass::InvalidConfiguration,
+        }
     }
 
-    /// Whether it is that there is no secret: then nobody could be let in by a token, or known by a session.
-    pub fn lacks_secret(&self) -> bool {
-        self.why.starts_with(NO_SECRET)
+    /// What is wrong with the policy, if that is it.
+    pub fn findings(&self) -> &[Diagnostic] {
+        match self {
+            LoadError::Files(findings) | LoadError::NotDelivered(findings) => findings,
+            LoadError::Invalid(findings) => findings.all(),
+            _ => &[],
+        }
     }
 }
 
-const NO_SECRET: &str = "no secret";
+fn first_of(findings: &[Diagnostic]) -> String {
+    findings.first().map(|first| format!("{}: {}", first.place.file, first.message)).unwrap_or_default()
+}
 
 /// Is told of the settings that have come into force, or that would have if they had no errors.
 pub(crate) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
@@ -124,10 +163,10 @@ pub(crate) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
 pub(crate) trait Stored: Send + Sync {
     /// Texts that stand beside the policy's files (see [`velvetrope::policy::MANIFEST`]); none where the store does not know
     /// the policy.
-    fn texts(&self) -> Result<Sources, String>;
+    fn texts(&self) -> Result<Sources, BoxError>;
 
     /// Takes over what the files say. They have come into force, so there is no mistake in them.
-    fn take(&self, files: &Sources) -> Result<(), String>;
+    fn take(&self, files: &Sources) -> Result<(), BoxError>;
 }
 
 pub(crate) struct Keeper {
@@ -241,7 +280,7 @@ impl Keeper {
         let loaded = read.and_then(|sources| match self.deploy(&sources, work.published.as_ref()) {
             Ok(deployment) => Ok((sources, deployment)),
             Err(error) => {
-                work.refused = (!error.findings.is_empty()).then_some(sources);
+                work.refused = (!error.findings().is_empty()).then_some(sources);
                 Err(error)
             }
         });
@@ -268,7 +307,7 @@ impl Keeper {
 
     /// Puts an integration JSON in force that Queue-it delivered, beside everything else that is; says what is wrong
     /// with it, if anything. Blocks.
-    pub(crate) fn publish(&self, text: &str, occasion: &'static str) -> Result<(), String> {
+    pub(crate) fn publish(&self, text: &str, occasion: &'static str) -> Result<(), LoadError> {
         let mut work = self.work();
         match self.try_publish(text, &mut work) {
             Ok(deployment) => {
@@ -284,7 +323,7 @@ impl Keeper {
             }
             Err(error) => {
                 self.report(&error, occasion);
-                Err(error.why)
+                Err(error)
             }
         }
     }
@@ -316,7 +355,7 @@ impl Keeper {
             None => self.read(&mut work.files)?,
         };
         let Some(file) = integration_file(&sources) else {
-            return Err(LoadError::invalid("the policy names no `integration` file that it could stand in for".into()));
+            return Err(LoadError::NoPlace);
         };
         let replaces = digest(sources.get(&file).map_or(&[], Vec::as_slice));
         let published = Published { integration: text.to_owned(), replaces };
@@ -344,7 +383,7 @@ impl Keeper {
             }
         };
         match known {
-            Some(known) => policy.refuse_older(&known).map_err(LoadError::invalid),
+            Some(known) => Ok(policy.refuse_older(&known)?),
             None => Ok(()),
         }
     }
@@ -390,8 +429,7 @@ impl Keeper {
                 let name = &settings.secrets.current;
                 let current = std::env::var(name).unwrap_or_default();
                 if current.is_empty() {
-                    let why = format!("{NO_SECRET}: set the environment variable {name} to the customer's secret key");
-                    return Err(LoadError::invalid(why));
+                    return Err(LoadError::NoSecret(name.clone()));
                 }
                 Ok(Secrets::new(current, std::env::var(&settings.secrets.previous).ok()))
             }
@@ -410,13 +448,12 @@ impl Keeper {
     }
 
     /// The store cannot be read, which is no matter where it holds nothing that would count.
-    fn without_store(&self, files: &Sources, error: String) -> Result<(), LoadError> {
+    fn without_store(&self, files: &Sources, error: BoxError) -> Result<(), LoadError> {
         if settings_of(files, None).is_none_or(|settings| settings.managed == Managed::Store) {
-            let why = format!("the store cannot be read: {error}");
-            return Err(LoadError { class: FailureClass::StoreUnreachable, why, findings: Vec::new() });
+            return Err(LoadError::Store(error));
         }
-        if self.complaint.is_new(&error) {
-            tracing::error!(policy = self.name(), error, "the store cannot be read; the files are in force");
+        if self.complaint.is_new(&error.to_string()) {
+            tracing::error!(policy = self.name(), %error, "the store cannot be read; the files are in force");
         }
         Ok(())
     }
@@ -426,21 +463,9 @@ impl Keeper {
             PolicySource::Fixed(sources) => return Ok(sources.clone()),
             PolicySource::Path(path) => path,
         };
-        let PolicyFiles { sources, findings, watch, .. } = files::read(path).map_err(|error| {
-            let class = match &error {
-                ReadError::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => {
-                    FailureClass::StoreUnreachable
-                }
-                _ => FailureClass::NoConfiguration,
-            };
-            LoadError { class, why: error.to_string(), findings: Vec::new() }
-        })?;
+        let PolicyFiles { sources, findings, watch, .. } = files::read(path)?;
         *looked_for = watch;
-        if let Some(first) = findings.first() {
-            let why = format!("{}: {}", first.file, first.message);
-            return Err(LoadError { class: FailureClass::StoreUnreachable, why, findings });
-        }
-        Ok(sources)
+        if findings.is_empty() { Ok(sources) } else { Err(LoadError::Files(findings)) }
     }
 
     fn deploy(&self, sources: &Sources, published: Option<&Published>) -> Result<Deployment, LoadError> {
@@ -449,26 +474,17 @@ impl Keeper {
         let sources = stood_in.as_ref().unwrap_or(sources);
         // The last net: nothing that a policy says may end a process that others are served by.
         let compiled = catch_unwind(AssertUnwindSafe(|| compile(sources, None)));
-        let (policy, findings) = compiled.map_err(|_| LoadError::invalid("compiling the policy panicked".into()))?;
-        let Some(policy) = policy else {
-            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-            let first = findings.iter().find(|finding| finding.severity == Severity::Error);
-            let first = first.map(|finding| format!("{}:{}: {}", finding.file, finding.line, finding.message));
-            let why = format!("the policy has {errors} errors, first {}", first.unwrap_or_default());
-            return Err(LoadError { class: FailureClass::InvalidConfiguration, why, findings });
-        };
+        let Compiled { policy, warnings } = compiled.map_err(|_| LoadError::Panicked)??;
         if policy.awaits_configuration() {
-            let why = "the integration JSON has not been delivered yet".to_owned();
-            return Err(LoadError { class: FailureClass::NoConfiguration, why, findings });
+            return Err(LoadError::NotDelivered(warnings));
         }
-        findings.iter().for_each(log_finding);
+        warnings.iter().for_each(log_finding);
         let secrets = match self.secrets(&policy.settings) {
-            Err(error) if !policy.needs_secret() && error.lacks_secret() => Secrets::new("", None),
+            Err(LoadError::NoSecret(_)) if !policy.needs_secret() => Secrets::new("", None),
             secrets => secrets?,
         };
         let folder = self.folder().unwrap_or_default();
-        let geo = GeoDatabases::open(&policy.settings.geoip, &folder)
-            .map_err(|error| LoadError::invalid(error.to_string()))?;
+        let geo = GeoDatabases::open(&policy.settings.geoip, &folder)?;
         let hits = match &*self.state() {
             State::InForce(before) => Hits::of(&policy.rules, Some(&before.hits)),
             State::Absent { .. } => Hits::of(&policy.rules, None),
@@ -515,7 +531,7 @@ impl Keeper {
         self.report(error, occasion);
         if matches!(&*self.state(), State::Absent { .. }) {
             let settings = self.read_files(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
-            self.put(State::Absent { class: error.class, why: error.why.clone(), settings });
+            self.put(State::Absent { class: error.class(), why: error.to_string(), settings });
         }
     }
 
@@ -526,7 +542,7 @@ impl Keeper {
         let mut files = stood_in.unwrap_or_else(|| sources.clone());
         files.retain(|name, _| !name.starts_with(STORED));
         if let Err(error) = stored.take(&files) {
-            tracing::error!(policy = self.name(), error, "the store does not know what the policy's files say");
+            tracing::error!(policy = self.name(), %error, "the store does not know what the policy's files say");
         }
     }
 
@@ -541,10 +557,10 @@ impl Keeper {
     fn report(&self, error: &LoadError, occasion: &'static str) {
         self.metrics.loaded(occasion, "bad");
         // What is looked at again and again is complained of once; who asks for it wants to hear.
-        if !self.complaint.is_new(&error.why) && matches!(occasion, "file" | "store") {
+        if !self.complaint.is_new(&error.to_string()) && matches!(occasion, "file" | "store") {
             return;
         }
-        error.findings.iter().for_each(log_finding);
+        error.findings().iter().for_each(log_finding);
         let kept = matches!(&*self.state(), State::InForce(_));
         tracing::error!(policy = self.name(), occasion, last_good_kept = kept, "policy not put in force: {error}");
     }
@@ -572,8 +588,9 @@ fn warn_of_secrets(deployment: &Deployment) {
     }
 }
 
-fn log_finding(finding: &Finding) {
-    let Finding { code, file, line, subject, message, .. } = finding;
+fn log_finding(finding: &Diagnostic) {
+    let Diagnostic { code, message, place: Place { file, line, subject, .. }, .. } = finding;
+    let code = code.as_str();
     let help = finding.help.as_deref().unwrap_or_default();
     match finding.severity {
         Severity::Error => tracing::error!(code, file, line, subject, help, "{message}"),

@@ -19,6 +19,7 @@ use super::logs::Complaint;
 use super::tenants::Tenants;
 use super::{aside, now_ms};
 use crate::store::{OpenError, Randomness, StoreFile};
+use velvetrope::connector::edge::BoxError;
 use velvetrope::policy::Sources;
 use velvetrope::room::Occupancy;
 use velvetrope_manage::database::DatabaseError;
@@ -322,9 +323,9 @@ struct Zone {
 }
 
 impl Stored for Zone {
-    fn texts(&self) -> Result<Sources, String> {
+    fn texts(&self) -> Result<Sources, BoxError> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = self.management.files().map_err(|error| error.to_string())?;
+        let files = self.management.files()?;
         let read = files.following.read(|store| {
             let revision = store.zone(&self.name)?.map_or(0, |zone| zone.revision);
             Ok::<_, Failure>(match revision == texts.0 {
@@ -332,28 +333,22 @@ impl Stored for Zone {
                 false => Some((revision, snapshot::texts(store, &self.name)?)),
             })
         });
-        if let Some(newer) = read.map_err(|failure| told(&failure))? {
+        if let Some(newer) = read? {
             *texts = newer;
         }
         Ok(texts.1.clone())
     }
 
-    fn take(&self, files: &Sources) -> Result<(), String> {
-        let following = &self.management.files().map_err(|error| error.to_string())?.following;
+    fn take(&self, files: &Sources) -> Result<(), BoxError> {
+        let following = &self.management.files()?.following;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.as_ref() != Some(files) {
             let take = |store: &Store<'_>| snapshot::take_files(store, &self.name, files);
-            following.change("files", take).map_err(|failure| told(&failure))?;
+            following.change("files", take)?;
             *taken = Some(files.clone());
         }
         Ok(())
     }
-}
-
-/// What a failure is, for the log.
-fn told(failure: &Failure) -> String {
-    let objections = failure.errors.iter().map(|objection| objection.message.clone());
-    objections.chain(failure.cause.iter().map(ToString::to_string)).collect::<Vec<_>>().join("; ")
 }
 
 /// What happens in this process.

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use velvetrope::connector::edge::Identity;
+use velvetrope::connector::edge::{BoxError, Identity};
 use velvetrope::program::Scratch;
 
 pub(crate) mod address;
@@ -44,7 +44,7 @@ pub use logs::{LogFormat, init_logs};
 use metrics::Metrics;
 use pushes::Pushes;
 use tenants::Tenants;
-pub use tenants::policies_at;
+pub use tenants::{PoliciesError, policies_at};
 pub use tls::TlsFiles;
 pub use waiting::OwnRooms;
 
@@ -59,18 +59,19 @@ pub enum StartError {
     Policy(#[from] LoadError),
     /// Something in the settings does not do.
     #[error("{0}")]
-    Settings(String),
+    Settings(#[source] BoxError),
     /// A port cannot be opened.
     #[error("cannot listen on {address}: {error}")]
     Listen {
         /// Where.
         address: SocketAddr,
         /// Why not.
+        #[source]
         error: io::Error,
     },
     /// There are no more threads, or files that can be open.
     #[error("cannot start threads: {0}")]
-    Threads(io::Error),
+    Threads(#[source] io::Error),
 }
 
 /// Ends of a server's life.

@@ -14,7 +14,7 @@ use super::waiting::OwnRooms;
 use crate::files::policy_name;
 use velvetrope::connector::edge::FailureClass;
 use velvetrope::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
-use velvetrope::request::{canonical_authority, host_of};
+use velvetrope::request::Authority;
 
 /// Who is responsible for a request.
 pub(crate) struct Tenants {
@@ -163,8 +163,8 @@ impl Hosts {
 
     fn owner(&self, host: &str) -> Option<usize> {
         let owners = self.owners.load();
-        let authority = canonical_authority(host, true).ok()?;
-        owners.get(&*authority).or_else(|| owners.get(host_of(&authority))).copied()
+        let authority = Authority::of(host).canonical(true).ok()?;
+        owners.get(&*authority).or_else(|| owners.get(Authority::of(&authority).host())).copied()
     }
 }
 
@@ -178,17 +178,40 @@ impl PolicySource {
     }
 }
 
+/// Why there are no policies at some paths.
+#[derive(Debug, thiserror::Error)]
+pub enum PoliciesError {
+    /// A path cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// Nobody could tell two of them apart.
+    #[error("two policies have the name {name:?}, the second one is {}", path.display())]
+    SameName {
+        /// What both are called.
+        name: String,
+        /// Where the second one is.
+        path: PathBuf,
+    },
+}
+
 /// The policies at these paths, with their names. A folder that is none itself is one of policies: of folders with a
-/// `velvetrope.toml`, and of saved ones. In words why that does not do.
-pub fn policies_at(paths: &[PathBuf]) -> Result<Vec<(String, PolicySource)>, String> {
+/// `velvetrope.toml`, and of saved ones.
+pub fn policies_at(paths: &[PathBuf]) -> Result<Vec<(String, PolicySource)>, PoliciesError> {
     let mut policies = BTreeMap::new();
     for path in paths {
-        for path in policies_in(path).map_err(|error| format!("cannot read {}: {error}", path.display()))? {
+        let found = policies_in(path).map_err(|error| PoliciesError::Unreadable { path: path.clone(), error })?;
+        for path in found {
             let name = policy_name(&path);
-            let twice = format!("two policies have the name {name:?}, the second one is {}", path.display());
-            if policies.insert(name, PolicySource::Path(path)).is_some() {
-                return Err(twice);
+            if policies.contains_key(&name) {
+                return Err(PoliciesError::SameName { name, path });
             }
+            policies.insert(name, PolicySource::Path(path));
         }
     }
     Ok(policies.into_iter().collect())

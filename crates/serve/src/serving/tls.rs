@@ -1,7 +1,7 @@
 //! TLS, with a certificate that can be replaced while connections are open.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
 use super::Starting;
@@ -52,15 +52,43 @@ impl ResolvesServerCert for InUse {
     }
 }
 
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("{}: {error}", file.display())]
+    Unreadable {
+        file: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{}: {error}", file.display())]
+    Pem {
+        file: PathBuf,
+        #[source]
+        error: pem::Error,
+    },
+    #[error("{}: there is no certificate in it", .0.display())]
+    NoCertificate(PathBuf),
+    #[error("{}: not the key of {}: {error}", key.display(), certificate.display())]
+    OtherKey {
+        key: PathBuf,
+        certificate: PathBuf,
+        #[source]
+        error: rustls::Error,
+    },
+    #[error(transparent)]
+    Protocol(#[from] rustls::Error),
+}
+
 impl Tls {
-    /// Reads the certificate; in words why not. Blocks.
-    pub(crate) fn new(files: TlsFiles) -> Result<Tls, String> {
+    /// Reads the certificate. Blocks.
+    pub(crate) fn new(files: TlsFiles) -> Result<Tls, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let (certificate, read) = read(&files, &provider)?;
         let certificate = Arc::new(InUse(ArcSwap::from_pointee(certificate)));
         let config = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-        let config = config.map_err(|error| error.to_string())?.with_no_client_auth();
-        let mut config = config.with_cert_resolver(Arc::clone(&certificate) as Arc<dyn ResolvesServerCert>);
+        let mut config =
+            config?.with_no_client_auth().with_cert_resolver(Arc::clone(&certificate) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         Ok(Tls { files, provider, certificate, acceptor, read: Mutex::new(read) })
@@ -108,29 +136,35 @@ impl Tls {
 /// Certificate and key.
 type Texts = [Vec<u8>; 2];
 
-fn read(files: &TlsFiles, provider: &CryptoProvider) -> Result<(CertifiedKey, [u8; 32]), String> {
+fn read(files: &TlsFiles, provider: &CryptoProvider) -> Result<(CertifiedKey, [u8; 32]), TlsError> {
     let texts = texts(files)?;
     Ok((certified(files, &texts, provider)?, digest(&texts)))
 }
 
-fn texts(files: &TlsFiles) -> Result<Texts, String> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| of(path, &error));
+fn texts(files: &TlsFiles) -> Result<Texts, TlsError> {
+    let read = |file: &Path| std::fs::read(file).map_err(|error| TlsError::Unreadable { file: file.to_owned(), error });
     Ok([read(&files.certificate)?, read(&files.key)?])
 }
 
-fn certified(files: &TlsFiles, [certificate, key]: &Texts, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+fn certified(
+    files: &TlsFiles,
+    [certificate, key]: &Texts,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let broken = |file: &Path| {
+        let file = file.to_owned();
+        |error| TlsError::Pem { file, error }
+    };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-    let chain = chain.map_err(|error| of(&files.certificate, &error))?;
+    let chain = chain.map_err(broken(&files.certificate))?;
     if chain.is_empty() {
-        return Err(of(&files.certificate, &"there is no certificate in it"));
+        return Err(TlsError::NoCertificate(files.certificate.clone()));
     }
-    let private = PrivateKeyDer::from_pem_slice(key).map_err(|error| of(&files.key, &error))?;
-    let certified = CertifiedKey::from_der(chain, private, provider);
-    certified.map_err(|error| of(&files.key, &format!("not the key of {}: {error}", files.certificate.display())))
-}
-
-fn of(path: &Path, what: &dyn Display) -> String {
-    format!("{}: {what}", path.display())
+    let private = PrivateKeyDer::from_pem_slice(key).map_err(broken(&files.key))?;
+    CertifiedKey::from_der(chain, private, provider).map_err(|error| {
+        let TlsFiles { certificate, key } = files.clone();
+        TlsError::OtherKey { key, certificate, error }
+    })
 }
 
 fn digest(texts: &Texts) -> [u8; 32] {

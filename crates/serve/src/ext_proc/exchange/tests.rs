@@ -56,8 +56,7 @@ fn state(more: &str) -> State {
         ("r.json", rules.to_owned()),
     ];
     let sources = sources.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
-    let (policy, findings) = Policy::compile(&sources, None);
-    let policy = policy.unwrap_or_else(|| panic!("{findings:#?}"));
+    let policy = Policy::compile(&sources, None).unwrap_or_else(|findings| panic!("{findings:#?}")).policy;
     State::InForce(Deployment {
         hits: Hits::of(&policy.rules, None),
         policy,
