@@ -34,7 +34,7 @@ lint: worker
 	cargo clippy --locked --workspace --all-targets --features $(ALL_TESTS) -- -D warnings
 	cargo clippy --locked --package velvetrope --all-targets --no-default-features -- -D warnings
 	@for module in connector compiler manage; do \
-		tools/wasm env RUSTFLAGS="$$RUSTFLAGS -Dwarnings" cargo check --quiet --locked --package velvetrope-worker --target-dir target/lint \
+		tools/wasm env RUSTFLAGS="$$RUSTFLAGS -Dwarnings" cargo check --quiet --locked --package velvetrope-worker-module --target-dir target/lint \
 			--no-default-features --features $$module --target wasm32-unknown-unknown || exit 1; \
 	done
 

@@ -122,13 +122,13 @@ impl Management {
     /// No body that is longer is read.
     #[wasm_bindgen(js_name = bodyLimit)]
     pub fn body_limit(method: &str, path: &str) -> usize {
-        http::Method::try_from(method).map_or(0, |method| manage::body_limit(&method, path))
+        http::Method::try_from(method).map_or(0, |method| velvetrope_manage::body_limit(&method, path))
     }
 
     /// The answer to a longer one: head and body.
     #[wasm_bindgen(js_name = tooLarge)]
     pub fn too_large(limit: usize) -> Vec<JsValue> {
-        told(Answer { response: manage::too_large(limit), keep: false, trouble: None }, false)
+        told(Answer { response: velvetrope_manage::too_large(limit), keep: false, trouble: None }, false)
     }
 
     /// Takes over what KV holds of the policy besides what is managed.
