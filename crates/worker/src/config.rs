@@ -1,7 +1,7 @@
 //! From what KV holds, or the compiler made of it, to a policy.
 
 use super::outcome::{Outcome, Refused, Texts};
-use velvetrope::connector::edge::{FailureClass, Secrets};
+use velvetrope::edge::{FailureClass, Secrets};
 use velvetrope::policy::{FailurePolicy, OnFailure, Policy};
 use velvetrope::request::Target;
 

@@ -12,13 +12,13 @@ use super::config::{self, Compiled, Held, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use velvetrope::connector::edge::{
+use velvetrope::edge::{
     self, Arrivals, BoxError, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;
 use velvetrope::policy::{FailurePolicy, Policy, version_of};
 use velvetrope::program::Scratch;
-use velvetrope::session::{Mac, Secret};
+use velvetrope::queueit::{Mac, Secret};
 
 /// What one instance knows.
 pub(super) struct Core {

@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::{GeoDatabases, GeoError};
-use velvetrope::connector::edge::{BoxError, FailureClass, Identity, Reply, Secrets, push};
+use velvetrope::edge::{BoxError, FailureClass, Identity, Reply, Secrets, push};
 use velvetrope::internal::hex;
 use velvetrope::language::{Diagnostic, Place, Severity};
 use velvetrope::policy::{

@@ -19,7 +19,7 @@ use super::logs::Complaint;
 use super::tenants::Tenants;
 use super::{aside, now_ms};
 use crate::store::{OpenError, Randomness, StoreFile};
-use velvetrope::connector::edge::BoxError;
+use velvetrope::edge::BoxError;
 use velvetrope::policy::Sources;
 use velvetrope::room::Occupancy;
 use velvetrope_manage::database::DatabaseError;
