@@ -22,11 +22,11 @@
 //!
 //! Everything left of the last arrow is pure: time, secrets, addresses and configuration are arguments.
 
-pub mod connector;
+pub mod edge;
 pub mod internal;
 pub mod language;
 pub mod policy;
 pub mod program;
 pub mod request;
 pub mod room;
-pub mod session;
+pub mod queueit;

@@ -21,8 +21,8 @@ use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, OnOverload, Policy, ScriptRequests};
 use crate::program::{Scratch, Verdict};
 use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
-pub use crate::session::Secrets;
-use crate::session::token::Token;
+pub use crate::queueit::Secrets;
+use crate::queueit::token::Token;
 
 mod caching;
 pub mod pull;

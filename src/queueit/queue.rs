@@ -10,9 +10,9 @@ use super::redirect;
 use super::sessions::{self, CookieSettings, Found, with_cookies};
 use super::visit::Visit;
 use crate::policy::{Integration, Number, number_text};
-use crate::session::cookie::{NewSession, Session, SetCookie};
-use crate::session::encoding::lower_case;
-use crate::session::token::{Token, TokenError};
+use super::cookie::{NewSession, Session, SetCookie};
+use super::encoding::lower_case;
+use super::token::{Token, TokenError};
 
 /// How a Queue action is set up.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,8 @@ use super::queue::QueueConfig;
 use super::sessions::with_cookies;
 use super::visit::Visit;
 use crate::policy::{ConfigError, Integration, Number, number_text};
-use crate::session::cookie::SetCookie;
-use crate::session::encoding::instant;
+use super::cookie::SetCookie;
+use super::encoding::instant;
 
 /// How long a browser keeps the debug cookie, in seconds.
 const KEPT_FOR: i64 = 1200;

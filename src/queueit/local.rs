@@ -8,7 +8,7 @@ use super::outside::{Outside, until_decided};
 use super::queue::{self, QueueConfig};
 use super::sessions::{self, CookieSettings, Found};
 use super::visit::{ClientIp, Visit};
-use crate::session::cookie::{NewSession, SetCookie};
+use super::cookie::{NewSession, SetCookie};
 
 /// Decides about a visitor who needs a session. `target` is where the waiting room shall send them in the end, "" to
 /// leave that to the room; for an ajax call it is where the script runs.

@@ -5,8 +5,8 @@ use std::fmt;
 use super::outside::Question;
 use super::visit::Visit;
 use crate::policy::ConfigError;
-use crate::session::cookie::{SessionError, SetCookie};
-use crate::session::token::TokenError;
+use super::cookie::{SessionError, SetCookie};
+use super::token::TokenError;
 
 /// What [`decide`](super::decide) comes to.
 #[derive(Debug)]

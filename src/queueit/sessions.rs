@@ -5,7 +5,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::decision::SessionFault;
 use super::visit::Visit;
 use crate::request::cookies::MalformedEscape;
-use crate::session::cookie::{self, Session, SessionError, SetCookie, Validation};
+use super::cookie::{self, Session, SessionError, SetCookie, Validation};
 
 /// How the cookies of one action are written.
 #[derive(Clone, Copy, Debug, Default)]

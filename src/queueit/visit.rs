@@ -7,9 +7,9 @@ use bumpalo::Bump;
 use super::edge::without_token;
 use super::outside::Services;
 use crate::policy::{ConfigError, Integration};
-use crate::session::Secrets;
-use crate::session::encoding::decode_uri_component;
-use crate::session::token::Token;
+use super::Secrets;
+use super::encoding::decode_uri_component;
+use super::token::Token;
 
 /// Everything a decision depends on, besides the configuration.
 #[derive(Clone, Copy)]
