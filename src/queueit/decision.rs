@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::cookie::{SessionError, SetCookie};
 use super::outside::{NoAnswer, Question};
+use super::token::TokenError;
 use super::visit::Visit;
 use crate::policy::ConfigError;
-use super::cookie::{SessionError, SetCookie};
-use super::token::TokenError;
 
 /// What [`decide`](super::decide) comes to.
 #[derive(Debug)]

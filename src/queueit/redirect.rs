@@ -2,11 +2,10 @@
 
 use bumpalo::collections::String as ArenaString;
 
-use super::cancel::CancelConfig;
-use super::queue::QueueConfig;
-use super::visit::Visit;
+use super::config::{CancelConfig, QueueConfig};
 use super::cookie::Session;
 use super::encoding::Enc;
+use super::visit::Visit;
 
 /// Where a Queue action sends visitors.
 pub(super) struct Place<'a, 'v> {

@@ -3,8 +3,8 @@
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 
-use super::visit::header;
 use super::encoding::decode_uri_component;
+use crate::request::header;
 
 const NAME: &str = "queueittoken";
 

@@ -14,7 +14,7 @@ use super::{policy, trace};
 use velvetrope::edge::explain::{DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport};
 use velvetrope::edge::{Described, Identity, Site};
 use velvetrope::policy::Policy;
-use velvetrope::queueit::Secrets;
+use velvetrope::queueit::{Secrets, without_token};
 use velvetrope::request::{Facts, Field, OwnedRequest, Target, Value};
 use velvetrope_serve::geo::{GeoDatabases, GeoError, GeoFacts};
 
@@ -82,8 +82,7 @@ impl Explain {
 /// Whether a request has something that only the right secret can judge.
 fn brings_proof(request: &OwnedRequest) -> bool {
     let is_proof = |name: &str| ["cookie", "x-queueittoken"].iter().any(|known| name.eq_ignore_ascii_case(known));
-    velvetrope::queueit::without_token(&request.url, &Bump::new()) != request.url
-        || request.headers.iter().any(|(name, _)| is_proof(name))
+    without_token(&request.url, &Bump::new()) != request.url || request.headers.iter().any(|(name, _)| is_proof(name))
 }
 
 /// The databases that the host would ask; a Worker asks none.

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::AllocationCounter;
 use velvetrope::edge::{self, Incoming, Site};
 use velvetrope::program::Scratch;
+use velvetrope::queueit::without_token;
 
 /// Something whose cost can be told by itself.
 #[derive(Clone, Copy)]
@@ -52,10 +53,8 @@ pub struct Percentiles {
 impl<'m> Measured<'m> {
     /// There is at least one request.
     pub fn new(site: Site<'m>, incoming: Vec<Incoming<'m>>) -> Self {
-        let pure_urls = incoming
-            .iter()
-            .map(|incoming| velvetrope::queueit::without_token(incoming.url.as_str(), &Bump::new()).into())
-            .collect();
+        let pure_urls =
+            incoming.iter().map(|incoming| without_token(incoming.url.as_str(), &Bump::new()).into()).collect();
         let mut measured = Measured { site, incoming, pure_urls, scratch: Scratch::default(), clock: clock() };
         (0..100).for_each(|_| measured.round());
         measured

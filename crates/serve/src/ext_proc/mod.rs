@@ -141,7 +141,7 @@ impl ExtProc {
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
         let mut loaded = Ok(());
-        for keeper in tenants.keepers() {
+        for keeper in tenants.keepers().all() {
             match keeper.load("start") {
                 // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it
                 // can mend.
