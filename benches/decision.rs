@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use velvetrope::connector::edge::handle;
+use velvetrope::edge::handle;
 use velvetrope::program::Scratch;
 
 #[path = "../tests/ticketing/mod.rs"]

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 
 use bumpalo::Bump;
-use velvetrope::connector::edge::handle;
+use velvetrope::edge::handle;
 use velvetrope::program::{Program, Scratch, Site};
 use velvetrope::request::{CanonicalUrl, OwnedRequest};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use velvetrope::connector::edge::handle;
+use velvetrope::edge::handle;
 use velvetrope::language::{Scheme, parse};
 use velvetrope::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
 use velvetrope::request::{Field, OwnedRequest, RequestParts, RequestView};

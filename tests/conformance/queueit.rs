@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use velvetrope::policy::number_text;
+use velvetrope::queueit::Secret;
+use velvetrope::queueit::encoding::Enc;
+use velvetrope::queueit::enqueue::EnqueueToken;
+use velvetrope::queueit::token::Token;
 use velvetrope::request::queueit_normalize;
-use velvetrope::session::Secret;
-use velvetrope::session::encoding::Enc;
-use velvetrope::session::enqueue::EnqueueToken;
-use velvetrope::session::token::Token;
 
 use crate::report::{self, Report};
 

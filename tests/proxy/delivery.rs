@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use velvetrope::language::Severity;
 use velvetrope::policy::{Policy, Sources};
-use velvetrope::session::Secret;
+use velvetrope::queueit::Secret;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running};
 
 use crate::support::*;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use bumpalo::Bump;
-use velvetrope::connector::edge::{Identity, Incoming, Secrets, Site};
+use velvetrope::edge::{Identity, Incoming, Secrets, Site};
 use velvetrope::policy::{Policy, Sources};
+use velvetrope::queueit::cookie::{NAME_PREFIX, NewSession};
+use velvetrope::queueit::token::{TokenFields, sign};
 use velvetrope::request::{CanonicalUrl, NoFacts};
-use velvetrope::session::cookie::{NAME_PREFIX, NewSession};
-use velvetrope::session::token::{TokenFields, sign};
 
 const NOW: i64 = 1_800_000_000;
 const SHOP: &str = "http://tickets.example/shop/seats?row=7";

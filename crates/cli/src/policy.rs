@@ -9,8 +9,8 @@ use super::input;
 use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
 use velvetrope::language::Severity;
 use velvetrope::policy::{Finding, Policy, Sources};
+use velvetrope::queueit::Secrets;
 use velvetrope::request::Target;
-use velvetrope::session::Secrets;
 use velvetrope_serve::files::{self, PolicyFiles};
 
 /// Everything there is to say about a policy, and the policy if it works.

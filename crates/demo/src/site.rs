@@ -5,7 +5,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::http::Answered;
-use velvetrope::connector::edge::VERDICT_HEADER;
+use velvetrope::edge::VERDICT_HEADER;
 use velvetrope::room::escape_html;
 
 pub(super) fn answer<B>(request: &Request<B>) -> Answered {

@@ -3,9 +3,8 @@
 
 use serde::Deserialize;
 
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::Site;
-use velvetrope::connector::explain::Explained;
+use velvetrope::edge::explain::Explained;
+use velvetrope::edge::{Described, Site};
 use velvetrope::internal::check::fields_of;
 use velvetrope::language::{Scheme, parse};
 use velvetrope::request::OwnedRequest;
@@ -129,9 +128,9 @@ pub fn is_about_place(expression: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velvetrope::connector::edge::Identity;
+    use velvetrope::edge::Identity;
     use velvetrope::policy::{Policy, Sources};
-    use velvetrope::session::Secrets;
+    use velvetrope::queueit::Secrets;
 
     fn policy() -> Policy {
         let files = [

@@ -2,7 +2,7 @@
 
 use super::outcome::{Outcome, Refused, Texts};
 use super::sources::sources;
-use velvetrope::connector::edge::FailureClass;
+use velvetrope::edge::FailureClass;
 use velvetrope::language::Severity;
 use velvetrope::policy::{Finding, Policy, Sources, settings_of};
 use velvetrope::request::Target;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::outcome::{Outcome, Refused, Texts};
-use velvetrope::connector::edge::{FailureClass, Secrets};
+use velvetrope::edge::{FailureClass, Secrets};
 use velvetrope::internal::hex;
 use velvetrope::policy::{FailurePolicy, OnFailure, Policy};
 use velvetrope::request::Target;

@@ -11,7 +11,7 @@ use super::config::{Saved, Variables};
 use super::core::{Core, Pushed};
 use super::outcome::Texts;
 use super::wire;
-use velvetrope::connector::edge::push;
+use velvetrope::edge::push;
 use velvetrope::policy::OnFailure;
 
 thread_local! {

@@ -4,7 +4,7 @@
 
 use bumpalo::Bump;
 
-use velvetrope::connector::edge::Arrivals;
+use velvetrope::edge::Arrivals;
 use velvetrope::internal::untold;
 use velvetrope::request::{Facts, Field, Value};
 

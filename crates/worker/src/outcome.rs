@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use velvetrope::connector::edge::FailureClass;
+use velvetrope::edge::FailureClass;
 use velvetrope::policy::Settings;
 
 /// The texts that a policy is made from.

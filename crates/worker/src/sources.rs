@@ -1,7 +1,7 @@
 //! From what KV holds to the texts of a policy.
 
 use super::outcome::{Refused, Texts};
-use velvetrope::connector::edge::FailureClass;
+use velvetrope::edge::FailureClass;
 use velvetrope::policy::bundle::unbundle;
 use velvetrope::policy::{DELIVERED, SETTINGS_FILE, STORED, Sources};
 

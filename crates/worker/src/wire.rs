@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use super::facts::CfFacts;
 use super::hits;
-use velvetrope::connector::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
+use velvetrope::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
 use velvetrope::policy::BypassRule;
 use velvetrope::request::{CanonicalUrl, Malformed};
 

@@ -3,10 +3,10 @@
 use bumpalo::Bump;
 use serde_json::{Value, json};
 use velvetrope::policy::Published;
-use velvetrope::session::Secret;
-use velvetrope::session::cookie::{self, NewSession, Session};
+use velvetrope::queueit::Secret;
+use velvetrope::queueit::cookie::{self, NewSession, Session};
 
-use velvetrope::session::encoding::Enc;
+use velvetrope::queueit::encoding::Enc;
 
 use super::{headers, integer, text};
 

@@ -2,11 +2,11 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
+use velvetrope::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
 use velvetrope::policy::{ConfigError, Policy, Published, Settings};
 use velvetrope::program::Scratch;
+use velvetrope::queueit::Secrets;
 use velvetrope::request::{CanonicalUrl, NoFacts};
-use velvetrope::session::Secrets;
 
 use super::{headers, integer, text};
 

@@ -3,9 +3,9 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::session::Secret;
-use velvetrope::session::cookie::{self, NewSession, Session, SetCookie};
-use velvetrope::session::encoding::Enc;
+use velvetrope::queueit::Secret;
+use velvetrope::queueit::cookie::{self, NewSession, Session, SetCookie};
+use velvetrope::queueit::encoding::Enc;
 
 use super::{headers, integer, text};
 

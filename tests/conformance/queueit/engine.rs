@@ -4,17 +4,17 @@ use std::cell::RefCell;
 
 use bumpalo::Bump;
 use serde_json::{Map, Value, json};
-use velvetrope::connector::{
-    CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
-    Extension, Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
-};
 use velvetrope::policy::{ConfigError, Number, Published};
 use velvetrope::program::{Entry, Program, Site, Verdict};
+use velvetrope::queueit::cookie::SetCookie;
+use velvetrope::queueit::encoding::Enc;
+use velvetrope::queueit::token::Token;
+use velvetrope::queueit::{
+    CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
+    Extension, Failure, Outside, QueueConfig, QueueIdUse, Secrets, Services, Visit, cancel_local, extend, queue_local,
+    resolve,
+};
 use velvetrope::request::{NoFacts, RequestParts, RequestView};
-use velvetrope::session::Secrets;
-use velvetrope::session::cookie::SetCookie;
-use velvetrope::session::encoding::Enc;
-use velvetrope::session::token::Token;
 
 use super::{headers, integer, list, text};
 

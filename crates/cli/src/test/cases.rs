@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use crate::output::Failure;
 use crate::{input, policy, request, time};
-use velvetrope::connector::explain::Explained;
+use velvetrope::edge::explain::Explained;
+use velvetrope::queueit::cookie::{NAME_PREFIX, NewSession};
+use velvetrope::queueit::encoding::{Enc, encode_uri_component};
+use velvetrope::queueit::token::{self, TokenFields};
+use velvetrope::queueit::{Secret, Secrets};
 use velvetrope::request::{Field, OwnedRequest};
-use velvetrope::session::cookie::{NAME_PREFIX, NewSession};
-use velvetrope::session::encoding::{Enc, encode_uri_component};
-use velvetrope::session::token::{self, TokenFields};
-use velvetrope::session::{Secret, Secrets};
 
 /// When cases happen that do not say when: results must not depend on the day.
 const DEFAULT_TIME: &str = "2026-01-01T12:00:00Z";

@@ -9,15 +9,14 @@ use crate::har::{self, Fate, Judged};
 use crate::snapshot;
 use crate::store::Store;
 use crate::store::zones::Zone;
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{Identity, Site};
-use velvetrope::connector::explain::Explained;
+use velvetrope::edge::explain::Explained;
+use velvetrope::edge::{Described, Identity, Site};
 use velvetrope::internal;
 use velvetrope::language::Severity;
 use velvetrope::policy::{Policy, SETTINGS_FILE};
 use velvetrope::program::Trace;
+use velvetrope::queueit::Secrets;
 use velvetrope::request::{Field, OwnedRequest};
-use velvetrope::session::Secrets;
 
 /// Methods that are offered.
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -10,9 +10,7 @@ use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest,
 use super::request::{Asked, forged_trailers, lines_of};
 use crate::serving::Event;
 use crate::serving::keeper::State;
-use velvetrope::connector::edge::{
-    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack,
-};
+use velvetrope::edge::{self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
 use velvetrope::program::Scratch;
 
 const CACHE_CONTROL: &str = "cache-control";

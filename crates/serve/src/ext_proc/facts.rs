@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 
 use crate::geo::GeoFacts;
-use velvetrope::connector::edge::Arrivals;
+use velvetrope::edge::Arrivals;
 use velvetrope::policy::GoogleCloud;
 use velvetrope::request::{Facts, Field, Value};
 

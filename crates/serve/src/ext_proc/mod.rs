@@ -26,7 +26,7 @@ pub use crate::serving::{
     policies_at,
 };
 use crate::serving::{Starting, seconds};
-use velvetrope::connector::edge::{Arrivals, Identity};
+use velvetrope::edge::{Arrivals, Identity};
 use velvetrope::policy::OnFailure;
 
 mod exchange;

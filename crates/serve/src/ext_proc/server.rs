@@ -36,7 +36,7 @@ use crate::serving::metrics::Metrics;
 use crate::serving::tenants::Tenants;
 use crate::serving::tls::Tls;
 use crate::serving::{Observer, Stop, connections, guarded, now_ms};
-use velvetrope::connector::edge::{Arrivals, FailureClass, Identity};
+use velvetrope::edge::{Arrivals, FailureClass, Identity};
 use velvetrope::policy::OnOverload;
 use velvetrope::program::Scratch;
 

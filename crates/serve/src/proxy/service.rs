@@ -27,9 +27,7 @@ use crate::serving::metrics::{Counted, Metrics};
 use crate::serving::pushes::{self, Pushes, retry_after};
 use crate::serving::tls::Tls;
 use crate::serving::{Event, Observer, aside, guarded, now_ms, seconds};
-use velvetrope::connector::edge::{
-    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
-};
+use velvetrope::edge::{self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push};
 use velvetrope::policy::{FailurePolicy, ProxySettings};
 use velvetrope::program::{Scratch, Verdict};
 use velvetrope::request::{Facts, Field, Value};

@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::GeoDatabases;
-use velvetrope::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
+use velvetrope::edge::{FailureClass, Identity, Reply, Secrets, push};
 use velvetrope::internal::hex;
 use velvetrope::language::Severity;
 use velvetrope::policy::{Finding, Managed, Policy, STORED, Settings, Sources, settings_of, version_of};

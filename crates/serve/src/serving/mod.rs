@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use velvetrope::connector::edge::Identity;
+use velvetrope::edge::Identity;
 use velvetrope::program::Scratch;
 
 pub(crate) mod address;

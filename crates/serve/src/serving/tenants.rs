@@ -12,7 +12,7 @@ use super::management::Management;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::policy_name;
-use velvetrope::connector::edge::FailureClass;
+use velvetrope::edge::FailureClass;
 use velvetrope::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
 use velvetrope::request::{canonical_authority, host_of};
 

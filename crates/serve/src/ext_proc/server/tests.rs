@@ -13,8 +13,8 @@ use crate::ext_proc::proto::envoy::service::ext_proc::v3::{HttpHeaders, Immediat
 use crate::serving::tenants::Common;
 use crate::serving::{PolicySource, SecretSource};
 use velvetrope::policy::OnFailure;
-use velvetrope::session::token::{TokenFields, sign};
-use velvetrope::session::{Secret, Secrets};
+use velvetrope::queueit::token::{TokenFields, sign};
+use velvetrope::queueit::{Secret, Secrets};
 
 const SECRET: &str = "not-a-real-secret";
 

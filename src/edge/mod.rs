@@ -15,28 +15,31 @@ use std::net::IpAddr;
 use bumpalo::Bump;
 use serde::{Deserialize, Serialize};
 
-use super::outside::{NoOutside, Outside, resolve};
-use super::visit::{ClientIp, Configuration, Visit};
-use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, OnOverload, Policy, ScriptRequests};
 use crate::program::{Scratch, Verdict};
+pub use crate::queueit::Secrets;
+use crate::queueit::token::Token;
+use crate::queueit::{
+    ClientIp, Configuration, Decision, Failure, Kind, NoOutside, Outside, Reason, Visit, resolve, token_of,
+    without_token,
+};
 use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
-pub use crate::session::Secrets;
-use crate::session::token::Token;
 
 mod caching;
+mod described;
+pub mod explain;
 pub mod pull;
 pub mod push;
-pub(super) mod readings;
+mod readings;
 mod response;
 mod rounds;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod unknown_hosts;
-mod url_token;
 
 pub use caching::{Private, private};
+pub use described::Described;
 pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
 pub use spelling::{
@@ -44,7 +47,6 @@ pub use spelling::{
     names_host,
 };
 pub use unknown_hosts::{Refusal, UnknownHosts, unknown_host};
-pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.
 #[derive(Clone, Debug)]
@@ -298,7 +300,7 @@ pub fn examine<'v>(
 }
 
 /// The URL that triggers see: without what is there for a connector.
-pub(super) fn pure_url<'v>(incoming: &Incoming<'v>, arena: &'v Bump) -> &'v str {
+fn pure_url<'v>(incoming: &Incoming<'v>, arena: &'v Bump) -> &'v str {
     rounds::without_mark(without_token(incoming.url.as_str(), arena))
 }
 

@@ -3,16 +3,16 @@
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
 
+use super::cookie::{NewSession, Session, SetCookie};
 use super::debug::Debug;
 use super::decision::{Decision, Exception, Kind, Reason, Stop};
+use super::encoding::lower_case;
 use super::outside::{Answers, DirectPassCall, DirectPassSettings, Question, QueueIdUse};
 use super::redirect;
 use super::sessions::{self, CookieSettings, Found, with_cookies};
+use super::token::{Token, TokenError};
 use super::visit::Visit;
 use crate::policy::{Integration, Number, number_text};
-use crate::session::cookie::{NewSession, Session, SetCookie};
-use crate::session::encoding::lower_case;
-use crate::session::token::{Token, TokenError};
 
 /// How a Queue action is set up.
 #[derive(Clone, Copy, Debug)]

@@ -191,10 +191,9 @@ mod tests {
     use bumpalo::Bump;
 
     use super::*;
-    use crate::connector::{ClientIp, Reason, decide};
     use crate::policy::Published;
-    use crate::session::Secrets;
-    use crate::session::token::Token;
+    use crate::queueit::token::Token;
+    use crate::queueit::{ClientIp, Reason, Secrets, decide};
 
     #[test]
     fn a_host_answers_and_asks_again() {

@@ -10,12 +10,11 @@ use super::{
     Examination, Examined, FailureClass, Header, Identity, Incoming, MISDIRECTED, Outcome, REFUSED, Reply, Site,
     WayBack, is_taken_for,
 };
-use crate::connector::visit::{header, is_no_navigation, split_path};
-use crate::connector::{Decision, Kind, Reason};
 use crate::policy::{Action, FailurePolicy, Integration, OnFailure, Preflight, ScriptRequests};
 use crate::program::Verdict;
-use crate::session::cookie::SetCookie;
-use crate::session::encoding::{Enc, concat, is_graphic};
+use crate::queueit::cookie::SetCookie;
+use crate::queueit::encoding::{Enc, concat, is_graphic};
+use crate::queueit::{Decision, Kind, Reason, header, is_no_navigation, split_path};
 
 type Headers<'r> = ArenaVec<'r, Header<'r>>;
 

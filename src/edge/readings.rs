@@ -15,7 +15,7 @@ use crate::request::{CanonicalUrl, Malformed, RequestView, canonical_authority, 
 const MOST: usize = 512;
 
 /// A request in one of its readings.
-pub(in crate::connector) struct Judged<'v> {
+pub(super) struct Judged<'v> {
     /// What the program sees.
     pub view: RequestView<'v>,
     /// What it says.
@@ -23,7 +23,7 @@ pub(in crate::connector) struct Judged<'v> {
 }
 
 /// A request in all its readings.
-pub(in crate::connector) struct Judgement<'v> {
+pub(super) struct Judgement<'v> {
     /// As received, and first of all.
     pub first: Judged<'v>,
     /// The other readings; none for nearly every request.
@@ -31,7 +31,7 @@ pub(in crate::connector) struct Judgement<'v> {
 }
 
 /// Asks the program about each reading of a request; an error where there are too many.
-pub(in crate::connector) fn judge<'v>(
+pub(super) fn judge<'v>(
     policy: &Policy,
     incoming: &Incoming<'v>,
     pure_url: &'v str,
@@ -87,7 +87,7 @@ fn authorities<'v>(policy: &Policy, incoming: &Incoming<'v>, arena: &'v Bump) ->
 
 impl<'v> Judgement<'v> {
     /// All readings, the one as received first.
-    pub(in crate::connector) fn all(&self) -> impl Iterator<Item = &Judged<'v>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Judged<'v>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
