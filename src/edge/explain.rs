@@ -7,8 +7,8 @@ use super::readings::{Judged, Judgement, judge};
 use super::{Examined, Header, Incoming, Outcome, Reply, Site};
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
-use crate::queueit::{NoOutside, split_path};
-use crate::request::{Facts, OwnedRequest, without_secrets};
+use crate::queueit::NoOutside;
+use crate::request::{Facts, OwnedRequest, split_path, without_secrets};
 
 /// What would happen to a request, and why.
 #[derive(Serialize)]

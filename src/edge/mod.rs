@@ -40,11 +40,10 @@ mod unknown_hosts;
 
 pub use caching::{Private, private};
 pub use described::Described;
-pub use response::VERDICT_HEADER;
 pub use rounds::Arrivals;
 pub use spelling::{
-    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, nameable_forgeries,
-    names_host,
+    VERDICT_HEADER, is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header,
+    nameable_forgeries, names_host,
 };
 pub use unknown_hosts::{Refusal, UnknownHosts, unknown_host};
 

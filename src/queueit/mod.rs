@@ -9,6 +9,7 @@
 //! policies, and nothing here knows of hosts: what every host must do alike is in [`edge`](crate::edge).
 
 mod cancel;
+mod config;
 pub mod cookie;
 mod debug;
 mod decision;
@@ -18,24 +19,23 @@ mod local;
 mod outside;
 mod queue;
 mod redirect;
+mod resolve;
 mod secret;
 mod sessions;
 pub mod token;
 mod url_token;
 mod visit;
 
-pub use cancel::CancelConfig;
+pub use config::{CancelConfig, QueueConfig};
 pub use decision::{Decision, Exception, Failure, Kind, Reason, Step};
 pub use local::{Extension, cancel_local, extend, queue_local};
 pub use outside::{
     Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, Question, QueueIdUse, Services,
-    resolve,
 };
-pub use queue::QueueConfig;
+pub use resolve::resolve;
 pub use secret::{Mac, Secret, Secrets};
 pub use url_token::{token_of, without_token};
 pub use visit::{ClientIp, Configuration, Visit};
-pub(crate) use visit::{header, is_no_navigation, split_path};
 
 use crate::policy::{Action, ConfigError, Integration, RedirectLogic};
 use debug::Debug;

@@ -2,10 +2,9 @@
 
 use bumpalo::collections::String as ArenaString;
 
-use super::cancel::CancelConfig;
+use super::config::{CancelConfig, QueueConfig};
 use super::cookie::Session;
 use super::encoding::Enc;
-use super::queue::QueueConfig;
 use super::visit::Visit;
 
 /// Where a Queue action sends visitors.

@@ -4,7 +4,7 @@ use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 
 use super::encoding::decode_uri_component;
-use super::visit::header;
+use crate::request::header;
 
 const NAME: &str = "queueittoken";
 

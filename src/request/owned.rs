@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use bumpalo::Bump;
 
-use super::canonical::{CanonicalUrl, Malformed};
+use super::canonical::CanonicalUrl;
+use super::malformed::Malformed;
 use super::url::UrlParts;
 use super::view::{Facts, RequestParts, RequestView};
 use super::{Field, Value};

@@ -82,6 +82,16 @@ impl<'u> UrlParts<'u> {
     }
 }
 
+/// An absolute URL's scheme and authority, and the rest.
+pub(crate) fn split_path(url: &str) -> (&str, &str) {
+    let bytes = url.as_bytes();
+    let scheme = memchr::memchr(b':', bytes).filter(|&at| bytes[at..].starts_with(b"://"));
+    let authority = scheme.map_or(0, |at| at + "://".len());
+    // Too short for a searcher to pay.
+    let length = bytes[authority..].iter().position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'));
+    url.split_at(length.map_or(url.len(), |length| authority + length))
+}
+
 fn cut_scheme(text: &str) -> (&str, &str) {
     // Nearly every URL has this one.
     if let Some(rest) = text.strip_prefix("https:") {

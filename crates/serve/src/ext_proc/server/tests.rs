@@ -55,7 +55,7 @@ fn callout_with(failure: &str, rooms: &[String], rules: &[String]) -> Arc<Callou
         rooms: None,
     };
     let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
-    tenants.keepers().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
+    tenants.keepers().all().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
     Arc::new(Callout {
         arrivals: Arrivals::default(),
         tenants: Arc::new(tenants),
