@@ -142,7 +142,7 @@ impl Explained {
         let mut told = Vec::new();
         let report = |(index, judged): (usize, &Judged<'_>)| {
             // What differs only in how triggers are told of it is the same to people.
-            let reading = (without_secrets(judged.view.parts().pure_url), judged.verdict);
+            let reading = (without_secrets(judged.view.pure_url()), judged.verdict);
             let is_known = told.contains(&reading) && index != decided;
             let (url, verdict) = reading.clone();
             told.push(reading);

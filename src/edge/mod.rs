@@ -20,8 +20,8 @@ use crate::program::{Scratch, Verdict};
 pub use crate::queueit::Secrets;
 use crate::queueit::token::Token;
 use crate::queueit::{
-    ClientIp, Configuration, Decision, Failure, Kind, NoOutside, Outside, Reason, Visit, resolve, token_of,
-    without_token,
+    ClientIp, Configuration, Decision, Failure, Kind, NoOutside, Outside, Reason, TriggerView, Visit, resolve,
+    token_of, without_token,
 };
 use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
 
@@ -122,11 +122,10 @@ impl<'r> Incoming<'r> {
     }
 
     /// The request as rules and triggers see it; `pure_url` is its URL [`without_token`].
-    pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> RequestView<'r> {
+    pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> TriggerView<'r> {
         let parts = RequestParts {
             method: self.method,
             url: self.url.as_str(),
-            pure_url,
             version: self.version,
             headers: self.headers,
             client_ip: self.client_ip,
@@ -134,7 +133,8 @@ impl<'r> Incoming<'r> {
             received_ms: self.now_ms,
             facts: self.facts,
         };
-        RequestView::new(parts, arena).with_path(self.url.is_plain().then(|| self.url.path()))
+        let request = RequestView::new(parts, arena).with_path(self.url.is_plain().then(|| self.url.path()));
+        TriggerView::new(request, pure_url)
     }
 }
 

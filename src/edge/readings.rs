@@ -9,7 +9,8 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::{Examined, Incoming};
 use crate::policy::{Action, Policy};
 use crate::program::Verdict;
-use crate::request::{CanonicalUrl, Malformed, RequestView, canonical_authority, host_of, readings};
+use crate::queueit::TriggerView;
+use crate::request::{CanonicalUrl, Malformed, canonical_authority, host_of, readings};
 
 /// How many readings are decided about.
 const MOST: usize = 512;
@@ -17,7 +18,7 @@ const MOST: usize = 512;
 /// A request in one of its readings.
 pub(super) struct Judged<'v> {
     /// What the program sees.
-    pub view: RequestView<'v>,
+    pub view: TriggerView<'v>,
     /// What it says.
     pub verdict: Verdict,
 }
@@ -37,7 +38,7 @@ pub(super) fn judge<'v>(
     pure_url: &'v str,
     arena: &'v Bump,
 ) -> Result<Judgement<'v>, Malformed> {
-    let judged = |view: RequestView<'v>| Judged { verdict: policy.program.evaluate(&view, arena), view };
+    let judged = |view: TriggerView<'v>| Judged { verdict: policy.program.evaluate(&view, arena), view };
     let first = judged(incoming.view(pure_url, arena));
     let mut others = ArenaVec::new_in(arena);
     let authorities = authorities(policy, incoming, arena);

@@ -1,5 +1,5 @@
 //! What is Queue-it's: the visitor's signed state (token, session cookie, hashes, enqueue token), and policy + session →
-//! decision (docs/protocol/queue-it.md#decision-flow).
+//! decision (docs/protocol/queue-it.md#decision-flow). A [`TriggerView`] is a request as triggers see it.
 //!
 //! [`decide`] is pure: the same visit, configuration and answers give the same decision. Where it needs an answer from
 //! outside it returns the question, and the host calls it again with the answer; [`resolve`] does that for hosts that
@@ -11,11 +11,13 @@
 mod cancel;
 mod config;
 pub mod cookie;
+pub mod cookies;
 mod debug;
 mod decision;
 pub mod encoding;
 pub mod enqueue;
 mod local;
+mod normalize;
 mod outside;
 mod queue;
 mod redirect;
@@ -23,17 +25,20 @@ mod resolve;
 mod secret;
 mod sessions;
 pub mod token;
+mod trigger_view;
 mod url_token;
 mod visit;
 
 pub use config::{CancelConfig, QueueConfig};
 pub use decision::{Decision, Exception, Failure, Kind, Reason, Step};
 pub use local::{Extension, cancel_local, extend, queue_local};
+pub use normalize::normalize;
 pub use outside::{
     Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, Question, QueueIdUse, Services,
 };
 pub use resolve::resolve;
 pub use secret::{Mac, Secret, Secrets};
+pub use trigger_view::TriggerView;
 pub use url_token::{token_of, without_token};
 pub use visit::{ClientIp, Configuration, Visit};
 

@@ -72,8 +72,6 @@ pub struct OwnedRequest {
     pub method: String,
     /// See [`RequestParts::url`].
     pub url: String,
-    /// See [`RequestParts::pure_url`]; `None` where it is the same as `url`.
-    pub pure_url: Option<String>,
     /// See [`RequestParts::version`].
     pub version: String,
     /// See [`RequestParts::headers`].
@@ -94,7 +92,6 @@ impl OwnedRequest {
         OwnedRequest {
             method: "GET".to_owned(),
             url: url.into(),
-            pure_url: None,
             version: "HTTP/1.1".to_owned(),
             headers: Vec::new(),
             client_ip: None,
@@ -107,12 +104,6 @@ impl OwnedRequest {
     /// With another method.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.method = method.into();
-        self
-    }
-
-    /// With a URL for triggers that is not the request's.
-    pub fn pure_url(mut self, url: impl Into<String>) -> Self {
-        self.pure_url = Some(url.into());
         self
     }
 
@@ -185,7 +176,6 @@ impl OwnedRequest {
         let parts = RequestParts {
             method: &self.method,
             url,
-            pure_url: self.pure_url.as_deref().unwrap_or(url),
             version: &self.version,
             headers: &headers,
             client_ip: self.client_ip,

@@ -1,5 +1,8 @@
 //! Taking a URL apart.
 
+use bumpalo::Bump;
+use bumpalo::collections::String as BumpString;
+
 /// A URL split by the expression of RFC 3986, appendix B. Every text has such a split, and nothing is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlParts<'u> {
@@ -74,6 +77,19 @@ impl<'u> UrlParts<'u> {
     pub fn without_fragment(&self) -> &'u str {
         let fragment = self.fragment.map_or(0, |fragment| fragment.len() + 1);
         &self.whole[..self.whole.len() - fragment]
+    }
+
+    /// The URL as an origin reads it that takes its authority and path for these; without fragment.
+    pub(crate) fn read_as<'a>(&self, authority: &str, path: &str, arena: &'a Bump) -> &'a str {
+        let mut text = BumpString::with_capacity_in(self.whole.len() + path.len(), arena);
+        for part in [self.scheme, "://", authority, path] {
+            text.push_str(part);
+        }
+        if let Some(query) = self.query {
+            text.push('?');
+            text.push_str(query);
+        }
+        text.into_bump_str()
     }
 
     fn path_at(&self) -> usize {

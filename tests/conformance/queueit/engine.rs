@@ -11,8 +11,8 @@ use velvetrope::queueit::encoding::Enc;
 use velvetrope::queueit::token::Token;
 use velvetrope::queueit::{
     CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
-    Extension, Failure, Outside, QueueConfig, QueueIdUse, Secrets, Services, Visit, cancel_local, extend, queue_local,
-    resolve,
+    Extension, Failure, Outside, QueueConfig, QueueIdUse, Secrets, Services, TriggerView, Visit, cancel_local, extend,
+    queue_local, resolve,
 };
 use velvetrope::request::{NoFacts, RequestParts, RequestView};
 
@@ -89,7 +89,6 @@ fn matching(case: &Value, published: &Published) -> Option<usize> {
     let parts = RequestParts {
         method: text(&case["request"], "method"),
         url: text(&case["request"], "url"),
-        pure_url: pure_url(case),
         version: "HTTP/1.1",
         headers: &headers,
         client_ip: text(&case["request"], "ip").parse().ok(),
@@ -97,7 +96,7 @@ fn matching(case: &Value, published: &Published) -> Option<usize> {
         received_ms: integer(case, "now_ms"),
         facts: &NoFacts,
     };
-    let view = RequestView::new(parts, &arena);
+    let view = TriggerView::new(RequestView::new(parts, &arena), pure_url(case));
     match program.evaluate(&view, &arena) {
         Verdict::Nothing => None,
         Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => Some(entry),
