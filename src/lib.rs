@@ -1,6 +1,21 @@
 //! A waiting-room connector: it stands in front of a site and decides, for every request, whether the visitor may
 //! pass, must go to the waiting room, or is someone the rope opens for.
 //!
+//! Who wants a verdict or a decision and nothing else, needs what stands at the root:
+//!
+//! ```
+//! use velvetrope::{Request, Rules};
+//!
+//! let rules: Rules = r#"http.request.uri.path in {"/robots.txt" "/health"} and ssl"#.parse()?;
+//! assert!(rules.matches(&Request::get("https://tickets.example/health"))?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Rules`] go from text to a verdict, and [`Policy::decide`] from a policy to what becomes of a request. Both allocate
+//! what they need. Beneath them is what hosts are built on, where a request borrows everything and a decision lives in an
+//! arena ([`bumpalo`]) that the next request reuses: [`connector::edge::handle`] decides, and
+//! [`Program::evaluate`](program::Program::evaluate) gives a verdict. `examples/` has a program for each of the three.
+//!
 //! The modules are listed in the order in which a request meets them. A module may use only what stands above it.
 //!
 //! | module | what lives there |
@@ -12,9 +27,7 @@
 //! | [`session`] | the visitor's signed state: token, cookie, hashes, enqueue token |
 //! | [`connector`] | policy + session → decision |
 //! | [`room`] | the embedded waiting room |
-//! | `manage` | managing bypass rules: store, API and dashboard |
-//! | [`host`] | where the connector runs: files, MMDB, the reverse proxy and the ext_proc callout |
-//! | [`cli`] | the commands |
+//! | [`internal`] | for the packages beside this one: not promised |
 //!
 //! ```text
 //! host request ─► RequestView ─► Program::evaluate ─► Verdict ─► connector ─► Decision ─► host response
@@ -23,6 +36,7 @@
 //! Everything left of the last arrow is pure: time, secrets, addresses and configuration are arguments.
 
 pub mod connector;
+mod front;
 pub mod internal;
 pub mod language;
 pub mod policy;
@@ -30,3 +44,14 @@ pub mod program;
 pub mod request;
 pub mod room;
 pub mod session;
+
+pub use bumpalo;
+
+pub use crate::front::{Decided, Headers, Mistakes, Next, Rules, RulesBuilder};
+pub use crate::policy::Policy;
+pub use crate::request::{Field, OwnedRequest as Request};
+pub use crate::session::Secrets;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
