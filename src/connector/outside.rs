@@ -126,7 +126,7 @@ pub trait Outside {
     fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, String>;
     /// Answers [`Question::DirectPass`].
     fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, String>;
-    /// Answers [`Question::EnqueueToken`].
+    /// Answers [`Question::EnqueueToken`]. `session::enqueue`, of the feature `enqueue-tokens`, makes such tokens.
     fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, String>;
 }
 

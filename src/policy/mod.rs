@@ -28,13 +28,14 @@ pub(crate) mod place;
 mod review;
 pub(crate) mod rooms;
 pub(crate) mod rules;
+#[cfg(feature = "saved")]
 mod save;
 mod schemas;
 pub(crate) mod settings;
 mod spelling;
 mod trigger;
 
-pub use compile::{DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
+pub use compile::{DELIVERED, SAVED_SUFFIX, SETTINGS_FILE, files_named_by, settings_of};
 pub use finding::Finding;
 pub use integration::{
     Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, number_text,
@@ -44,7 +45,8 @@ pub use lists::{ListSummary, list_of};
 pub use manifest::{MANIFEST, Manifest, STORED};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
-pub use save::{LoadError, SAVED_SUFFIX};
+#[cfg(feature = "saved")]
+pub use save::LoadError;
 pub use schemas::schemas;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,

@@ -10,9 +10,6 @@ use super::Policy;
 use crate::language::Function;
 use crate::request::Field;
 
-/// How the names of files with saved policies end.
-pub const SAVED_SUFFIX: &str = ".vrp";
-
 /// What every saved policy begins with. As in PNG, it shows what treats a file as text, or cuts the eighth bit off.
 const MAGIC: [u8; 8] = *b"\x89VRP\r\n\x1a\n";
 

@@ -4,6 +4,7 @@
 
 pub mod cookie;
 pub mod encoding;
+#[cfg(feature = "enqueue-tokens")]
 pub mod enqueue;
 mod secret;
 pub mod token;
