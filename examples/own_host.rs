@@ -1,4 +1,4 @@
-//! A host of one's own around [`edge::handle`], as small as can be: it answers itself where a real one would ask the
+//! A host of one's own around [`host::handle`], as small as can be: it answers itself where a real one would ask the
 //! site. Requests borrow from what was received, and what is decided is kept in memory that the next request reuses.
 //!
 //! ```sh
@@ -7,18 +7,17 @@
 //! ```
 //!
 //! What it leaves out and a host must have: time limits, keep-alive, TLS, addresses behind proxies, bodies; and before a
-//! request goes to a site, what visitors must not tell it is removed (`edge::is_verdict_header`,
-//! `edge::is_forwarding_header`). The proxy in `crates/serve` has all of it.
+//! request goes to a site, what visitors must not tell it is removed (`host::is_verdict_header`,
+//! `host::is_forwarding_header`). The proxy in `crates/serve` has all of it.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::SystemTime;
 
-use velvetrope::connector::edge::{self, Header, Identity, Incoming, Outcome, Reply, Site};
-use velvetrope::program::Scratch;
-use velvetrope::request::{CanonicalUrl, Malformed, NoFacts};
-use velvetrope::{Policy, Secrets};
+use velvetrope::engine::{NoFacts, Scratch};
+use velvetrope::host::{self, CanonicalUrl, Header, Identity, Incoming, Outcome, Reply, Site};
+use velvetrope::{Malformed, Policy, Secrets};
 
 /// A room for everything below `/shop`.
 const SETTINGS: &str = "customer_id = \"acme\"\nrooms = \"rooms.json\"";
@@ -58,7 +57,7 @@ fn talk(site: Site<'_>, mut connection: TcpStream, scratch: &mut Scratch) -> io:
     };
     let url = match url(target, &headers) {
         Ok(url) => url,
-        Err(malformed) => return answer(connection, &edge::refuse(malformed, site.identity, scratch)),
+        Err(malformed) => return answer(connection, &host::refuse(malformed, site.identity, scratch)),
     };
     // The one Host header says what the URL says, in its one spelling.
     headers.iter_mut().filter(|(name, _)| is_host(name)).for_each(|(_, value)| *value = url.authority().as_bytes());
@@ -73,7 +72,7 @@ fn talk(site: Site<'_>, mut connection: TcpStream, scratch: &mut Scratch) -> io:
         now_ms: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as i64),
         facts: &NoFacts,
     };
-    answer(connection, &edge::handle(site, &incoming, scratch))
+    answer(connection, &host::handle(site, &incoming, scratch))
 }
 
 /// The request line and the headers; a body is not read.

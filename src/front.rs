@@ -1,8 +1,7 @@
 //! The library in ten lines: rules from text to a verdict, policies from text to a decision.
 //!
 //! What is here owns what it is made of, and allocates for each request. It is a few lines around the modules that
-//! hosts are built on, where a request borrows everything and a warm evaluation leaves the heap alone:
-//! [`language::parse`](crate::language::parse), [`Program`] and [`edge::handle`].
+//! hosts are built on, where a request borrows everything and a warm evaluation leaves the heap alone.
 
 use std::collections::BTreeSet;
 use std::fmt;

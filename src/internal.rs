@@ -1,8 +1,8 @@
-//! What the packages beside this one build on: how an operator's texts are read piece by piece, and helpers that every
-//! host needs.
+//! What the packages beside this one build on: all modules with all that is in them, how an operator's texts are read
+//! piece by piece, and helpers that every host needs.
 //!
-//! Nothing here is promised: it may change with any release. Who misses something in the other modules is welcome to
-//! say so.
+//! Nothing here is promised: it may change with any release. Who misses something in [`engine`](crate::engine) or
+//! [`host`](crate::host) is welcome to say so.
 
 pub use crate::policy::settings::is_list_name;
 pub use crate::request::address::{address, network};
@@ -48,4 +48,39 @@ pub mod rooms {
 /// Bypass rules as the API takes them.
 pub mod rules {
     pub use crate::policy::rules::{Before, Submitted, submitted};
+}
+
+/// Policy and session → decision.
+pub mod connector {
+    pub use crate::connector::*;
+}
+
+/// Text → checked expression.
+pub mod language {
+    pub use crate::language::*;
+}
+
+/// What an operator writes → a compiled policy.
+pub mod policy {
+    pub use crate::policy::*;
+}
+
+/// Checked expressions → one program → verdict.
+pub mod program {
+    pub use crate::program::*;
+}
+
+/// What a rule may ask of a request.
+pub mod request {
+    pub use crate::request::*;
+}
+
+/// The embedded waiting room.
+pub mod room {
+    pub use crate::room::*;
+}
+
+/// The visitor's signed state.
+pub mod session {
+    pub use crate::session::*;
 }

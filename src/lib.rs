@@ -13,21 +13,22 @@
 //!
 //! [`Rules`] go from text to a verdict, and [`Policy::decide`] from a policy to what becomes of a request. Both allocate
 //! what they need. Beneath them is what hosts are built on, where a request borrows everything and a decision lives in an
-//! arena ([`bumpalo`]) that the next request reuses: [`connector::edge::handle`] decides, and
-//! [`Program::evaluate`](program::Program::evaluate) gives a verdict. `examples/` has a program for each of the three.
+//! arena ([`bumpalo`]) that the next request reuses: [`engine`] for verdicts, [`host`] for decisions. `examples/` has a
+//! program for each. The packages beside this one see everything, through [`internal`].
 //!
-//! The modules are listed in the order in which a request meets them. A module may use only what stands above it.
+//! # The modules within
+//!
+//! They are listed in the order in which a request meets them. A module may use only what stands above it.
 //!
 //! | module | what lives there |
 //! | --- | --- |
-//! | [`request`] | what a rule may ask of a request: borrowed, split lazily |
-//! | [`language`] | text → checked expression: grammar, scheme, types, diagnostics, formatter |
-//! | [`program`] | checked expressions → one program → verdict |
-//! | [`policy`] | what an operator writes → a compiled, immutable [`policy::Policy`] |
-//! | [`session`] | the visitor's signed state: token, cookie, hashes, enqueue token |
-//! | [`connector`] | policy + session → decision |
-//! | [`room`] | the embedded waiting room |
-//! | [`internal`] | for the packages beside this one: not promised |
+//! | `request` | what a rule may ask of a request: borrowed, split lazily |
+//! | `language` | text → checked expression: grammar, scheme, types, diagnostics, formatter |
+//! | `program` | checked expressions → one program → verdict |
+//! | `policy` | what an operator writes → a compiled, immutable [`Policy`] |
+//! | `session` | the visitor's signed state: token, cookie, hashes, enqueue token |
+//! | `connector` | policy + session → decision |
+//! | `room` | the embedded waiting room |
 //!
 //! ```text
 //! host request ─► RequestView ─► Program::evaluate ─► Verdict ─► connector ─► Decision ─► host response
@@ -35,21 +36,23 @@
 //!
 //! Everything left of the last arrow is pure: time, secrets, addresses and configuration are arguments.
 
-pub mod connector;
+mod connector;
+pub mod engine;
 mod front;
+pub mod host;
 pub mod internal;
-pub mod language;
-pub mod policy;
-pub mod program;
-pub mod request;
-pub mod room;
-pub mod session;
+mod language;
+mod policy;
+mod program;
+mod request;
+mod room;
+mod session;
 
 pub use bumpalo;
 
 pub use crate::front::{Decided, Headers, Mistakes, Next, Rules, RulesBuilder};
 pub use crate::policy::Policy;
-pub use crate::request::{Field, OwnedRequest as Request};
+pub use crate::request::{Field, Malformed, OwnedRequest as Request};
 pub use crate::session::Secrets;
 
 #[cfg(doctest)]

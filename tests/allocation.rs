@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use velvetrope::connector::edge::handle;
-use velvetrope::language::{Scheme, parse};
-use velvetrope::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
-use velvetrope::request::{Field, OwnedRequest, RequestParts, RequestView};
+use velvetrope::internal::connector::edge::handle;
+use velvetrope::internal::language::{Scheme, parse};
+use velvetrope::internal::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
+use velvetrope::internal::request::{Field, OwnedRequest, RequestParts, RequestView};
 
 mod ticketing;
 

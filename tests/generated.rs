@@ -1,9 +1,9 @@
 //! What the generator of workloads promises: each of them has the verdict that it says.
 
 use bumpalo::Bump;
-use velvetrope::policy::Policy;
-use velvetrope::program::{Approach, Program, Verdict};
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::{Approach, Program, Verdict};
+use velvetrope::internal::request::OwnedRequest;
 
 mod workload;
 

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
 use serde_json::Value;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Integration, Policy, Sources};
-use velvetrope::program::Verdict;
-use velvetrope::request::{NoFacts, RequestParts, RequestView, Target};
+use velvetrope::internal::language::Severity;
+use velvetrope::internal::policy::{Finding, Integration, Policy, Sources};
+use velvetrope::internal::program::Verdict;
+use velvetrope::internal::request::{NoFacts, RequestParts, RequestView, Target};
 use velvetrope_serve::files;
 
 #[test]
@@ -54,7 +54,7 @@ fn the_fixture_of_every_key_names_every_key() {
     let settings = serde_json::to_value(settings).expect("TOML is JSON");
     let rooms = fs::read_to_string(folder.join("rooms.json")).expect("the fixture is there");
     let rooms: Value = serde_json::from_str(&rooms).expect("the fixture is JSON");
-    for (name, schema) in velvetrope::policy::schemas() {
+    for (name, schema) in velvetrope::internal::policy::schemas() {
         let schema: Value = serde_json::from_str(&schema).expect("a schema is JSON");
         match name {
             "velvetrope.json" => names_every_key(&schema, &schema, &settings),

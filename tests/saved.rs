@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
-use velvetrope::policy::{LoadError, Policy, SETTINGS_FILE, Sources};
-use velvetrope::program::{Program, Verdict};
-use velvetrope::request::{Field, OwnedRequest};
+use velvetrope::internal::policy::{LoadError, Policy, SETTINGS_FILE, Sources};
+use velvetrope::internal::program::{Program, Verdict};
+use velvetrope::internal::request::{Field, OwnedRequest};
 use velvetrope_serve::files;
 
 mod workload;
@@ -195,7 +195,7 @@ fn a_saved_policy_is_a_source_like_any_other() {
     let policy = compiled(&one_of_everything());
     let sources = Sources::from([("site.vrp".to_owned(), policy.save())]);
     assert_same(&policy.program, &compiled(&sources).program, &requests());
-    let (refused, findings) = Policy::compile(&sources, Some(velvetrope::request::Target::Proxy));
+    let (refused, findings) = Policy::compile(&sources, Some(velvetrope::internal::request::Target::Proxy));
     assert!(refused.is_none() && findings[0].message == "it was compiled for worker", "{findings:?}");
     let (refused, findings) = Policy::compile(&Sources::from([("site.vrp".to_owned(), vec![])]), None);
     assert!(refused.is_none() && findings[0].message == "this is no compiled policy", "{findings:?}");

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bumpalo::Bump;
-use velvetrope::connector::edge::{Identity, push};
-use velvetrope::language::{self, Scheme};
-use velvetrope::policy::{Policy, Published, Settings};
-use velvetrope::program::{Entry, Lists, Program, Site};
-use velvetrope::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
-use velvetrope::session::cookie::{Session, Validation};
-use velvetrope::session::{Secrets, token};
+use velvetrope::internal::connector::edge::{Identity, push};
+use velvetrope::internal::language::{self, Scheme};
+use velvetrope::internal::policy::{Policy, Published, Settings};
+use velvetrope::internal::program::{Entry, Lists, Program, Site};
+use velvetrope::internal::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
+use velvetrope::internal::session::cookie::{Session, Validation};
+use velvetrope::internal::session::{Secrets, token};
 
 const NOW: i64 = 1_800_000_000;
 

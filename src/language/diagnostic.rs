@@ -138,7 +138,7 @@ codes! {
     ArgumentType = "E0306" Type;
     /// `[*]` in another than the first argument, or where one value is needed.
     MisplacedEach = "E0307" Type;
-    /// any/all over something that is not an Array<Bool>.
+    /// any/all over something that is not an `Array<Bool>`.
     Quantified = "E0308" Type;
     /// The two sides of a comparison have different types.
     SidesDiffer = "E0309" Type;

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use velvetrope::policy::{Policy, Sources};
+use velvetrope::internal::policy::{Policy, Sources};
 use velvetrope_manage::failure::Failure;
 use velvetrope_manage::snapshot;
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use velvetrope::policy::Policy;
+use velvetrope::internal::policy::Policy;
 use velvetrope_manage::failure::Failure;
 use velvetrope_manage::snapshot;
 

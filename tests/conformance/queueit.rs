@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use velvetrope::policy::number_text;
-use velvetrope::request::queueit_normalize;
-use velvetrope::session::Secret;
-use velvetrope::session::encoding::Enc;
-use velvetrope::session::enqueue::EnqueueToken;
-use velvetrope::session::token::Token;
+use velvetrope::internal::policy::number_text;
+use velvetrope::internal::request::queueit_normalize;
+use velvetrope::internal::session::Secret;
+use velvetrope::internal::session::encoding::Enc;
+use velvetrope::internal::session::enqueue::EnqueueToken;
+use velvetrope::internal::session::token::Token;
 
 use crate::report::{self, Report};
 

@@ -15,10 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use velvetrope::connector::edge::Secrets;
-use velvetrope::policy::Sources;
-use velvetrope::session::Secret;
-use velvetrope::session::token::{TokenFields, sign};
+use velvetrope::internal::connector::edge::Secrets;
+use velvetrope::internal::policy::Sources;
+use velvetrope::internal::session::Secret;
+use velvetrope::internal::session::token::{TokenFields, sign};
 use velvetrope_serve::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource};
 
 pub use crate::wire::*;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::input;
 use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, count, styled};
 use super::policy::{self, TargetName};
-use velvetrope::policy::{Policy, SAVED_SUFFIX};
+use velvetrope::internal::policy::{Policy, SAVED_SUFFIX};
 
 /// Compile a policy into one file
 ///

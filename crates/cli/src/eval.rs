@@ -11,12 +11,12 @@ use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace;
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{self, Incoming};
-use velvetrope::language::{self, Diagnostic, Expression, Scheme};
-use velvetrope::policy::list_of;
-use velvetrope::program::{List, Lists, Program, Trace};
-use velvetrope::request::{OwnedRequest, Target};
+use velvetrope::internal::connector::Described;
+use velvetrope::internal::connector::edge::{self, Incoming};
+use velvetrope::internal::language::{self, Diagnostic, Expression, Scheme};
+use velvetrope::internal::policy::list_of;
+use velvetrope::internal::program::{List, Lists, Program, Trace};
+use velvetrope::internal::request::{OwnedRequest, Target};
 
 /// How messages call the expression's place.
 const ORIGIN: &str = "the expression";

@@ -11,14 +11,14 @@ use super::plan::PlanReport;
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport};
 use super::{policy, trace};
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{self, Identity, Site};
-use velvetrope::connector::explain::{
+use velvetrope::internal::connector::Described;
+use velvetrope::internal::connector::edge::{self, Identity, Site};
+use velvetrope::internal::connector::explain::{
     DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport,
 };
-use velvetrope::policy::Policy;
-use velvetrope::request::{Facts, Field, OwnedRequest, Target, Value};
-use velvetrope::session::Secrets;
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::request::{Facts, Field, OwnedRequest, Target, Value};
+use velvetrope::internal::session::Secrets;
 use velvetrope_serve::geo::{GeoDatabases, GeoError, GeoFacts};
 
 /// Say what would happen to a request, and why

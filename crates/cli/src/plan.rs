@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::output::{FAINT, Failure, STRONG, count, printable, styled};
 use super::policy;
-use velvetrope::policy::Policy;
-use velvetrope::program::{Approach, BypassPlan, Filing};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::{Approach, BypassPlan, Filing};
 
 /// How a policy's program finds what applies.
 #[derive(Serialize)]

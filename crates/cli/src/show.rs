@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
 use super::policy;
-use velvetrope::policy::{BypassRule, ListSummary, Policy};
-use velvetrope::program::ListKind;
+use velvetrope::internal::policy::{BypassRule, ListSummary, Policy};
+use velvetrope::internal::program::ListKind;
 
 /// Print a whole policy as text
 ///

@@ -5,9 +5,9 @@ use super::failure::{Code, Failure, Objection};
 use velvetrope::internal::document::{Node, parse_json, pointer};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::finding::{File, Kind, Report};
+use velvetrope::internal::language::Severity;
 use velvetrope::internal::place;
-use velvetrope::language::Severity;
-use velvetrope::policy::Finding;
+use velvetrope::internal::policy::Finding;
 
 /// What findings call the body.
 const NAME: &str = "body";

@@ -3,12 +3,12 @@
 
 use serde::Deserialize;
 
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::Site;
-use velvetrope::connector::explain::Explained;
 use velvetrope::internal::check::fields_of;
-use velvetrope::language::{Scheme, parse};
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::connector::Described;
+use velvetrope::internal::connector::edge::Site;
+use velvetrope::internal::connector::explain::Explained;
+use velvetrope::internal::language::{Scheme, parse};
+use velvetrope::internal::request::OwnedRequest;
 
 /// How many requests of a recording are looked at.
 const MOST: usize = 2_000;
@@ -129,9 +129,9 @@ pub fn is_about_place(expression: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velvetrope::connector::edge::Identity;
-    use velvetrope::policy::{Policy, Sources};
-    use velvetrope::session::Secrets;
+    use velvetrope::internal::connector::edge::Identity;
+    use velvetrope::internal::policy::{Policy, Sources};
+    use velvetrope::internal::session::Secrets;
 
     fn policy() -> Policy {
         let files = [

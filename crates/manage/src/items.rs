@@ -12,7 +12,7 @@ use velvetrope::internal::address;
 use velvetrope::internal::document::Value;
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::lists::Bad;
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// How long a comment may be, in characters.
 const MAX_COMMENT: usize = 500;

@@ -15,11 +15,11 @@ use super::store::operations::Change;
 use super::store::rooms::{EVERY_ROOM, Origin, RoomRow, body};
 use super::store::rules::{Rule, Wanted};
 use super::store::zones::Zone;
-use velvetrope::language::Severity;
-use velvetrope::policy::{
+use velvetrope::internal::language::Severity;
+use velvetrope::internal::policy::{
     ListFile, MANIFEST, Managed, Manifest, Policy, Room, SETTINGS_FILE, STORED, Settings, Sources, settings_of,
 };
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// Takes over what the files of a policy say of a zone. Rooms, rules and lists are taken when the zone is new, and
 /// whenever it is managed by its files. Nothing is written where nothing differs; nothing is to be kept on failure.

@@ -2,10 +2,10 @@
 
 use super::outcome::{Outcome, Refused, Texts};
 use super::sources::sources;
-use velvetrope::connector::edge::FailureClass;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Policy, Sources, settings_of};
-use velvetrope::request::Target;
+use velvetrope::internal::connector::edge::FailureClass;
+use velvetrope::internal::language::Severity;
+use velvetrope::internal::policy::{Finding, Policy, Sources, settings_of};
+use velvetrope::internal::request::Target;
 
 /// Compiles texts; where there is no bundle, the customer is all that is set.
 pub(super) fn compile(texts: Texts<'_>, customer_id: &str) -> Outcome {

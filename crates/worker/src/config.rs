@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::outcome::{Outcome, Refused, Texts};
-use velvetrope::connector::edge::{FailureClass, Secrets};
+use velvetrope::internal::connector::edge::{FailureClass, Secrets};
 use velvetrope::internal::hex;
-use velvetrope::policy::{FailurePolicy, OnFailure, Policy};
-use velvetrope::request::Target;
+use velvetrope::internal::policy::{FailurePolicy, OnFailure, Policy};
+use velvetrope::internal::request::Target;
 
 /// What a connector has to know that is no policy: from the Worker's bindings, or from KV entries of the same names.
 #[derive(Clone, Debug, Default)]
@@ -145,8 +145,8 @@ fn with_variables(mut policy: Policy, texts: Texts<'_>, variables: &Variables) -
 mod tests {
     use super::*;
     use crate::compile::compile;
-    use velvetrope::policy::SETTINGS_FILE;
-    use velvetrope::policy::bundle::bundle;
+    use velvetrope::internal::policy::SETTINGS_FILE;
+    use velvetrope::internal::policy::bundle::bundle;
 
     const INFO: &str = r#"{"Version": 7, "Integrations": []}"#;
 

@@ -11,12 +11,12 @@ use super::config::{self, Compiled, Saved, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use velvetrope::connector::edge::{
+use velvetrope::internal::connector::edge::{
     self, Arrivals, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;
-use velvetrope::policy::{FailurePolicy, Policy, version_of};
-use velvetrope::program::Scratch;
+use velvetrope::internal::policy::{FailurePolicy, Policy, version_of};
+use velvetrope::internal::program::Scratch;
 
 /// What one instance knows.
 pub(super) struct Core {
@@ -275,8 +275,8 @@ impl Core {
 mod tests {
     use super::*;
     use crate::compile::compile;
-    use velvetrope::policy::OnFailure;
-    use velvetrope::policy::bundle::bundle;
+    use velvetrope::internal::policy::OnFailure;
+    use velvetrope::internal::policy::bundle::bundle;
 
     const INFO: &str = r#"{"Version": 7, "Integrations": [{"Name": "Shop", "ActionType": "Queue", "EventId": "shop",
         "QueueDomain": "q.example", "CookieValidityMinute": 5, "Triggers": [{"LogicalOperator": "And", "TriggerParts": [

@@ -11,8 +11,8 @@ use super::config::{Saved, Variables};
 use super::core::{Core, Pushed};
 use super::outcome::Texts;
 use super::wire;
-use velvetrope::connector::edge::push;
-use velvetrope::policy::OnFailure;
+use velvetrope::internal::connector::edge::push;
+use velvetrope::internal::policy::OnFailure;
 
 thread_local! {
     static CORE: RefCell<Core> = RefCell::new(Core::new());

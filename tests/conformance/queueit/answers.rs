@@ -2,11 +2,11 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::policy::Published;
-use velvetrope::session::Secret;
-use velvetrope::session::cookie::{self, NewSession, Session};
+use velvetrope::internal::policy::Published;
+use velvetrope::internal::session::Secret;
+use velvetrope::internal::session::cookie::{self, NewSession, Session};
 
-use velvetrope::session::encoding::Enc;
+use velvetrope::internal::session::encoding::Enc;
 
 use super::{headers, integer, text};
 

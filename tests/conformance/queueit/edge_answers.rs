@@ -3,9 +3,9 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::session::Secret;
-use velvetrope::session::cookie::{self, NewSession, Session, SetCookie};
-use velvetrope::session::encoding::Enc;
+use velvetrope::internal::session::Secret;
+use velvetrope::internal::session::cookie::{self, NewSession, Session, SetCookie};
+use velvetrope::internal::session::encoding::Enc;
 
 use super::{headers, integer, text};
 

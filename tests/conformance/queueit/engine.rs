@@ -4,17 +4,17 @@ use std::cell::RefCell;
 
 use bumpalo::Bump;
 use serde_json::{Map, Value, json};
-use velvetrope::connector::{
+use velvetrope::internal::connector::{
     CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
     Extension, Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
 };
-use velvetrope::policy::{ConfigError, Number, Published};
-use velvetrope::program::{Entry, Program, Site, Verdict};
-use velvetrope::request::{NoFacts, RequestParts, RequestView};
-use velvetrope::session::Secrets;
-use velvetrope::session::cookie::SetCookie;
-use velvetrope::session::encoding::Enc;
-use velvetrope::session::token::Token;
+use velvetrope::internal::policy::{ConfigError, Number, Published};
+use velvetrope::internal::program::{Entry, Program, Site, Verdict};
+use velvetrope::internal::request::{NoFacts, RequestParts, RequestView};
+use velvetrope::internal::session::Secrets;
+use velvetrope::internal::session::cookie::SetCookie;
+use velvetrope::internal::session::encoding::Enc;
+use velvetrope::internal::session::token::Token;
 
 use super::{headers, integer, list, text};
 

@@ -1,4 +1,4 @@
-use velvetrope::program::{Program, Scratch, Site, Verdict};
+use velvetrope::internal::program::{Program, Scratch, Site, Verdict};
 
 use super::Engine;
 use crate::{Visit, workload};

@@ -7,8 +7,8 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use crate::AllocationCounter;
-use velvetrope::connector::edge::{self, Incoming, Site};
-use velvetrope::program::Scratch;
+use velvetrope::internal::connector::edge::{self, Incoming, Site};
+use velvetrope::internal::program::Scratch;
 
 /// Something whose cost can be told by itself.
 #[derive(Clone, Copy)]

@@ -14,11 +14,11 @@ use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, printab
 use super::test::{cases, title};
 use super::{AllocationCounter, input, policy};
 use measure::{Condition, Measured, Percentiles};
-use velvetrope::connector::edge::{Identity, Incoming, Site};
+use velvetrope::internal::connector::edge::{Identity, Incoming, Site};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::request::OwnedRequest;
+use velvetrope::internal::session::Secrets;
 use velvetrope::internal::without_secrets;
-use velvetrope::policy::Policy;
-use velvetrope::request::OwnedRequest;
-use velvetrope::session::Secrets;
 
 /// Measure what a policy costs
 ///

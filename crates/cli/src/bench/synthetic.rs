@@ -6,10 +6,12 @@ use serde_json::json;
 
 use crate::output::Failure;
 use crate::test::cases::{self, Case};
-use velvetrope::language::expression::{Argument, Base, Call, Condition, Literal, Operand, Relation, Right, Set, Test};
-use velvetrope::language::{Expression, Function};
-use velvetrope::policy::{Action, Integration, Policy};
-use velvetrope::request::Field;
+use velvetrope::internal::language::expression::{
+    Argument, Base, Call, Condition, Literal, Operand, Relation, Right, Set, Test,
+};
+use velvetrope::internal::language::{Expression, Function};
+use velvetrope::internal::policy::{Action, Integration, Policy};
+use velvetrope::internal::request::Field;
 
 /// Of each kind, at most so many are made up.
 const MOST: usize = 4;

@@ -12,8 +12,8 @@ use super::explain::{ExplainReport, throw_away};
 use super::output::{Answer, BAD, Exit, FAINT, Failure, Format, GOOD, STRONG, indented, styled};
 use super::policy::{self, TargetName};
 use cases::Case;
-use velvetrope::connector::Described;
-use velvetrope::policy::{BypassRule, Policy};
+use velvetrope::internal::connector::Described;
+use velvetrope::internal::policy::{BypassRule, Policy};
 
 /// Run the cases of a policy
 ///

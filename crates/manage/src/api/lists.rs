@@ -10,7 +10,7 @@ use super::super::{body, items};
 use super::{Call, Success};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::is_list_name;
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// How long a description or a comment may be, in characters.
 const MAX_TEXT: usize = 500;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use super::API;
 use super::operations::{OPERATIONS, Operation};
 use super::query::{Parameter, ParameterKind};
-use velvetrope::policy::Room;
+use velvetrope::internal::policy::Room;
 
 /// The description of the API as a JSON text.
 pub fn openapi() -> String {

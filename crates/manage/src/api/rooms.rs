@@ -10,8 +10,8 @@ use super::{Call, Success};
 use velvetrope::internal::check::Checker;
 use velvetrope::internal::document::Node;
 use velvetrope::internal::finding::{File, Kind, Problem};
+use velvetrope::internal::policy::Room;
 use velvetrope::internal::rooms;
-use velvetrope::policy::Room;
 
 /// The key under which some clients send a room.
 const WRAPPER: &str = "waiting_room";

@@ -13,9 +13,9 @@ use velvetrope::internal::check::Checker;
 use velvetrope::internal::document::{Node, Value};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::finding::{File, Kind, Problem};
+use velvetrope::internal::policy::{Managed, Settings};
+use velvetrope::internal::program::Lists;
 use velvetrope::internal::rules::{Before, Submitted, submitted};
-use velvetrope::policy::{Managed, Settings};
-use velvetrope::program::Lists;
 
 /// How long a description may be, in characters.
 const MAX_DESCRIPTION: usize = 500;

@@ -9,15 +9,15 @@ use crate::har::{self, Fate, Judged};
 use crate::snapshot;
 use crate::store::Store;
 use crate::store::zones::Zone;
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{Identity, Site};
-use velvetrope::connector::explain::Explained;
 use velvetrope::internal;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Policy, SETTINGS_FILE};
-use velvetrope::program::Trace;
-use velvetrope::request::{Field, OwnedRequest};
-use velvetrope::session::Secrets;
+use velvetrope::internal::connector::Described;
+use velvetrope::internal::connector::edge::{Identity, Site};
+use velvetrope::internal::connector::explain::Explained;
+use velvetrope::internal::language::Severity;
+use velvetrope::internal::policy::{Policy, SETTINGS_FILE};
+use velvetrope::internal::program::Trace;
+use velvetrope::internal::request::{Field, OwnedRequest};
+use velvetrope::internal::session::Secrets;
 
 /// Methods that are offered.
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

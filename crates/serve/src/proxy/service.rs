@@ -27,12 +27,12 @@ use crate::serving::metrics::{Counted, Metrics};
 use crate::serving::pushes::{self, Pushes, retry_after};
 use crate::serving::tls::Tls;
 use crate::serving::{Event, Observer, aside, guarded, now_ms, seconds};
-use velvetrope::connector::edge::{
+use velvetrope::internal::connector::edge::{
     self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
 };
-use velvetrope::policy::{FailurePolicy, ProxySettings};
-use velvetrope::program::{Scratch, Verdict};
-use velvetrope::request::{Facts, Field, Value};
+use velvetrope::internal::policy::{FailurePolicy, ProxySettings};
+use velvetrope::internal::program::{Scratch, Verdict};
+use velvetrope::internal::request::{Facts, Field, Value};
 
 /// What all requests share.
 pub(super) struct Service {

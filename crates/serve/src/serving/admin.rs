@@ -25,7 +25,7 @@ use super::keeper::State;
 use super::metrics::Metrics;
 use super::pushes::{Pushes, retry_after};
 use super::tenants::Tenants;
-use velvetrope::connector::edge::{Identity, Outcome, Reply, push};
+use velvetrope::internal::connector::edge::{Identity, Outcome, Reply, push};
 
 /// How long a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -18,12 +18,12 @@ use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::GeoDatabases;
-use velvetrope::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
+use velvetrope::internal::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
 use velvetrope::internal::hex;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Finding, Managed, Policy, STORED, Settings, Sources, settings_of, version_of};
-use velvetrope::program::Verdict;
-use velvetrope::room::Occupancy;
+use velvetrope::internal::language::Severity;
+use velvetrope::internal::policy::{Finding, Managed, Policy, STORED, Settings, Sources, settings_of, version_of};
+use velvetrope::internal::program::Verdict;
+use velvetrope::internal::room::Occupancy;
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ pub(crate) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
 
 /// What a store holds of a policy. Errors are for the log.
 pub(crate) trait Stored: Send + Sync {
-    /// Texts that stand beside the policy's files (see [`velvetrope::policy::MANIFEST`]); none where the store does not know
+    /// Texts that stand beside the policy's files (see [`velvetrope::internal::policy::MANIFEST`]); none where the store does not know
     /// the policy.
     fn texts(&self) -> Result<Sources, String>;
 

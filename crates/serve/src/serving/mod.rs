@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use velvetrope::connector::edge::Identity;
-use velvetrope::program::Scratch;
+use velvetrope::internal::connector::edge::Identity;
+use velvetrope::internal::program::Scratch;
 
 pub(crate) mod address;
 pub(crate) mod admin;

@@ -12,9 +12,9 @@ use super::management::Management;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::policy_name;
-use velvetrope::connector::edge::FailureClass;
-use velvetrope::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
-use velvetrope::request::{canonical_authority, host_of};
+use velvetrope::internal::connector::edge::FailureClass;
+use velvetrope::internal::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
+use velvetrope::internal::request::{canonical_authority, host_of};
 
 /// Who is responsible for a request.
 pub(crate) struct Tenants {

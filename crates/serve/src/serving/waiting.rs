@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::now_ms;
-use velvetrope::policy::Policy;
-use velvetrope::room::{Answer, Occupancy, Pace, Room, RoomConfig, Visit};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::room::{Answer, Occupancy, Pace, Room, RoomConfig, Visit};
 
 /// The waiting rooms of a policy. They come and go with it, and let visitors in as it says.
 pub struct OwnRooms {
