@@ -65,7 +65,7 @@ fn networks_hold_their_addresses_and_nobody_elses() {
 fn the_policy_of_networks_compiles() {
     let (policy, findings) = Policy::compile(&networks::policy(1_000), None);
     let policy = policy.unwrap_or_else(|| panic!("{findings:#?}"));
-    let at = |address| evaluate(&policy.program, &integrations::request_for(0).client_ip(address));
+    let at = |address| evaluate(policy.program(), &integrations::request_for(0).client_ip(address));
     assert_eq!(at(networks::address_in(999)), Verdict::Bypassed { entry: 0, rule: 0 });
     assert_eq!(at(networks::address_in(1_000)), Verdict::Matched { entry: 0 });
 }

@@ -114,9 +114,9 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
         facts: &NoFacts,
     };
     let view = RequestView::new(parts, &arena);
-    let verdict = policy.program.evaluate(&view, &arena);
+    let verdict = policy.program().evaluate(&view, &arena);
     match (verdict, policy.matched(verdict)) {
-        (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules[rule].id),
+        (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules()[rule].id),
         (_, Some(integration)) => integration.title().to_owned(),
         (_, None) => "nothing".to_owned(),
     }
@@ -174,18 +174,18 @@ fn compile(folder: &Path) -> (Option<Policy>, Vec<Finding>) {
 /// What came of the sources.
 fn describe(policy: &Policy) -> String {
     let mut text = String::new();
-    for (index, integration) in policy.integrations.all.iter().enumerate() {
+    for (index, integration) in policy.integrations().all.iter().enumerate() {
         let Integration { action, event_id, queue_domain, .. } = integration;
-        let when = policy.program.entry(index).expect("a policy that was not loaded");
+        let when = policy.program().entry(index).expect("a policy that was not loaded");
         let (title, room) = (integration.title(), event_id.as_deref().unwrap_or("-"));
         let domain = queue_domain.as_deref().unwrap_or("-");
         let _ = writeln!(text, "{title}: {action:?}, room {room} at {domain}, when {when}");
         for (index, rule) in policy.rules_of(integration) {
             let draft = if rule.enabled { "" } else { "draft " };
-            let _ = writeln!(text, "  {draft}{}: {}", rule.id, policy.program.rule(index).expect("one of its rules"));
+            let _ = writeln!(text, "  {draft}{}: {}", rule.id, policy.program().rule(index).expect("one of its rules"));
         }
     }
-    for (name, list) in &policy.lists {
+    for (name, list) in policy.lists() {
         let _ = writeln!(text, "${name}: {} of {:?}", list.members, list.kind);
     }
     text

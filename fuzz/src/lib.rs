@@ -143,7 +143,7 @@ pub fn saved(bytes: &[u8]) {
         let headers = [("Host", &b"shop.example"[..]), ("User-Agent", b"a"), ("Cookie", b"a=b"), ("X-A", b"a")];
         let arena = Bump::new();
         let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "", &arena);
-        policy.matched(policy.program.evaluate(&view, &arena));
+        policy.matched(policy.program().evaluate(&view, &arena));
         assert_eq!(Policy::load(&policy.save()).expect("what was saved").save(), policy.save());
     }
 }

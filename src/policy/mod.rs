@@ -62,23 +62,48 @@ pub type Sources = BTreeMap<String, Vec<u8>>;
 pub struct Policy {
     /// `velvetrope.toml`.
     pub settings: Settings,
-    /// The published integrations followed by the rooms placed by `when` or by host and path; a verdict's `entry` is
-    /// an index into this.
-    pub integrations: Integrations,
-    /// Every bypass rule, drafts included; a verdict's `rule` is an index into this.
-    pub rules: Vec<BypassRule>,
-    /// The rooms of the rooms file, suspended ones included.
-    pub rooms: Vec<Room>,
-    /// What is in the lists.
-    pub lists: BTreeMap<String, ListSummary>,
-    /// All of it, compiled.
-    pub program: Program,
+    /// See [`Policy::integrations()`]. What follows agrees with one another, and is read through accessors.
+    pub(crate) integrations: Integrations,
+    /// See [`Policy::rules()`].
+    pub(crate) rules: Vec<BypassRule>,
+    /// See [`Policy::rooms()`].
+    pub(crate) rooms: Vec<Room>,
+    /// See [`Policy::lists()`].
+    pub(crate) lists: BTreeMap<String, ListSummary>,
+    /// See [`Policy::program()`].
+    pub(crate) program: Program,
 }
 
 impl Policy {
     /// A policy without rooms, rules and lists of its own.
     pub fn of_integrations(settings: Settings, published: Published) -> Policy {
         Policy::assemble(settings, published, Vec::new(), Vec::new(), Lists::new())
+    }
+
+    /// The published integrations followed by the rooms placed by `when` or by host and path; a verdict's `entry` is
+    /// an index into this.
+    pub fn integrations(&self) -> &Integrations {
+        &self.integrations
+    }
+
+    /// Every bypass rule, drafts included; a verdict's `rule` is an index into this.
+    pub fn rules(&self) -> &[BypassRule] {
+        &self.rules
+    }
+
+    /// The rooms of the rooms file, suspended ones included.
+    pub fn rooms(&self) -> &[Room] {
+        &self.rooms
+    }
+
+    /// What is in the lists.
+    pub fn lists(&self) -> &BTreeMap<String, ListSummary> {
+        &self.lists
+    }
+
+    /// All of it, compiled.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Whether the integration JSON that `delivery` promises has yet to arrive.

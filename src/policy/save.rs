@@ -19,6 +19,7 @@ const FORMAT: u32 = 4;
 
 /// Why there is no policy in some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// They are something else.
     #[error("this is no compiled policy")]

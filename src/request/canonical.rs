@@ -31,6 +31,7 @@ pub struct CanonicalUrl<'r> {
 
 /// Why a request asks for nothing that can be served: the visitor's mistake, so that it is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Malformed {
     /// Neither its target nor its Host header names a host.
     #[error("the request names no host")]
@@ -56,6 +57,15 @@ pub enum Malformed {
     /// Origins could read its path in more ways than can be decided about.
     #[error("the path of the request can be read in too many ways")]
     Ambiguous,
+}
+
+/// See [`CanonicalUrl::of`].
+impl<'r> TryFrom<&'r str> for CanonicalUrl<'r> {
+    type Error = Malformed;
+
+    fn try_from(url: &'r str) -> Result<CanonicalUrl<'r>, Malformed> {
+        CanonicalUrl::of(url)
+    }
 }
 
 impl<'r> CanonicalUrl<'r> {

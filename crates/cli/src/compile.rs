@@ -91,9 +91,9 @@ impl CompileReport {
         CompileReport {
             file,
             bytes: bytes.len(),
-            integrations: policy.integrations.all.len(),
-            rules: policy.rules.len(),
-            lists: policy.lists.len(),
+            integrations: policy.integrations().all.len(),
+            rules: policy.rules().len(),
+            lists: policy.lists().len(),
             notes: (delivery.push || delivery.pull).then_some(note).into_iter().collect(),
         }
     }

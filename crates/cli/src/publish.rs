@@ -91,9 +91,9 @@ impl Publish {
         }
         let report = PublishReport {
             uploads,
-            integrations: policy.integrations.all.len(),
-            rules: policy.rules.len(),
-            lists: policy.lists.len(),
+            integrations: policy.integrations().all.len(),
+            rules: policy.rules().len(),
+            lists: policy.lists().len(),
             published: self.into.is_none(),
         };
         Answer::of(&report, format, Exit::Fine)

@@ -172,7 +172,7 @@ impl Held {
         for (name, ListFile { file, kind }) in &settings.lists {
             lists.push((name.clone(), *kind, list_items(files, file, *kind)?));
         }
-        Ok(Held { rooms: policy.rooms, rules, lists })
+        Ok(Held { rooms: policy.rooms().to_vec(), rules, lists })
     }
 
     /// Makes the store hold exactly this of a zone.

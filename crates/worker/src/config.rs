@@ -186,7 +186,7 @@ mod tests {
         assert_eq!((settings.customer_id.as_str(), settings.target), ("acme", Target::Worker));
         assert_eq!((settings.failure.internal, settings.shared_sessions), (OnFailure::Closed, true));
         assert!(settings.delivery.push && good.is_new);
-        assert_eq!(good.policy.integrations.version, "7");
+        assert_eq!(good.policy.integrations().version, "7");
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(good.policy.settings.customer_id, "other");
             assert_eq!(good.policy.settings.failure, FailurePolicy::default());
             assert!(!good.policy.settings.shared_sessions);
-            assert_eq!(good.policy.integrations.version, "7");
+            assert_eq!(good.policy.integrations().version, "7");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let managed = bundled(&[("store:manifest.json", manifest), ("store:rooms.json", &stored), settings]);
         let texts = Texts { info: Some(INFO), policy: Some(&own), managed: Some(&managed) };
         let good = policy(texts, Saved::default(), &variables()).expect("a policy");
-        assert_eq!(good.policy.rooms.iter().map(|room| &*room.name).collect::<Vec<_>>(), ["stored"]);
+        assert_eq!(good.policy.rooms().iter().map(|room| &*room.name).collect::<Vec<_>>(), ["stored"]);
         assert_eq!(good.policy.settings.customer_id, "a", "settings are nobody else's");
         assert_ne!(texts.origin(), Texts { managed: None, ..texts }.origin());
         assert_eq!(class(Texts { managed: Some("{"), ..texts }, &variables()), FailureClass::InvalidConfiguration);

@@ -178,7 +178,7 @@ impl Core {
                 return Plan { headers, all_headers: false, properties, seed: false, body: false, push: *takes_pushes };
             }
         };
-        let needs = policy.program.needs();
+        let needs = policy.program().needs();
         let fields = || needs.fields.iter().filter_map(|field| field.standard());
         let mut headers: BTreeSet<_> = needs.headers.iter().map(String::as_str).collect();
         for name in ALWAYS.into_iter().chain(fields().filter_map(header_behind)) {
@@ -264,7 +264,7 @@ impl Core {
     /// Of what is in force here, and of what KV holds: an isolate may not have taken that yet.
     fn known_versions(&self, holds: Texts<'_>) -> impl Iterator<Item = String> {
         let in_force = match &self.state {
-            State::InForce { policy, .. } => Some(policy.integrations.version.clone()),
+            State::InForce { policy, .. } => Some(policy.integrations().version.clone()),
             State::Absent { .. } => None,
         };
         in_force.into_iter().chain(holds.info.and_then(version_of))

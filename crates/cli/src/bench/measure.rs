@@ -132,7 +132,7 @@ impl<'m> Measured<'m> {
 
     /// Evaluates a condition for each request once.
     fn evaluate(&mut self, condition: Condition) {
-        let program = &self.site.policy.program;
+        let program = self.site.policy.program();
         for (incoming, pure_url) in self.incoming.iter().zip(&self.pure_urls) {
             let arena = self.scratch.start();
             let view = black_box(incoming).view(pure_url, arena);

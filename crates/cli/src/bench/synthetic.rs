@@ -19,14 +19,14 @@ const MOST: usize = 4;
 /// A visit to the front page, to where integrations and rules look, and those of a visitor who returns with a token and
 /// of one who has a session.
 pub fn cases(policy: &Policy) -> Result<Vec<Case>, Failure> {
-    let all = &policy.integrations.all;
+    let all = &policy.integrations().all;
     let integrations = spread(all.len());
-    let mut asked: Vec<_> = integrations.clone().map(|index| Asked::of(policy.program.entry(index))).collect();
-    for index in spread(policy.rules.len()) {
-        let rule = &policy.rules[index];
+    let mut asked: Vec<_> = integrations.clone().map(|index| Asked::of(policy.program().entry(index))).collect();
+    for index in spread(policy.rules().len()) {
+        let rule = &policy.rules()[index];
         let queues = |integration: &Integration| integration.action == Action::Queue && rule.is_for(integration);
-        let room = all.iter().position(queues).and_then(|room| policy.program.entry(room));
-        asked.push(Asked::of(policy.program.rule(index)).within(&Asked::of(room)));
+        let room = all.iter().position(queues).and_then(|room| policy.program().entry(room));
+        asked.push(Asked::of(policy.program().rule(index)).within(&Asked::of(room)));
     }
     let known = asked.iter().find_map(|asked| asked.host.clone());
     let host = policy.settings.hosts.first().cloned().or(known).unwrap_or_else(|| "shop.example".to_owned());

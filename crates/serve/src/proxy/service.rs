@@ -213,7 +213,7 @@ impl Service {
     /// The whole body; its start in `start`, if a trigger or rule looks at it.
     async fn look_at_body(&self, state: &State, body: IncomingBody, start: &mut String) -> Result<AnyBody, Refused> {
         let is_wanted = match state {
-            State::InForce(deployment) => deployment.policy.program.needs().body,
+            State::InForce(deployment) => deployment.policy.program().needs().body,
             State::Absent { .. } => false,
         };
         let is_empty = body.is_end_stream();

@@ -80,7 +80,7 @@ impl Event {
             let policy = &deployment.policy;
             self.room = policy.matched(verdict).and_then(|integration| integration.event_id.clone());
             if let Verdict::Bypassed { rule, .. } = verdict {
-                self.rule = policy.rules.get(rule).map(|rule| rule.id.clone());
+                self.rule = policy.rules().get(rule).map(|rule| rule.id.clone());
             }
         }
     }

@@ -336,7 +336,7 @@ impl Keeper {
         file: &str,
     ) -> Result<(), LoadError> {
         let known = match &*self.state() {
-            State::InForce(deployment) => Some(deployment.policy.integrations.version.clone()),
+            State::InForce(deployment) => Some(deployment.policy.integrations().version.clone()),
             State::Absent { .. } => {
                 let stood_in = published.and_then(|published| stand_in(sources, published));
                 let text = stood_in.as_ref().unwrap_or(sources).get(file);
@@ -470,14 +470,14 @@ impl Keeper {
         let geo = GeoDatabases::open(&policy.settings.geoip, &folder)
             .map_err(|error| LoadError::invalid(error.to_string()))?;
         let hits = match &*self.state() {
-            State::InForce(before) => Hits::of(&policy.rules, Some(&before.hits)),
-            State::Absent { .. } => Hits::of(&policy.rules, None),
+            State::InForce(before) => Hits::of(policy.rules(), Some(&before.hits)),
+            State::Absent { .. } => Hits::of(policy.rules(), None),
         };
         Ok(Deployment { policy, secrets, geo, hits })
     }
 
     fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
-        let version = deployment.policy.integrations.version.clone();
+        let version = deployment.policy.integrations().version.clone();
         if occasion == "start" {
             warn_of_secrets(&deployment);
         }

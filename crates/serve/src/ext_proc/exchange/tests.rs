@@ -59,7 +59,7 @@ fn state(more: &str) -> State {
     let (policy, findings) = Policy::compile(&sources, None);
     let policy = policy.unwrap_or_else(|| panic!("{findings:#?}"));
     State::InForce(Deployment {
-        hits: Hits::of(&policy.rules, None),
+        hits: Hits::of(policy.rules(), None),
         policy,
         secrets: Secrets::new(SECRET, None),
         geo: GeoDatabases::default(),
