@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use velvetrope::internal::connector::edge::handle;
+use velvetrope::internal::edge::handle;
 use velvetrope::internal::program::Scratch;
 
 #[path = "../tests/ticketing/mod.rs"]

@@ -11,14 +11,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bumpalo::Bump;
 
-use crate::connector::Described;
-use crate::connector::edge::{self, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
+use crate::edge::{self, Described, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
 use crate::language::{self, Expression, Scheme};
 use crate::policy::check::unfit_lists;
 use crate::policy::{Finding, Policy, Sources, list_of};
 use crate::program::{self, Entry, Lists, Program, Scratch, Verdict};
+use crate::queueit::Secrets;
 use crate::request::{Malformed, OwnedRequest as Request};
-use crate::session::Secrets;
 
 /// Expressions of the rules language, compiled into one program. Immutable, and shareable between threads.
 ///

@@ -6,16 +6,16 @@
 //! send ([`is_verdict_header`], [`is_forwarding_header`]). Where there is no policy, it calls [`handle_failure`].
 //! `examples/own_host.rs` is one that runs.
 
-pub use crate::connector::edge::{
+pub use crate::edge::{
     FailureClass, Header, Identity, Incoming, Outcome, Private, Reply, Site, WayBack, handle, handle_failure,
     handle_with, is_forwarding_header, is_verdict_header, private, refuse,
-};
-pub use crate::connector::{
-    DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, QueueIdUse, Services,
 };
 #[cfg(feature = "saved")]
 pub use crate::policy::LoadError;
 pub use crate::policy::{Finding, Sources};
-pub use crate::request::{CanonicalUrl, Target};
 #[cfg(feature = "enqueue-tokens")]
-pub use crate::session::enqueue::EnqueueToken;
+pub use crate::queueit::enqueue::EnqueueToken;
+pub use crate::queueit::{
+    DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, QueueIdUse, Services,
+};
+pub use crate::request::{CanonicalUrl, Target};

@@ -50,9 +50,9 @@ pub mod rules {
     pub use crate::policy::rules::{Before, Submitted, submitted};
 }
 
-/// Policy and session → decision.
-pub mod connector {
-    pub use crate::connector::*;
+/// What every host does alike around a decision.
+pub mod edge {
+    pub use crate::edge::*;
 }
 
 /// Text → checked expression.
@@ -80,7 +80,7 @@ pub mod room {
     pub use crate::room::*;
 }
 
-/// The visitor's signed state.
-pub mod session {
-    pub use crate::session::*;
+/// What is Queue-it's: the visitor's signed state, and policy + session → decision.
+pub mod queueit {
+    pub use crate::queueit::*;
 }

@@ -26,17 +26,17 @@
 //! | `language` | text → checked expression: grammar, scheme, types, diagnostics, formatter |
 //! | `program` | checked expressions → one program → verdict |
 //! | `policy` | what an operator writes → a compiled, immutable [`Policy`] |
-//! | `session` | the visitor's signed state: token, cookie, hashes, enqueue token |
-//! | `connector` | policy + session → decision |
+//! | `queueit` | what is Queue-it's: token, cookie, hashes, triggers' view, and policy + session → decision |
+//! | `edge` | what every host does alike around a decision: readings, caches, responses, explanations |
 //! | `room` | the embedded waiting room |
 //!
 //! ```text
-//! host request ─► RequestView ─► Program::evaluate ─► Verdict ─► connector ─► Decision ─► host response
+//! host request ─► RequestView ─► Program::evaluate ─► Verdict ─► queueit ─► Decision ─► edge ─► host response
 //! ```
 //!
 //! Everything left of the last arrow is pure: time, secrets, addresses and configuration are arguments.
 
-mod connector;
+mod edge;
 pub mod engine;
 mod front;
 pub mod host;
@@ -44,16 +44,16 @@ pub mod internal;
 mod language;
 mod policy;
 mod program;
+mod queueit;
 mod request;
 mod room;
-mod session;
 
 pub use bumpalo;
 
 pub use crate::front::{Decided, Headers, Mistakes, Next, Rules, RulesBuilder};
 pub use crate::policy::Policy;
+pub use crate::queueit::Secrets;
 pub use crate::request::{Field, Malformed, OwnedRequest as Request};
-pub use crate::session::Secrets;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

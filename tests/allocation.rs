@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use velvetrope::internal::connector::edge::handle;
+use velvetrope::internal::edge::handle;
 use velvetrope::internal::language::{Scheme, parse};
 use velvetrope::internal::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
+use velvetrope::internal::queueit::TriggerView;
 use velvetrope::internal::request::{Field, OwnedRequest, RequestParts, RequestView};
 
 mod ticketing;
@@ -49,7 +50,6 @@ fn a_warm_evaluation_does_not_allocate() {
         let parts = RequestParts {
             method: &owned.method,
             url: &owned.url,
-            pure_url: "https://Shop.example/tickets?a=1",
             version: &owned.version,
             headers: &headers,
             client_ip: owned.client_ip,
@@ -57,7 +57,8 @@ fn a_warm_evaluation_does_not_allocate() {
             received_ms: owned.received_ms,
             facts: &owned.facts,
         };
-        program.evaluate(&RequestView::new(parts, arena), arena)
+        let request = RequestView::new(parts, arena);
+        program.evaluate(&TriggerView::new(request, "https://Shop.example/tickets?a=1"), arena)
     };
     for _ in 0..8 {
         assert_eq!(evaluate(), Verdict::Matched { entry: 1 });

@@ -12,6 +12,7 @@ use serde_json::Value;
 use velvetrope::internal::language::Severity;
 use velvetrope::internal::policy::{Finding, Integration, Policy, Sources};
 use velvetrope::internal::program::Verdict;
+use velvetrope::internal::queueit::TriggerView;
 use velvetrope::internal::request::{NoFacts, RequestParts, RequestView, Target};
 use velvetrope_serve::files;
 
@@ -105,7 +106,6 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
     let parts = RequestParts {
         method,
         url,
-        pure_url: url,
         version: "HTTP/1.1",
         headers: &headers,
         client_ip: ip.map(|ip| ip.parse().expect("a test's address is one")),
@@ -113,7 +113,7 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
         received_ms: 0,
         facts: &NoFacts,
     };
-    let view = RequestView::new(parts, &arena);
+    let view = TriggerView::new(RequestView::new(parts, &arena), url);
     let verdict = policy.program().evaluate(&view, &arena);
     match (verdict, policy.matched(verdict)) {
         (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules()[rule].id),

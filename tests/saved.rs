@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use bumpalo::Bump;
 use velvetrope::internal::policy::{LoadError, Policy, SETTINGS_FILE, Sources};
 use velvetrope::internal::program::{Program, Verdict};
+use velvetrope::internal::queueit::TriggerView;
 use velvetrope::internal::request::{Field, OwnedRequest};
 use velvetrope_serve::files;
 
@@ -98,7 +99,7 @@ fn requests() -> Vec<OwnedRequest> {
 }
 
 fn verdict(program: &Program, request: &OwnedRequest) -> Verdict {
-    request.with_view(|view| program.evaluate(view, &Bump::new()))
+    request.with_view(|view| program.evaluate(&TriggerView::new(view.clone(), view.parts().url), &Bump::new()))
 }
 
 /// How many different verdicts there are, which are the same before and after.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::check::Checker;
+use super::config_error::ConfigError;
 use super::document::{Member, Node, parse_json, parse_toml};
 use super::finding::{File, Kind, Problem, Report, did_you_mean};
-use super::integration::{ConfigError, Published};
+use super::integration::Published;
 use super::manifest::{self, MANIFEST, STORED};
 use super::rooms::Rooms;
 use super::rules::Checked;

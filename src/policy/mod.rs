@@ -16,6 +16,7 @@ use crate::program::{Entry, Lists, Program, Site, Verdict};
 pub mod bundle;
 pub(crate) mod check;
 mod compile;
+mod config_error;
 pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod finding;
@@ -36,10 +37,11 @@ mod spelling;
 mod trigger;
 
 pub use compile::{DELIVERED, SAVED_SUFFIX, SETTINGS_FILE, files_named_by, settings_of};
+pub use config_error::ConfigError;
+pub use document::number_text;
 pub use finding::Finding;
 pub use integration::{
-    Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, number_text,
-    version_of,
+    Action, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, version_of,
 };
 pub use lists::{ListSummary, list_of};
 pub use manifest::{MANIFEST, Manifest, STORED};

@@ -10,7 +10,7 @@ use tonic::Request;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
-use velvetrope::internal::connector::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope::internal::policy::Sources;
 use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;

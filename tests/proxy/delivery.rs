@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use velvetrope::internal::language::Severity;
 use velvetrope::internal::policy::{Policy, Sources};
-use velvetrope::internal::session::Secret;
+use velvetrope::internal::queueit::Secret;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running};
 
 use crate::support::*;

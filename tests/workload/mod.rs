@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bumpalo::Bump;
 use velvetrope::internal::language::{Expression, Scheme, parse};
 use velvetrope::internal::program::{Entry, Lists, Site, Verdict};
+use velvetrope::internal::queueit::TriggerView;
 use velvetrope::internal::request::{Field, OwnedRequest, RequestParts, RequestView};
 
 pub mod hostile;
@@ -100,12 +101,17 @@ impl<'r> Received<'r> {
         Received { request, headers }
     }
 
-    pub fn view<'v>(&'v self, arena: &'v Bump) -> RequestView<'v> {
+    /// As triggers see it, too.
+    pub fn view<'v>(&'v self, arena: &'v Bump) -> TriggerView<'v> {
+        TriggerView::new(self.plain_view(arena), &self.request.url)
+    }
+
+    /// As the rules language alone sees it.
+    pub fn plain_view<'v>(&'v self, arena: &'v Bump) -> RequestView<'v> {
         let request = self.request;
         let parts = RequestParts {
             method: &request.method,
             url: &request.url,
-            pure_url: &request.url,
             version: &request.version,
             headers: &self.headers,
             client_ip: request.client_ip,

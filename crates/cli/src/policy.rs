@@ -9,8 +9,8 @@ use super::input;
 use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
 use velvetrope::internal::language::Severity;
 use velvetrope::internal::policy::{Finding, Policy, Sources};
+use velvetrope::internal::queueit::Secrets;
 use velvetrope::internal::request::Target;
-use velvetrope::internal::session::Secrets;
 use velvetrope_serve::files::{self, PolicyFiles};
 
 /// Everything there is to say about a policy, and the policy if it works.

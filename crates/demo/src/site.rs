@@ -5,7 +5,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::http::Answered;
-use velvetrope::internal::connector::edge::VERDICT_HEADER;
+use velvetrope::internal::edge::VERDICT_HEADER;
 use velvetrope::internal::room::escape_html;
 
 pub(super) fn answer<B>(request: &Request<B>) -> Answered {

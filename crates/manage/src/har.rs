@@ -4,9 +4,8 @@
 use serde::Deserialize;
 
 use velvetrope::internal::check::fields_of;
-use velvetrope::internal::connector::Described;
-use velvetrope::internal::connector::edge::Site;
-use velvetrope::internal::connector::explain::Explained;
+use velvetrope::internal::edge::explain::Explained;
+use velvetrope::internal::edge::{Described, Site};
 use velvetrope::internal::language::{Scheme, parse};
 use velvetrope::internal::request::OwnedRequest;
 
@@ -129,9 +128,9 @@ pub fn is_about_place(expression: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velvetrope::internal::connector::edge::Identity;
+    use velvetrope::internal::edge::Identity;
     use velvetrope::internal::policy::{Policy, Sources};
-    use velvetrope::internal::session::Secrets;
+    use velvetrope::internal::queueit::Secrets;
 
     fn policy() -> Policy {
         let files = [

@@ -2,7 +2,7 @@
 
 use super::outcome::{Outcome, Refused, Texts};
 use super::sources::sources;
-use velvetrope::internal::connector::edge::FailureClass;
+use velvetrope::internal::edge::FailureClass;
 use velvetrope::internal::language::Severity;
 use velvetrope::internal::policy::{Finding, Policy, Sources, settings_of};
 use velvetrope::internal::request::Target;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::outcome::{Outcome, Refused, Texts};
-use velvetrope::internal::connector::edge::{FailureClass, Secrets};
+use velvetrope::internal::edge::{FailureClass, Secrets};
 use velvetrope::internal::hex;
 use velvetrope::internal::policy::{FailurePolicy, OnFailure, Policy};
 use velvetrope::internal::request::Target;

@@ -11,7 +11,7 @@ use super::config::{self, Compiled, Saved, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use velvetrope::internal::connector::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;

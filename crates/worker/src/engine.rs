@@ -11,7 +11,7 @@ use super::config::{Saved, Variables};
 use super::core::{Core, Pushed};
 use super::outcome::Texts;
 use super::wire;
-use velvetrope::internal::connector::edge::push;
+use velvetrope::internal::edge::push;
 use velvetrope::internal::policy::OnFailure;
 
 thread_local! {

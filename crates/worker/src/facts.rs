@@ -4,7 +4,7 @@
 
 use bumpalo::Bump;
 
-use velvetrope::internal::connector::edge::Arrivals;
+use velvetrope::internal::edge::Arrivals;
 use velvetrope::internal::request::{Facts, Field, Value};
 use velvetrope::internal::untold;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use velvetrope::internal::connector::edge::FailureClass;
+use velvetrope::internal::edge::FailureClass;
 use velvetrope::internal::policy::Settings;
 
 /// The texts that a policy is made from.

@@ -30,7 +30,7 @@ const SEEN_BYTES = 3 * SEEN_UNITS;
 
 /**
  * What an origin could take for the verdict, or for a word of the network in front, whatever stands between its letters (see
- * `connector::edge::is_verdict_header`, `is_forwarding_header` and `is_target_header`). Names have lower case. What Cloudflare sets itself stays.
+ * `edge::is_verdict_header`, `is_forwarding_header` and `is_target_header`). Names have lower case. What Cloudflare sets itself stays.
  */
 const FORGED =
   /^(x[^a-z\d]velvetrope[^a-z\d]verdict|forwarded|x[^a-z\d](forwarded[^a-z\d]host|original[^a-z\d](ur[li]|host)|rewrite[^a-z\d]url|host|http[^a-z\d]host[^a-z\d]override)|(?=.*[^a-z\d-])x[^a-z\d](forwarded[^a-z\d].*|real[^a-z\d]ip))$/;

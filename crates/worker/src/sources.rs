@@ -1,7 +1,7 @@
 //! From what KV holds to the texts of a policy.
 
 use super::outcome::{Refused, Texts};
-use velvetrope::internal::connector::edge::FailureClass;
+use velvetrope::internal::edge::FailureClass;
 use velvetrope::internal::policy::bundle::unbundle;
 use velvetrope::internal::policy::{DELIVERED, SETTINGS_FILE, STORED, Sources};
 

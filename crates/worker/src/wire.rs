@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use super::facts::CfFacts;
 use super::hits;
-use velvetrope::internal::connector::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
+use velvetrope::internal::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
 use velvetrope::internal::policy::BypassRule;
 use velvetrope::internal::request::{CanonicalUrl, Malformed};
 

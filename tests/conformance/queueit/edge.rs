@@ -2,11 +2,11 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::internal::connector::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
+use velvetrope::internal::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
 use velvetrope::internal::policy::{ConfigError, Policy, Published, Settings};
 use velvetrope::internal::program::Scratch;
+use velvetrope::internal::queueit::Secrets;
 use velvetrope::internal::request::{CanonicalUrl, NoFacts};
-use velvetrope::internal::session::Secrets;
 
 use super::{headers, integer, text};
 

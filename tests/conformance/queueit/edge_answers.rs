@@ -3,9 +3,9 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::internal::session::Secret;
-use velvetrope::internal::session::cookie::{self, NewSession, Session, SetCookie};
-use velvetrope::internal::session::encoding::Enc;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::cookie::{self, NewSession, Session, SetCookie};
+use velvetrope::internal::queueit::encoding::Enc;
 
 use super::{headers, integer, text};
 

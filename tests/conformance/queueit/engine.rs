@@ -4,17 +4,17 @@ use std::cell::RefCell;
 
 use bumpalo::Bump;
 use serde_json::{Map, Value, json};
-use velvetrope::internal::connector::{
-    CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
-    Extension, Failure, Outside, QueueConfig, QueueIdUse, Services, Visit, cancel_local, extend, queue_local, resolve,
-};
 use velvetrope::internal::policy::{ConfigError, Number, Published};
 use velvetrope::internal::program::{Entry, Program, Site, Verdict};
+use velvetrope::internal::queueit::cookie::SetCookie;
+use velvetrope::internal::queueit::encoding::Enc;
+use velvetrope::internal::queueit::token::Token;
+use velvetrope::internal::queueit::{
+    CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
+    Extension, Failure, Outside, QueueConfig, QueueIdUse, Secrets, Services, TriggerView, Visit, cancel_local, extend,
+    queue_local, resolve,
+};
 use velvetrope::internal::request::{NoFacts, RequestParts, RequestView};
-use velvetrope::internal::session::Secrets;
-use velvetrope::internal::session::cookie::SetCookie;
-use velvetrope::internal::session::encoding::Enc;
-use velvetrope::internal::session::token::Token;
 
 use super::{headers, integer, list, text};
 
@@ -89,7 +89,6 @@ fn matching(case: &Value, published: &Published) -> Option<usize> {
     let parts = RequestParts {
         method: text(&case["request"], "method"),
         url: text(&case["request"], "url"),
-        pure_url: pure_url(case),
         version: "HTTP/1.1",
         headers: &headers,
         client_ip: text(&case["request"], "ip").parse().ok(),
@@ -97,7 +96,7 @@ fn matching(case: &Value, published: &Published) -> Option<usize> {
         received_ms: integer(case, "now_ms"),
         facts: &NoFacts,
     };
-    let view = RequestView::new(parts, &arena);
+    let view = TriggerView::new(RequestView::new(parts, &arena), pure_url(case));
     match program.evaluate(&view, &arena) {
         Verdict::Nothing => None,
         Verdict::Bypassed { entry, .. } | Verdict::Matched { entry } => Some(entry),

@@ -14,10 +14,10 @@ use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, printab
 use super::test::{cases, title};
 use super::{AllocationCounter, input, policy};
 use measure::{Condition, Measured, Percentiles};
-use velvetrope::internal::connector::edge::{Identity, Incoming, Site};
+use velvetrope::internal::edge::{Identity, Incoming, Site};
 use velvetrope::internal::policy::Policy;
+use velvetrope::internal::queueit::Secrets;
 use velvetrope::internal::request::OwnedRequest;
-use velvetrope::internal::session::Secrets;
 use velvetrope::internal::without_secrets;
 
 /// Measure what a policy costs

@@ -12,7 +12,7 @@ use super::explain::{ExplainReport, throw_away};
 use super::output::{Answer, BAD, Exit, FAINT, Failure, Format, GOOD, STRONG, indented, styled};
 use super::policy::{self, TargetName};
 use cases::Case;
-use velvetrope::internal::connector::Described;
+use velvetrope::internal::edge::Described;
 use velvetrope::internal::policy::{BypassRule, Policy};
 
 /// Run the cases of a policy

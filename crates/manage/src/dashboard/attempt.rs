@@ -10,14 +10,13 @@ use crate::snapshot;
 use crate::store::Store;
 use crate::store::zones::Zone;
 use velvetrope::internal;
-use velvetrope::internal::connector::Described;
-use velvetrope::internal::connector::edge::{Identity, Site};
-use velvetrope::internal::connector::explain::Explained;
+use velvetrope::internal::edge::explain::Explained;
+use velvetrope::internal::edge::{Described, Identity, Site};
 use velvetrope::internal::language::Severity;
 use velvetrope::internal::policy::{Policy, SETTINGS_FILE};
 use velvetrope::internal::program::Trace;
+use velvetrope::internal::queueit::Secrets;
 use velvetrope::internal::request::{Field, OwnedRequest};
-use velvetrope::internal::session::Secrets;
 
 /// Methods that are offered.
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -10,7 +10,7 @@ use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest,
 use super::request::{Asked, forged_trailers, lines_of};
 use crate::serving::Event;
 use crate::serving::keeper::State;
-use velvetrope::internal::connector::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack,
 };
 use velvetrope::internal::program::Scratch;

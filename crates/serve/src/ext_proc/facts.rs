@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 
 use crate::geo::GeoFacts;
-use velvetrope::internal::connector::edge::Arrivals;
+use velvetrope::internal::edge::Arrivals;
 use velvetrope::internal::policy::GoogleCloud;
 use velvetrope::internal::request::{Facts, Field, Value};
 

@@ -26,7 +26,7 @@ pub use crate::serving::{
     policies_at,
 };
 use crate::serving::{Starting, seconds};
-use velvetrope::internal::connector::edge::{Arrivals, Identity};
+use velvetrope::internal::edge::{Arrivals, Identity};
 use velvetrope::internal::policy::OnFailure;
 
 mod exchange;
@@ -140,7 +140,7 @@ impl ExtProc {
             management: config.store.as_deref().map(Management::open),
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
-        let loaded: Vec<_> = tenants.keepers().iter().map(|keeper| keeper.load("start")).collect();
+        let loaded: Vec<_> = tenants.keepers().all().iter().map(|keeper| keeper.load("start")).collect();
         // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it can mend.
         if let Some(error) = loaded.iter().filter_map(|loaded| loaded.as_ref().err()).find(|error| error.lacks_secret())
         {

@@ -13,7 +13,7 @@ use super::proto::envoy::config::core::v3::HeaderValue;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, HttpTrailers, ProcessingRequest};
 use crate::serving::{Event, address};
-use velvetrope::internal::connector::edge::{
+use velvetrope::internal::edge::{
     is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, names_host,
 };
 use velvetrope::internal::policy::{ProxySettings, Scheme};

@@ -36,7 +36,7 @@ use crate::serving::metrics::Metrics;
 use crate::serving::tenants::Tenants;
 use crate::serving::tls::Tls;
 use crate::serving::{Observer, Stop, connections, guarded, now_ms};
-use velvetrope::internal::connector::edge::{Arrivals, FailureClass, Identity};
+use velvetrope::internal::edge::{Arrivals, FailureClass, Identity};
 use velvetrope::internal::policy::OnOverload;
 use velvetrope::internal::program::Scratch;
 

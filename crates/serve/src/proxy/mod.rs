@@ -33,7 +33,7 @@ use crate::serving::pushes::Pushes;
 use crate::serving::tenants::{Common, Tenants};
 use crate::serving::tls::Tls;
 use crate::serving::{Starting, seconds};
-use velvetrope::internal::connector::edge::{Arrivals, Identity};
+use velvetrope::internal::edge::{Arrivals, Identity};
 use velvetrope::internal::policy::{OnFailure, VisitorTls};
 
 mod announced;

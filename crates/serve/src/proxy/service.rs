@@ -27,7 +27,7 @@ use crate::serving::metrics::{Counted, Metrics};
 use crate::serving::pushes::{self, Pushes, retry_after};
 use crate::serving::tls::Tls;
 use crate::serving::{Event, Observer, aside, guarded, now_ms, seconds};
-use velvetrope::internal::connector::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
 };
 use velvetrope::internal::policy::{FailurePolicy, ProxySettings};

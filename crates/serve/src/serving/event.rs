@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keeper::State;
-use velvetrope::internal::connector::edge;
+use velvetrope::internal::edge;
 use velvetrope::internal::program::Verdict;
 
 /// Is told of every decision.
@@ -22,7 +22,7 @@ pub struct Event {
     pub path: String,
     /// The visitor.
     pub client_ip: Option<IpAddr>,
-    /// What was decided; the words of [`velvetrope::internal::connector::edge::Reply::label`].
+    /// What was decided; the words of [`velvetrope::internal::edge::Reply::label`].
     pub decision: &'static str,
     /// The policy that decided, where there are several.
     pub policy: Option<String>,

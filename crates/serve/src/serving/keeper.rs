@@ -18,7 +18,7 @@ use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::GeoDatabases;
-use velvetrope::internal::connector::edge::{FailureClass, Identity, Reply, Secrets, push};
+use velvetrope::internal::edge::{FailureClass, Identity, Reply, Secrets, push};
 use velvetrope::internal::hex;
 use velvetrope::internal::language::Severity;
 use velvetrope::internal::policy::{Finding, Managed, Policy, STORED, Settings, Sources, settings_of, version_of};

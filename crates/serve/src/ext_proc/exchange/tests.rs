@@ -16,10 +16,10 @@ use super::*;
 use crate::geo::GeoDatabases;
 use crate::serving::hits::Hits;
 use crate::serving::keeper::Deployment;
-use velvetrope::internal::connector::edge::VERDICT_HEADER;
+use velvetrope::internal::edge::VERDICT_HEADER;
 use velvetrope::internal::policy::Policy;
-use velvetrope::internal::session::token::{TokenFields, sign};
-use velvetrope::internal::session::{Secret, Secrets};
+use velvetrope::internal::queueit::token::{TokenFields, sign};
+use velvetrope::internal::queueit::{Secret, Secrets};
 
 const NOW: i64 = 1_790_000_000;
 const SECRET: &str = "not-a-real-secret";

@@ -1,55 +1,11 @@
 //! Cancel: a visitor's sessions end (docs/protocol/queue-it.md#cancel-and-ignore).
 
-use bumpalo::Bump;
-
+use super::config::CancelConfig;
 use super::debug::Debug;
 use super::decision::{Decision, Exception, Kind, Reason};
-use super::sessions::{self, CookieSettings};
+use super::redirect;
+use super::sessions;
 use super::visit::Visit;
-use super::{queue, redirect};
-use crate::policy::Integration;
-
-/// How a Cancel action is set up.
-#[derive(Clone, Copy, Debug)]
-pub struct CancelConfig<'v> {
-    /// The waiting rooms whose sessions end.
-    pub waiting_rooms: &'v [&'v str],
-    /// Host of the waiting rooms.
-    pub queue_domain: Option<&'v str>,
-    /// First segments of the waiting room's paths.
-    pub queue_path_prefix: Option<&'v str>,
-    /// Domain of the session cookies.
-    pub cookie_domain: Option<&'v str>,
-    /// Whether scripts must not see the session cookies.
-    pub cookie_http_only: bool,
-    /// Whether the session cookies travel on encrypted connections only.
-    pub cookie_secure: bool,
-    /// Version of the configuration.
-    pub version: &'v str,
-    /// Name of the action.
-    pub action_name: Option<&'v str>,
-}
-
-impl<'v> CancelConfig<'v> {
-    /// What a published integration says.
-    pub fn of(integration: &'v Integration, version: &'v str, arena: &'v Bump) -> CancelConfig<'v> {
-        let event_id = integration.event_id.as_deref().unwrap_or_default();
-        CancelConfig {
-            waiting_rooms: queue::each_once(event_id, &integration.involved_rooms, arena),
-            queue_domain: integration.queue_domain.as_deref(),
-            queue_path_prefix: integration.queue_path_prefix.as_deref(),
-            cookie_domain: integration.cookie_domain.as_deref(),
-            cookie_http_only: integration.cookie_http_only,
-            cookie_secure: integration.cookie_secure,
-            version,
-            action_name: integration.name.as_deref(),
-        }
-    }
-
-    fn cookies(&self) -> CookieSettings<'v> {
-        CookieSettings { domain: self.cookie_domain, http_only: self.cookie_http_only, secure: self.cookie_secure }
-    }
-}
 
 /// Ends a visitor's sessions. `target` is where the waiting room shall send them afterwards.
 pub(super) fn cancel<'v>(

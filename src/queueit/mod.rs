@@ -1,34 +1,45 @@
-//! Policy + session → decision (docs/protocol/queue-it.md#decision-flow).
+//! What is Queue-it's: the visitor's signed state (token, session cookie, hashes, enqueue token), and policy + session →
+//! decision (docs/protocol/queue-it.md#decision-flow). A [`TriggerView`] is a request as triggers see it.
 //!
 //! [`decide`] is pure: the same visit, configuration and answers give the same decision. Where it needs an answer from
 //! outside it returns the question, and the host calls it again with the answer; [`resolve`] does that for hosts that
 //! can wait. [`queue_local`], [`cancel_local`] and [`extend`] do without a published configuration.
 //!
-//! The module knows nothing of hosts. What every host must do alike (take the token out of a URL, turn a decision
-//! into a response, accept a pushed configuration) is in [`edge`].
+//! Time, randomness and secrets are arguments. [`cookie`], [`encoding`], [`enqueue`] and [`token`] know nothing of
+//! policies, and nothing here knows of hosts: what every host must do alike is in [`edge`](crate::edge).
 
 mod cancel;
+mod config;
+pub mod cookie;
+pub mod cookies;
 mod debug;
 mod decision;
-mod described;
-pub mod edge;
-pub mod explain;
+pub mod encoding;
+pub mod enqueue;
 mod local;
+mod normalize;
 mod outside;
 mod queue;
 mod redirect;
+mod resolve;
+mod secret;
 mod sessions;
+pub mod token;
+mod trigger_view;
+mod url_token;
 mod visit;
 
-pub use cancel::CancelConfig;
+pub use config::{CancelConfig, QueueConfig};
 pub use decision::{Decision, Exception, Failure, Kind, Reason, Step};
-pub use described::Described;
 pub use local::{Extension, cancel_local, extend, queue_local};
+pub use normalize::normalize;
 pub use outside::{
     Answers, DirectPassCall, DirectPassReply, DirectPassSettings, NoOutside, Outside, Question, QueueIdUse, Services,
-    resolve,
 };
-pub use queue::QueueConfig;
+pub use resolve::resolve;
+pub use secret::{Mac, Secret, Secrets};
+pub use trigger_view::TriggerView;
+pub use url_token::{token_of, without_token};
 pub use visit::{ClientIp, Configuration, Visit};
 
 use crate::policy::{Action, ConfigError, Integration, RedirectLogic};

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
-use super::encoding::{instant, is_graphic, lower_case, push_uri_component};
+use super::cookies;
+use super::encoding::{MalformedEscape, instant, is_graphic, lower_case, push_uri_component};
 use super::{Mac, Secret, Secrets};
-use crate::request::cookies::{self, MalformedEscape};
 
 /// What the names of session cookies begin with; the waiting room's id follows.
 pub const NAME_PREFIX: &str = "QueueITAccepted-SDFrts345E-V3_";

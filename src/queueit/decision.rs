@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::cookie::{SessionError, SetCookie};
 use super::outside::Question;
+use super::token::TokenError;
 use super::visit::Visit;
 use crate::policy::ConfigError;
-use crate::session::cookie::{SessionError, SetCookie};
-use crate::session::token::TokenError;
 
 /// What [`decide`](super::decide) comes to.
 #[derive(Debug)]

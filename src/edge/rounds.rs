@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bumpalo::Bump;
 
-use crate::session::encoding::concat;
-use crate::session::{Mac, Secrets};
+use crate::queueit::encoding::concat;
+use crate::queueit::{Mac, Secrets};
 
 /// How long a mark counts, and an arrival is remembered, in seconds: a round is a few redirects.
 const LASTING: i64 = 60;

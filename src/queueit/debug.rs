@@ -3,15 +3,14 @@
 
 use std::fmt::Write;
 
-use super::cancel::CancelConfig;
+use super::config::{CancelConfig, QueueConfig};
+use super::cookie::SetCookie;
 use super::decision::{Decision, Exception, Failure, Kind, Reason, Step, Stop};
+use super::encoding::instant;
 use super::outside::DirectPassSettings;
-use super::queue::QueueConfig;
 use super::sessions::with_cookies;
 use super::visit::Visit;
 use crate::policy::{ConfigError, Integration, Number, number_text};
-use crate::session::cookie::SetCookie;
-use crate::session::encoding::instant;
 
 /// How long a browser keeps the debug cookie, in seconds.
 const KEPT_FOR: i64 = 1200;

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
-use crate::request::cookies::{MalformedEscape, decode_component};
-use crate::request::is_js_space;
+use crate::request::hex_digit;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// All but letters, digits, `-`, `_`, `.` and `~`.
@@ -111,6 +110,59 @@ pub fn lenient_integer(text: &str) -> f64 {
         16 => sign * digits.chars().filter_map(|c| c.to_digit(16)).fold(0.0, |sum, d| sum * 16.0 + f64::from(d)),
         _ => sign * digits.parse().unwrap_or(f64::NAN),
     }
+}
+
+/// A percent escape that is incomplete or not of UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not validly percent-encoded")]
+pub struct MalformedEscape;
+
+/// Appends what JavaScript's `decodeURIComponent` makes of `text`: `+` stays, and a run of escapes that is not whole
+/// UTF-8 is an error.
+pub fn decode_component(text: &[u8], out: &mut ArenaVec<'_, u8>) -> Result<(), MalformedEscape> {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        out.extend_from_slice_copy(&rest[..at]);
+        rest = decode_character(&rest[at..], out)?;
+    }
+    out.extend_from_slice_copy(rest);
+    Ok(())
+}
+
+/// Decodes the escapes of one character at the start of `text`, and gives back what follows them.
+fn decode_character<'t>(text: &'t [u8], out: &mut ArenaVec<'_, u8>) -> Result<&'t [u8], MalformedEscape> {
+    let first = escaped_byte(text).ok_or(MalformedEscape)?;
+    let length = match first {
+        0x00..=0x7f => 1,
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return Err(MalformedEscape),
+    };
+    let mut bytes = [0; 4];
+    for (index, byte) in bytes[..length].iter_mut().enumerate() {
+        *byte = text.get(3 * index..).and_then(escaped_byte).ok_or(MalformedEscape)?;
+    }
+    std::str::from_utf8(&bytes[..length]).map_err(|_| MalformedEscape)?;
+    out.extend_from_slice_copy(&bytes[..length]);
+    Ok(&text[3 * length..])
+}
+
+fn escaped_byte(text: &[u8]) -> Option<u8> {
+    match *text {
+        [b'%', high, low, ..] => Some(hex_digit(high)? << 4 | hex_digit(low)?),
+        _ => None,
+    }
+}
+
+/// Trims what JavaScript's `trim` does.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(is_js_space)
+}
+
+/// What JavaScript's `trim` and `parseInt` take for white space.
+fn is_js_space(c: char) -> bool {
+    c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}')
 }
 
 #[cfg(test)]

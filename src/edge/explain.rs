@@ -3,13 +3,12 @@
 use bumpalo::Bump;
 use serde::Serialize;
 
-use super::NoOutside;
-use super::edge::readings::{Judged, Judgement, judge};
-use super::edge::{self, Examined, Header, Incoming, Outcome, Reply, Site};
-use super::visit::split_path;
+use super::readings::{Judged, Judgement, judge};
+use super::{Examined, Header, Incoming, Outcome, Reply, Site};
 use crate::policy::Policy;
 use crate::program::{Explanation, Scratch, Trace, Verdict};
-use crate::request::{Facts, OwnedRequest, without_secrets};
+use crate::queueit::NoOutside;
+use crate::request::{Facts, OwnedRequest, split_path, without_secrets};
 
 /// What would happen to a request, and why.
 #[derive(Serialize)]
@@ -114,7 +113,7 @@ impl Explained {
         let url = match request.canonical_url() {
             Ok(url) => url,
             Err(malformed) => {
-                let reply = edge::refuse(malformed, site.identity, &mut scratch);
+                let reply = super::refuse(malformed, site.identity, &mut scratch);
                 return Some(Explained::refused(
                     site.policy,
                     DecisionReport::new(reply, malformed.to_string(), &request.url),
@@ -124,10 +123,10 @@ impl Explained {
         let headers = request.header_pairs_for(url.authority());
         let incoming = Incoming::of(request, &url, &headers, facts);
         let decision = DecisionReport::of(site, &incoming);
-        if decision.label == edge::REFUSED {
+        if decision.label == super::REFUSED {
             return Some(Explained::refused(site.policy, decision));
         }
-        let judgement = judge(site.policy, &incoming, edge::pure_url(&incoming, &arena), &arena).ok()?;
+        let judgement = judge(site.policy, &incoming, super::pure_url(&incoming, &arena), &arena).ok()?;
         Explained::judged(site, &incoming, &judgement, decision)
     }
 
@@ -139,11 +138,11 @@ impl Explained {
         decision: DecisionReport,
     ) -> Option<Explained> {
         let policy = site.policy;
-        let decided = edge::examine(site, incoming, &NoOutside, Scratch::default().start()).reading;
+        let decided = super::examine(site, incoming, &NoOutside, Scratch::default().start()).reading;
         let mut told = Vec::new();
         let report = |(index, judged): (usize, &Judged<'_>)| {
             // What differs only in how triggers are told of it is the same to people.
-            let reading = (without_secrets(judged.view.parts().pure_url), judged.verdict);
+            let reading = (without_secrets(judged.view.pure_url()), judged.verdict);
             let is_known = told.contains(&reading) && index != decided;
             let (url, verdict) = reading.clone();
             told.push(reading);
@@ -227,14 +226,14 @@ impl VerdictReport {
 impl DecisionReport {
     fn of(site: Site<'_>, incoming: &Incoming<'_>) -> DecisionReport {
         let mut scratch = Scratch::default();
-        let reason = match edge::examine(site, incoming, &NoOutside, scratch.start()).outcome {
+        let reason = match super::examine(site, incoming, &NoOutside, scratch.start()).outcome {
             Examined::Bypassed => "a bypass rule of the waiting room is true".to_owned(),
             Examined::Decided(decision) => decision.reason.to_string(),
             Examined::Failed(failure) => failure.exception.to_string(),
-            Examined::Misdirected => edge::unknown_host(incoming.url.authority()),
+            Examined::Misdirected => super::unknown_host(incoming.url.authority()),
             Examined::Refused(malformed) => malformed.to_string(),
         };
-        DecisionReport::new(edge::handle(site, incoming, &mut scratch), reason, incoming.url.as_str())
+        DecisionReport::new(super::handle(site, incoming, &mut scratch), reason, incoming.url.as_str())
     }
 
     fn new(reply: Reply<'_>, reason: String, asked: &str) -> DecisionReport {

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::policy::Preflight;
+use crate::queueit::Secret;
+use crate::queueit::cookie::NewSession;
+use crate::queueit::token::{TokenFields, sign};
 use crate::request::{Field, NoFacts, Value};
-use crate::session::Secret;
-use crate::session::cookie::NewSession;
-use crate::session::token::{TokenFields, sign};
 
 const NOW: i64 = 1_790_000_000;
 const QUEUE_ID: &str = "3cdf8eee-0458-4c35-afd6-7c2d12098a49";

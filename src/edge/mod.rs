@@ -15,36 +15,37 @@ use std::net::IpAddr;
 use bumpalo::Bump;
 use serde::{Deserialize, Serialize};
 
-use super::outside::{NoOutside, Outside, resolve};
-use super::visit::{ClientIp, Configuration, Visit};
-use super::{Decision, Failure, Kind, Reason};
 use crate::policy::{FailurePolicy, OnFailure, OnOverload, Policy, ScriptRequests};
 use crate::program::{Scratch, Verdict};
+pub use crate::queueit::Secrets;
+use crate::queueit::token::Token;
+use crate::queueit::{
+    ClientIp, Configuration, Decision, Failure, Kind, NoOutside, Outside, Reason, TriggerView, Visit, resolve,
+    token_of, without_token,
+};
 use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts, RequestView};
-pub use crate::session::Secrets;
-use crate::session::token::Token;
 
 mod caching;
+mod described;
+pub mod explain;
 pub mod pull;
 pub mod push;
-pub(super) mod readings;
+mod readings;
 mod response;
 mod rounds;
 mod spelling;
 #[cfg(test)]
 mod tests;
 mod unknown_hosts;
-mod url_token;
 
 pub use caching::{Private, private};
-pub use response::VERDICT_HEADER;
+pub use described::Described;
 pub use rounds::Arrivals;
 pub use spelling::{
-    is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, nameable_forgeries,
-    names_host,
+    VERDICT_HEADER, is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header,
+    nameable_forgeries, names_host,
 };
 pub use unknown_hosts::{Refusal, UnknownHosts, unknown_host};
-pub use url_token::{token_of, without_token};
 
 /// How this connector names itself.
 #[derive(Clone, Debug)]
@@ -121,11 +122,10 @@ impl<'r> Incoming<'r> {
     }
 
     /// The request as rules and triggers see it; `pure_url` is its URL [`without_token`].
-    pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> RequestView<'r> {
+    pub fn view(&self, pure_url: &'r str, arena: &'r Bump) -> TriggerView<'r> {
         let parts = RequestParts {
             method: self.method,
             url: self.url.as_str(),
-            pure_url,
             version: self.version,
             headers: self.headers,
             client_ip: self.client_ip,
@@ -133,7 +133,8 @@ impl<'r> Incoming<'r> {
             received_ms: self.now_ms,
             facts: self.facts,
         };
-        RequestView::new(parts, arena).with_path(self.url.is_plain().then(|| self.url.path()))
+        let request = RequestView::new(parts, arena).with_path(self.url.is_plain().then(|| self.url.path()));
+        TriggerView::new(request, pure_url)
     }
 }
 
@@ -298,7 +299,7 @@ pub fn examine<'v>(
 }
 
 /// The URL that triggers see: without what is there for a connector.
-pub(super) fn pure_url<'v>(incoming: &Incoming<'v>, arena: &'v Bump) -> &'v str {
+fn pure_url<'v>(incoming: &Incoming<'v>, arena: &'v Bump) -> &'v str {
     rounds::without_mark(without_token(incoming.url.as_str(), arena))
 }
 

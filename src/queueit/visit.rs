@@ -4,12 +4,13 @@ use std::net::IpAddr;
 
 use bumpalo::Bump;
 
-use super::edge::without_token;
+use super::Secrets;
+use super::encoding::decode_uri_component;
 use super::outside::Services;
+use super::token::Token;
+use super::url_token::without_token;
 use crate::policy::{ConfigError, Integration};
-use crate::session::Secrets;
-use crate::session::encoding::decode_uri_component;
-use crate::session::token::Token;
+use crate::request::{header, is_no_navigation, split_path};
 
 /// Everything a decision depends on, besides the configuration.
 #[derive(Clone, Copy)]
@@ -123,30 +124,6 @@ impl<'v> Visit<'v> {
     fn ajax_page(&self) -> &'v str {
         self.header("x-queueit-ajaxpageurl")
     }
-}
-
-/// The first header of this name, "" if there is none. Bytes that are not UTF-8 are replaced.
-pub(super) fn header<'v>(headers: &'v [(&'v str, &'v [u8])], name: &str, arena: &'v Bump) -> &'v str {
-    let found = headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-    let value = found.map_or(&b""[..], |(_, value)| *value);
-    std::str::from_utf8(value).unwrap_or_else(|_| arena.alloc_str(&String::from_utf8_lossy(value)))
-}
-
-/// Whether the browser says that it is not about to show the answer as a page (Fetch metadata, `Sec-Fetch-Mode`). A few
-/// versions have a word of their own for frames.
-pub(super) fn is_no_navigation(headers: &[(&str, &[u8])]) -> bool {
-    let mode = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("sec-fetch-mode"));
-    mode.is_some_and(|(_, mode)| !matches!(*mode, b"" | b"navigate" | b"nested-navigate"))
-}
-
-/// An absolute URL's scheme and authority, and the rest.
-pub(super) fn split_path(url: &str) -> (&str, &str) {
-    let bytes = url.as_bytes();
-    let scheme = memchr::memchr(b':', bytes).filter(|&at| bytes[at..].starts_with(b"://"));
-    let authority = scheme.map_or(0, |at| at + "://".len());
-    // Too short for a searcher to pay.
-    let length = bytes[authority..].iter().position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'));
-    url.split_at(length.map_or(url.len(), |length| authority + length))
 }
 
 /// What the published configuration says of a visit.

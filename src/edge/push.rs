@@ -7,8 +7,8 @@ use bumpalo::Bump;
 use serde::Deserialize;
 
 use super::{Identity, Outcome, Reply};
+use crate::queueit::Secrets;
 use crate::request::hex_digit;
-use crate::session::Secrets;
 
 /// The largest body that is looked at, in bytes. The configuration is in hexadecimal, so it may be half of that.
 pub const MAX_BODY: usize = 8 << 20;

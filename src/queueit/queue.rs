@@ -1,76 +1,18 @@
 //! Queue: a visitor needs a session (docs/protocol/queue-it.md#queue).
 
-use bumpalo::Bump;
-use bumpalo::collections::Vec as ArenaVec;
-
+use super::config::{QueueConfig, each_once};
+use super::cookie::{NewSession, Session, SetCookie};
 use super::debug::Debug;
 use super::decision::{Decision, Exception, Kind, Reason, Stop};
+use super::encoding::lower_case;
 use super::outside::{Answers, DirectPassCall, DirectPassSettings, Question, QueueIdUse};
 use super::redirect;
-use super::sessions::{self, CookieSettings, Found, with_cookies};
+use super::sessions::{self, Found, with_cookies};
+use super::token::{Token, TokenError};
 use super::visit::Visit;
-use crate::policy::{Integration, Number, number_text};
-use crate::session::cookie::{NewSession, Session, SetCookie};
-use crate::session::encoding::lower_case;
-use crate::session::token::{Token, TokenError};
-
-/// How a Queue action is set up.
-#[derive(Clone, Copy, Debug)]
-pub struct QueueConfig<'v> {
-    /// The waiting room.
-    pub event_id: Option<&'v str>,
-    /// Further rooms whose sessions are accepted.
-    pub involved_rooms: &'v [String],
-    /// Layout of the waiting room's page.
-    pub layout: Option<&'v str>,
-    /// Language of the waiting room's page.
-    pub culture: Option<&'v str>,
-    /// Host of the waiting room.
-    pub queue_domain: Option<&'v str>,
-    /// First segments of the waiting room's paths.
-    pub queue_path_prefix: Option<&'v str>,
-    /// Whether each request prolongs the session.
-    pub extend_cookie_validity: bool,
-    /// Validity of sessions.
-    pub cookie_validity_minute: Number,
-    /// Domain of the session cookie.
-    pub cookie_domain: Option<&'v str>,
-    /// Whether scripts must not see the session cookie.
-    pub cookie_http_only: bool,
-    /// Whether the session cookie travels on encrypted connections only.
-    pub cookie_secure: bool,
-    /// Version of the configuration.
-    pub version: &'v str,
-    /// Name of the action.
-    pub action_name: Option<&'v str>,
-    /// Whether each use of a queue id is to be verified.
-    pub verify_queue_id: bool,
-    /// How often a queue id may be used.
-    pub queue_id_usage_limit: Number,
-}
+use crate::policy::{Number, number_text};
 
 impl<'v> QueueConfig<'v> {
-    /// What a published integration says.
-    pub fn of(integration: &'v Integration, version: &'v str) -> QueueConfig<'v> {
-        QueueConfig {
-            event_id: integration.event_id.as_deref(),
-            involved_rooms: &integration.involved_rooms,
-            layout: integration.layout.as_deref(),
-            culture: integration.culture.as_deref(),
-            queue_domain: integration.queue_domain.as_deref(),
-            queue_path_prefix: integration.queue_path_prefix.as_deref(),
-            extend_cookie_validity: integration.extend_cookie_validity,
-            cookie_validity_minute: integration.cookie_validity_minute,
-            cookie_domain: integration.cookie_domain.as_deref(),
-            cookie_http_only: integration.cookie_http_only,
-            cookie_secure: integration.cookie_secure,
-            version,
-            action_name: integration.name.as_deref(),
-            verify_queue_id: integration.verify_queue_id,
-            queue_id_usage_limit: integration.queue_id_usage_limit,
-        }
-    }
-
     fn check(&self, visit: &Visit<'_>) -> Result<Checked<'v>, Exception> {
         let required = |value: &'v str, name| match value {
             "" => Err(Exception::Missing(name)),
@@ -86,10 +28,6 @@ impl<'v> QueueConfig<'v> {
                 _ => return Err(Exception::NotPositive("queueConfig.cookieValidityMinute")),
             },
         })
-    }
-
-    fn cookies(&self) -> CookieSettings<'v> {
-        CookieSettings { domain: self.cookie_domain, http_only: self.cookie_http_only, secure: self.cookie_secure }
     }
 }
 
@@ -123,17 +61,6 @@ pub(super) fn queue<'v>(
     let checked = config.check(visit)?;
     let rooms = each_once(checked.event_id, config.involved_rooms, visit.arena);
     Queue { visit, config, checked, rooms, target, answers }.decide(debug)
-}
-
-/// The ids of rooms, each once, in order.
-pub(super) fn each_once<'v>(first: &'v str, more: &'v [String], arena: &'v Bump) -> &'v [&'v str] {
-    let mut rooms = ArenaVec::with_capacity_in(1 + more.len(), arena);
-    for room in std::iter::once(first).chain(more.iter().map(String::as_str)) {
-        if !room.is_empty() && !rooms.contains(&room) {
-            rooms.push(room);
-        }
-    }
-    rooms.into_bump_slice()
 }
 
 impl<'v> Queue<'_, 'v> {

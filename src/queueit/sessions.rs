@@ -2,10 +2,10 @@
 
 use bumpalo::collections::Vec as ArenaVec;
 
+use super::cookie::{self, Session, SessionError, SetCookie, Validation};
 use super::decision::SessionFault;
+use super::encoding::MalformedEscape;
 use super::visit::Visit;
-use crate::request::cookies::MalformedEscape;
-use crate::session::cookie::{self, Session, SessionError, SetCookie, Validation};
 
 /// How the cookies of one action are written.
 #[derive(Clone, Copy, Debug, Default)]

@@ -9,21 +9,22 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::{Examined, Incoming};
 use crate::policy::{Action, Policy};
 use crate::program::Verdict;
-use crate::request::{CanonicalUrl, Malformed, RequestView, canonical_authority, host_of, readings};
+use crate::queueit::TriggerView;
+use crate::request::{CanonicalUrl, Malformed, canonical_authority, host_of, readings};
 
 /// How many readings are decided about.
 const MOST: usize = 512;
 
 /// A request in one of its readings.
-pub(in crate::connector) struct Judged<'v> {
+pub(super) struct Judged<'v> {
     /// What the program sees.
-    pub view: RequestView<'v>,
+    pub view: TriggerView<'v>,
     /// What it says.
     pub verdict: Verdict,
 }
 
 /// A request in all its readings.
-pub(in crate::connector) struct Judgement<'v> {
+pub(super) struct Judgement<'v> {
     /// As received, and first of all.
     pub first: Judged<'v>,
     /// The other readings; none for nearly every request.
@@ -31,13 +32,13 @@ pub(in crate::connector) struct Judgement<'v> {
 }
 
 /// Asks the program about each reading of a request; an error where there are too many.
-pub(in crate::connector) fn judge<'v>(
+pub(super) fn judge<'v>(
     policy: &Policy,
     incoming: &Incoming<'v>,
     pure_url: &'v str,
     arena: &'v Bump,
 ) -> Result<Judgement<'v>, Malformed> {
-    let judged = |view: RequestView<'v>| Judged { verdict: policy.program.evaluate(&view, arena), view };
+    let judged = |view: TriggerView<'v>| Judged { verdict: policy.program.evaluate(&view, arena), view };
     let first = judged(incoming.view(pure_url, arena));
     let mut others = ArenaVec::new_in(arena);
     let authorities = authorities(policy, incoming, arena);
@@ -87,7 +88,7 @@ fn authorities<'v>(policy: &Policy, incoming: &Incoming<'v>, arena: &'v Bump) ->
 
 impl<'v> Judgement<'v> {
     /// All readings, the one as received first.
-    pub(in crate::connector) fn all(&self) -> impl Iterator<Item = &Judged<'v>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Judged<'v>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 

@@ -1,14 +1,16 @@
 //! Decisions without a published configuration: the caller says what applies
 //! (docs/protocol/queue-it.md#decisions-without-configuration).
 
-use super::cancel::{self, CancelConfig};
+use super::cancel;
+use super::config::{CancelConfig, QueueConfig};
+use super::cookie::{NewSession, SetCookie};
 use super::debug;
 use super::decision::{Decision, Exception, Failure};
-use super::outside::{Outside, until_decided};
-use super::queue::{self, QueueConfig};
+use super::outside::Outside;
+use super::queue;
+use super::resolve::until_decided;
 use super::sessions::{self, CookieSettings, Found};
 use super::visit::{ClientIp, Visit};
-use crate::session::cookie::{NewSession, SetCookie};
 
 /// Decides about a visitor who needs a session. `target` is where the waiting room shall send them in the end, "" to
 /// leave that to the room; for an ajax call it is where the script runs.

@@ -8,20 +8,16 @@ use serde::Serialize;
 use super::rounds::Arrival;
 use super::{
     Examination, Examined, FailureClass, Header, Identity, Incoming, MISDIRECTED, Outcome, REFUSED, Reply, Site,
-    WayBack, is_taken_for,
+    VERDICT_HEADER, WayBack, is_taken_for,
 };
-use crate::connector::visit::{header, is_no_navigation, split_path};
-use crate::connector::{Decision, Kind, Reason};
 use crate::policy::{Action, FailurePolicy, Integration, OnFailure, Preflight, ScriptRequests};
 use crate::program::Verdict;
-use crate::session::cookie::SetCookie;
-use crate::session::encoding::{Enc, concat, is_graphic};
+use crate::queueit::cookie::SetCookie;
+use crate::queueit::encoding::{Enc, concat, is_graphic};
+use crate::queueit::{Decision, Kind, Reason};
+use crate::request::{header, is_no_navigation, split_path};
 
 type Headers<'r> = ArenaVec<'r, Header<'r>>;
-
-/// Tells the origin what was decided: `pass`, `bypass;rule=ID`, `session;room=ID`, `token;room=ID`,
-/// `direct-pass;room=ID`, `preflight`, `cancel`, `ignore` or `failed-open`. The client's own header of this name is removed.
-pub const VERDICT_HEADER: &str = "x-velvetrope-verdict";
 
 const NO_CACHE: [(&str, &str); 3] = [
     ("cache-control", "no-cache, no-store, must-revalidate, max-age=0"),

@@ -3,8 +3,8 @@
 use bumpalo::Bump;
 use bumpalo::collections::String as ArenaString;
 
-use crate::connector::visit::header;
-use crate::session::encoding::decode_uri_component;
+use super::encoding::decode_uri_component;
+use crate::request::header;
 
 const NAME: &str = "queueittoken";
 

@@ -3,7 +3,9 @@
 //! CGI and its heirs (WSGI, Rack, PHP) tell origins of headers in variables, in whose names every character that is no
 //! letter and no digit has become `_` (RFC 3875, section 4.1.18): `X_Velvetrope_Verdict` is `X-Velvetrope-Verdict` to them.
 
-use super::VERDICT_HEADER;
+/// Tells the origin what was decided: `pass`, `bypass;rule=ID`, `session;room=ID`, `token;room=ID`,
+/// `direct-pass;room=ID`, `preflight`, `cancel`, `ignore` or `failed-open`. The client's own header of this name is removed.
+pub const VERDICT_HEADER: &str = "x-velvetrope-verdict";
 
 /// See [`is_target_header`].
 const TARGET_HEADERS: [&str; 6] =

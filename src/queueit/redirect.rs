@@ -2,11 +2,10 @@
 
 use bumpalo::collections::String as ArenaString;
 
-use super::cancel::CancelConfig;
-use super::queue::QueueConfig;
+use super::config::{CancelConfig, QueueConfig};
+use super::cookie::Session;
+use super::encoding::Enc;
 use super::visit::Visit;
-use crate::session::cookie::Session;
-use crate::session::encoding::Enc;
 
 /// Where a Queue action sends visitors.
 pub(super) struct Place<'a, 'v> {
