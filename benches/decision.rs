@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use velvetrope::edge::handle;
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::handle;
+use velvetrope::internal::program::Scratch;
 
 #[path = "../tests/ticketing/mod.rs"]
 mod ticketing;

@@ -7,9 +7,9 @@
 use std::hint::black_box;
 
 use bumpalo::Bump;
-use velvetrope::edge::handle;
-use velvetrope::program::{Program, Scratch, Site};
-use velvetrope::request::{CanonicalUrl, OwnedRequest};
+use velvetrope::internal::edge::handle;
+use velvetrope::internal::program::{Program, Scratch, Site};
+use velvetrope::internal::request::{CanonicalUrl, OwnedRequest};
 
 #[path = "../tests/ticketing/mod.rs"]
 mod ticketing;

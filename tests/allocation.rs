@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use velvetrope::edge::handle;
-use velvetrope::language::{Scheme, parse};
-use velvetrope::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
-use velvetrope::queueit::TriggerView;
-use velvetrope::request::{Field, OwnedRequest, RequestParts, RequestView};
+use velvetrope::internal::edge::handle;
+use velvetrope::internal::language::{Scheme, parse};
+use velvetrope::internal::program::{Entry, Hostname, List, Lists, Program, Scratch, Site, Verdict};
+use velvetrope::internal::queueit::TriggerView;
+use velvetrope::internal::request::{Field, OwnedRequest, RequestParts, RequestView};
 
 mod ticketing;
 

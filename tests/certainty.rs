@@ -3,9 +3,9 @@
 use bumpalo::Bump;
 use proptest::prelude::*;
 use proptest::sample::select;
-use velvetrope::language::{self, Scheme};
-use velvetrope::program::{Lists, Program};
-use velvetrope::request::{Field, OwnedRequest};
+use velvetrope::internal::language::{self, Scheme};
+use velvetrope::internal::program::{Lists, Program};
+use velvetrope::internal::request::{Field, OwnedRequest};
 
 fn certainty(text: &str) -> Option<bool> {
     language::certainty(

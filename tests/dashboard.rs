@@ -12,7 +12,7 @@ use fantoccini::key::Key;
 use fantoccini::{Client, Locator};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use velvetrope::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope_manage::database::DatabaseError;
 use velvetrope_manage::store::tokens::Scope;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running, SecretSource};

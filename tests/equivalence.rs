@@ -10,10 +10,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::select;
-use velvetrope::language::expression::IpRange;
-use velvetrope::language::{Code, Expression, Scheme, parse};
-use velvetrope::program::{Entry, Hostname, List, Lists, Program, Site, Verdict};
-use velvetrope::request::{OwnedRequest, OwnedValue, Subject, Type};
+use velvetrope::internal::language::expression::IpRange;
+use velvetrope::internal::language::{Code, Expression, Scheme, parse};
+use velvetrope::internal::program::{Entry, Hostname, List, Lists, Program, Site, Verdict};
+use velvetrope::internal::request::{OwnedRequest, OwnedValue, Subject, Type};
 
 mod oracle;
 

@@ -14,7 +14,7 @@ use tonic::{Request, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
-use velvetrope::queueit::Secret;
+use velvetrope::internal::queueit::Secret;
 use velvetrope_manage::database::DatabaseError;
 use velvetrope_manage::store::tokens::Scope;
 use velvetrope_serve::ext_proc::proto::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption, Metadata};

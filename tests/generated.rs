@@ -1,9 +1,9 @@
 //! What the generator of workloads promises: each of them has the verdict that it says.
 
 use bumpalo::Bump;
-use velvetrope::policy::Policy;
-use velvetrope::program::{Approach, Program, Verdict};
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::{Approach, Program, Verdict};
+use velvetrope::internal::request::OwnedRequest;
 
 mod workload;
 
@@ -65,7 +65,7 @@ fn networks_hold_their_addresses_and_nobody_elses() {
 fn the_policy_of_networks_compiles() {
     let compiled = Policy::compile(&networks::policy(1_000), None);
     let policy = compiled.unwrap_or_else(|findings| panic!("{findings:#?}")).policy;
-    let at = |address| evaluate(&policy.program, &integrations::request_for(0).client_ip(address));
+    let at = |address| evaluate(policy.program(), &integrations::request_for(0).client_ip(address));
     assert_eq!(at(networks::address_in(999)), Verdict::Bypassed { entry: 0, rule: 0 });
     assert_eq!(at(networks::address_in(1_000)), Verdict::Matched { entry: 0 });
 }

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use velvetrope::language::{self, Code, Diagnostic, Kind, Scheme, Severity};
-use velvetrope::request::Type;
+use velvetrope::internal::language::{self, Code, Diagnostic, Kind, Scheme, Severity};
+use velvetrope::internal::request::Type;
 
 /// Every expression of the vectors parses, or is refused for the recorded reason.
 #[test]

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use velvetrope::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope_manage::database::DatabaseError;
 use velvetrope_manage::store::tokens::Scope;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running, SecretSource};

@@ -1,7 +1,7 @@
 //! What compiled programs keep of memory.
 
-use velvetrope::policy::Policy;
-use velvetrope::program::{Program, Site};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::{Program, Site};
 
 mod workload;
 

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
 use serde_json::Value;
-use velvetrope::language::{Diagnostic, Place, Severity};
-use velvetrope::policy::{Compiled, Findings, Integration, Policy, Sources};
-use velvetrope::program::Verdict;
-use velvetrope::queueit::TriggerView;
-use velvetrope::request::{NoFacts, RequestParts, RequestView, Target};
+use velvetrope::internal::language::{Diagnostic, Place, Severity};
+use velvetrope::internal::policy::{Compiled, Findings, Integration, Policy, Sources};
+use velvetrope::internal::program::Verdict;
+use velvetrope::internal::queueit::TriggerView;
+use velvetrope::internal::request::{NoFacts, RequestParts, RequestView, Target};
 use velvetrope_serve::files;
 
 #[test]
@@ -52,7 +52,7 @@ fn the_fixture_of_every_key_names_every_key() {
     let settings = serde_json::to_value(settings).expect("TOML is JSON");
     let rooms = fs::read_to_string(folder.join("rooms.json")).expect("the fixture is there");
     let rooms: Value = serde_json::from_str(&rooms).expect("the fixture is JSON");
-    for (name, schema) in velvetrope::policy::schemas() {
+    for (name, schema) in velvetrope::internal::policy::schemas() {
         let schema: Value = serde_json::from_str(&schema).expect("a schema is JSON");
         match name {
             "velvetrope.json" => names_every_key(&schema, &schema, &settings),
@@ -111,9 +111,9 @@ fn verdict(policy: &Policy, method: &str, url: &str, ip: Option<&str>) -> String
         facts: &NoFacts,
     };
     let view = TriggerView::new(RequestView::new(parts, &arena), url);
-    let verdict = policy.program.evaluate(&view, &arena);
+    let verdict = policy.program().evaluate(&view, &arena);
     match (verdict, policy.matched(verdict)) {
-        (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules[rule].id),
+        (Verdict::Bypassed { rule, .. }, _) => format!("bypassed by {}", policy.rules()[rule].id),
         (_, Some(integration)) => integration.title().to_owned(),
         (_, None) => "nothing".to_owned(),
     }
@@ -171,18 +171,18 @@ fn compile(folder: &Path) -> Result<Compiled, Findings> {
 /// What came of the sources.
 fn describe(policy: &Policy) -> String {
     let mut text = String::new();
-    for (index, integration) in policy.integrations.all.iter().enumerate() {
+    for (index, integration) in policy.integrations().all.iter().enumerate() {
         let Integration { action, event_id, queue_domain, .. } = integration;
-        let when = policy.program.entry(index).expect("a policy that was not loaded");
+        let when = policy.program().entry(index).expect("a policy that was not loaded");
         let (title, room) = (integration.title(), event_id.as_deref().unwrap_or("-"));
         let domain = queue_domain.as_deref().unwrap_or("-");
         let _ = writeln!(text, "{title}: {action:?}, room {room} at {domain}, when {when}");
         for (index, rule) in policy.rules_of(integration) {
             let draft = if rule.enabled { "" } else { "draft " };
-            let _ = writeln!(text, "  {draft}{}: {}", rule.id, policy.program.rule(index).expect("one of its rules"));
+            let _ = writeln!(text, "  {draft}{}: {}", rule.id, policy.program().rule(index).expect("one of its rules"));
         }
     }
-    for (name, list) in &policy.lists {
+    for (name, list) in policy.lists() {
         let _ = writeln!(text, "${name}: {} of {:?}", list.members, list.kind);
     }
     text

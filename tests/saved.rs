@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bumpalo::Bump;
-use velvetrope::policy::{LoadError, Policy, SETTINGS_FILE, Sources};
-use velvetrope::program::{Program, Verdict};
-use velvetrope::queueit::TriggerView;
-use velvetrope::request::{Field, OwnedRequest};
+use velvetrope::internal::policy::{LoadError, Policy, SETTINGS_FILE, Sources};
+use velvetrope::internal::program::{Program, Verdict};
+use velvetrope::internal::queueit::TriggerView;
+use velvetrope::internal::request::{Field, OwnedRequest};
 use velvetrope_serve::files;
 
 mod workload;
@@ -132,13 +132,13 @@ fn every_policy_decides_as_before() {
         let policy = compiled(&files::read(&folder).expect("a policy").sources);
         let saved = policy.save();
         let loaded = Policy::load(&saved).unwrap_or_else(|error| panic!("{error}"));
-        assert_same(&policy.program, &loaded.program, &requests());
+        assert_same(policy.program(), loaded.program(), &requests());
         assert_eq!(loaded.save(), saved);
         assert_eq!(format!("{:?}", loaded.settings), format!("{:?}", policy.settings));
-        assert_eq!(format!("{:?}", loaded.integrations), format!("{:?}", policy.integrations));
-        assert_eq!(format!("{:?}", loaded.rules), format!("{:?}", policy.rules));
-        assert_eq!(format!("{:?}", loaded.rooms), format!("{:?}", policy.rooms));
-        assert_eq!(loaded.lists, policy.lists);
+        assert_eq!(format!("{:?}", loaded.integrations()), format!("{:?}", policy.integrations()));
+        assert_eq!(format!("{:?}", loaded.rules()), format!("{:?}", policy.rules()));
+        assert_eq!(format!("{:?}", loaded.rooms()), format!("{:?}", policy.rooms()));
+        assert_eq!(loaded.lists(), policy.lists());
     }
 }
 
@@ -146,7 +146,7 @@ fn every_policy_decides_as_before() {
 fn every_part_of_a_program_is_kept() {
     let policy = compiled(&one_of_everything());
     let loaded = Policy::load(&policy.save()).expect("what was saved");
-    let verdicts = assert_same(&policy.program, &loaded.program, &requests());
+    let verdicts = assert_same(policy.program(), loaded.program(), &requests());
     assert!(verdicts > 12, "{verdicts} verdicts tell little");
 }
 
@@ -178,24 +178,25 @@ fn long_lists_are_kept() {
     let loaded = Policy::load(&policy.save()).expect("what was saved");
     let addresses = (0..20_000).step_by(97).map(networks::address_in);
     let requests: Vec<_> = addresses.map(|address| integrations::request_for(0).client_ip(address)).collect();
-    assert_same(&policy.program, &loaded.program, &requests);
-    assert_eq!(loaded.lists, policy.lists);
+    assert_same(policy.program(), loaded.program(), &requests);
+    assert_eq!(loaded.lists(), policy.lists());
 }
 
 /// A host need not read text to know the settings; but nobody can be told what was written.
 #[test]
 fn a_loaded_policy_has_no_texts() {
     let loaded = Policy::load(&compiled(&one_of_everything()).save()).expect("what was saved");
-    assert!(!loaded.program.has_texts() && loaded.program.entry(0).is_none() && loaded.program.rule(0).is_none());
-    assert!(visitor().with_view(|view| loaded.program.explain(view)).is_none() && loaded.program.plan().is_none());
+    assert!(!loaded.program().has_texts() && loaded.program().entry(0).is_none() && loaded.program().rule(0).is_none());
+    assert!(visitor().with_view(|view| loaded.program().explain(view)).is_none() && loaded.program().plan().is_none());
 }
 
 #[test]
 fn a_saved_policy_is_a_source_like_any_other() {
     let policy = compiled(&one_of_everything());
     let sources = Sources::from([("site.vrp".to_owned(), policy.save())]);
-    assert_same(&policy.program, &compiled(&sources).program, &requests());
-    let refused = Policy::compile(&sources, Some(velvetrope::request::Target::Proxy)).expect_err("another target");
+    assert_same(policy.program(), compiled(&sources).program(), &requests());
+    let refused =
+        Policy::compile(&sources, Some(velvetrope::internal::request::Target::Proxy)).expect_err("another target");
     assert_eq!(refused.all()[0].message, "it was compiled for worker");
     let refused = Policy::compile(&Sources::from([("site.vrp".to_owned(), vec![])]), None).expect_err("an empty file");
     assert_eq!(refused.all()[0].message, "this is no compiled policy");
@@ -211,7 +212,7 @@ fn what_was_saved_before_can_still_be_loaded() {
     }
     let recorded = fs::read(RECORDED).expect("the record");
     let loaded = Policy::load(&recorded).unwrap_or_else(|error| panic!("{error}"));
-    assert_same(&policy.program, &loaded.program, &requests());
+    assert_same(policy.program(), loaded.program(), &requests());
     assert_eq!(loaded.save(), recorded);
 }
 

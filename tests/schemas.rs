@@ -9,7 +9,7 @@ fn schemas_are_current() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
     let renew = std::env::var_os("VELVETROPE_RENEW").is_some();
     let mut names = Vec::new();
-    for (name, schema) in velvetrope::policy::schemas() {
+    for (name, schema) in velvetrope::internal::policy::schemas() {
         let path = folder.join(name);
         if renew {
             fs::create_dir_all(&folder).and_then(|()| fs::write(&path, &schema)).expect("schemas can be written");

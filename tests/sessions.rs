@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use velvetrope::queueit::Secrets;
-use velvetrope::queueit::cookie::{NewSession, Session, Validation};
+use velvetrope::internal::queueit::Secrets;
+use velvetrope::internal::queueit::cookie::{NewSession, Session, Validation};
 
 const NOW: i64 = 1_790_000_000;
 const UUID: &str = "3cdf8eee-0458-4c35-afd6-7c2d12098a49";

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bumpalo::Bump;
-use velvetrope::edge::{Identity, push};
-use velvetrope::language::{self, Scheme};
-use velvetrope::policy::{Policy, Published, Settings};
-use velvetrope::program::{Entry, Lists, Program, Site};
-use velvetrope::queueit::cookie::{Session, Validation};
-use velvetrope::queueit::{Secrets, TriggerView, token};
-use velvetrope::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
+use velvetrope::internal::edge::{Identity, push};
+use velvetrope::internal::language::{self, Scheme};
+use velvetrope::internal::policy::{Policy, Published, Settings};
+use velvetrope::internal::program::{Entry, Lists, Program, Site};
+use velvetrope::internal::queueit::cookie::{Session, Validation};
+use velvetrope::internal::queueit::{Secrets, TriggerView, token};
+use velvetrope::internal::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -142,7 +142,7 @@ pub fn saved(bytes: &[u8]) {
         let headers = [("Host", &b"shop.example"[..]), ("User-Agent", b"a"), ("Cookie", b"a=b"), ("X-A", b"a")];
         let arena = Bump::new();
         let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "", &arena);
-        policy.matched(policy.program.evaluate(&view, &arena));
+        policy.matched(policy.program().evaluate(&view, &arena));
         assert_eq!(Policy::load(&policy.save()).expect("what was saved").save(), policy.save());
     }
 }

@@ -242,7 +242,7 @@ pub fn refuse<'r>(malformed: Malformed, identity: &'r Identity, scratch: &'r mut
 pub struct Examination<'v> {
     /// What the program says; `None` where it was not asked.
     pub verdict: Option<Verdict>,
-    /// Which of the request's readings ([`judge`](readings::judge)) it says that of, from 0.
+    /// Which of the request's readings (`readings::judge`) it says that of, from 0.
     pub reading: usize,
     /// The URL without the token, which the triggers saw.
     pub pure_url: &'v str,

@@ -135,7 +135,7 @@ pub trait Outside {
     fn verify_queue_id(&self, asked: &QueueIdUse<'_>) -> Result<bool, NoAnswer>;
     /// Answers [`Question::DirectPass`].
     fn direct_pass(&self, asked: &DirectPassCall<'_>) -> Result<DirectPassReply, NoAnswer>;
-    /// Answers [`Question::EnqueueToken`].
+    /// Answers [`Question::EnqueueToken`]. [`super::enqueue`], of the feature `enqueue-tokens`, makes such tokens.
     fn enqueue_token(&self, event_id: &str) -> Result<Option<String>, NoAnswer>;
 }
 

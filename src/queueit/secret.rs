@@ -81,6 +81,7 @@ impl Secret {
     }
 
     /// The key itself, for what is not an HMAC (enqueue tokens).
+    #[cfg(feature = "enqueue-tokens")]
     pub(super) fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }

@@ -29,6 +29,15 @@ pub struct CanonicalUrl<'r> {
     is_plain: bool,
 }
 
+/// See [`CanonicalUrl::of`].
+impl<'r> TryFrom<&'r str> for CanonicalUrl<'r> {
+    type Error = Malformed;
+
+    fn try_from(url: &'r str) -> Result<CanonicalUrl<'r>, Malformed> {
+        CanonicalUrl::of(url)
+    }
+}
+
 impl<'r> CanonicalUrl<'r> {
     /// The URL of a request for `target` (path and query; a root that was left out is written, RFC 9112, section 3.2.1) at
     /// `authority`. `scheme` is taken for `https` unless it is `http`.

@@ -4,6 +4,7 @@ use super::ascii::hex_digit;
 
 /// Why a request asks for nothing that can be served: the visitor's mistake, so that it is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Malformed {
     /// Neither its target nor its Host header names a host.
     #[error("the request names no host")]

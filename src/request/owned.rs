@@ -101,6 +101,16 @@ impl OwnedRequest {
         }
     }
 
+    /// A GET of an absolute URL; see [`OwnedRequest::new`].
+    pub fn get(url: impl Into<String>) -> Self {
+        OwnedRequest::new(url)
+    }
+
+    /// A POST to an absolute URL; see [`OwnedRequest::new`].
+    pub fn post(url: impl Into<String>) -> Self {
+        OwnedRequest::new(url).method("POST")
+    }
+
     /// With another method.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.method = method.into();

@@ -14,12 +14,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use velvetrope::edge::explain::Explained;
-use velvetrope::edge::{Described, Identity, Secrets, Site};
-use velvetrope::language::Code;
-use velvetrope::policy::Policy;
-use velvetrope::policy::bundle::bundle;
-use velvetrope::request::Target;
+use velvetrope::internal::edge::explain::Explained;
+use velvetrope::internal::edge::{Described, Identity, Secrets, Site};
+use velvetrope::internal::language::Code;
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::policy::bundle::bundle;
+use velvetrope::internal::request::Target;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, SecretSource};
 
 mod callout;

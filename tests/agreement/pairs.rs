@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use velvetrope::policy::{GeoIp, Sources};
-use velvetrope::request::{Facts, Field, OwnedRequest, Target, Value};
+use velvetrope::internal::policy::{GeoIp, Sources};
+use velvetrope::internal::request::{Facts, Field, OwnedRequest, Target, Value};
 use velvetrope_serve::geo::GeoDatabases;
 
 pub const HOST: &str = "tickets.example";

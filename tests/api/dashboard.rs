@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use http::{Method, Request, Response};
 use serde_json::json;
-use velvetrope::room::Occupancy;
+use velvetrope::internal::room::Occupancy;
 use velvetrope_manage::store::tokens::Scope;
 
 use crate::support::{SETTINGS, Site, files, rule};

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use velvetrope::policy::{Policy, Sources};
+use velvetrope::internal::policy::{Policy, Sources};
 use velvetrope_manage::failure::Failure;
 use velvetrope_manage::snapshot;
 
@@ -46,8 +46,8 @@ fn what_the_store_holds_compiles_in_place_of_the_files() {
     // Nothing of these is read any more.
     ["rooms.json", "rules/shop.json", "lists/admins.txt"].iter().for_each(|file| _ = sources.remove(*file));
     let policy = compiled(&sources);
-    assert_eq!((policy.rooms.len(), policy.rules.len(), policy.lists.len()), (1, 3, 2));
-    assert!(policy.rules.iter().any(|rule| &*rule.room == "presale" && &*rule.file == "store:rules/presale.json"));
+    assert_eq!((policy.rooms().len(), policy.rules().len(), policy.lists().len()), (1, 3, 2));
+    assert!(policy.rules().iter().any(|rule| &*rule.room == "presale" && &*rule.file == "store:rules/presale.json"));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn an_export_is_a_policy_that_says_the_same() {
         "{settings}"
     );
     let policy = compiled(&files);
-    assert_eq!((policy.rooms.len(), policy.rules.len(), policy.lists.len()), (1, 3, 2));
+    assert_eq!((policy.rooms().len(), policy.rules().len(), policy.lists().len()), (1, 3, 2));
 
     let other = Site::of(&files);
     assert_eq!(exported(&other).keys().collect::<Vec<_>>(), files.keys().collect::<Vec<_>>());

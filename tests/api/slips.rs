@@ -2,8 +2,8 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use velvetrope::language::Code;
-use velvetrope::policy::Policy;
+use velvetrope::internal::language::Code;
+use velvetrope::internal::policy::Policy;
 use velvetrope_manage::failure::Failure;
 use velvetrope_manage::snapshot;
 

@@ -1,6 +1,6 @@
 //! The expressions that pages show are expressions.
 
-use velvetrope::language::{Scheme, parse};
+use velvetrope::internal::language::{Scheme, parse};
 
 use super::{files, read};
 

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use std::fs;
 
 use serde_json::Value;
-use velvetrope::language::Code;
-use velvetrope::language::function::{Accepts, Function, Parameter, Result, Source};
-use velvetrope::request::{Field, Supply, Target};
+use velvetrope::internal::language::Code;
+use velvetrope::internal::language::function::{Accepts, Function, Parameter, Result, Source};
+use velvetrope::internal::request::{Field, Supply, Target};
 
 use super::{read, root};
 
@@ -227,7 +227,7 @@ fn result(result: Result) -> &'static str {
 }
 
 fn schema(name: &str) -> Value {
-    let schemas = velvetrope::policy::schemas();
+    let schemas = velvetrope::internal::policy::schemas();
     let (_, text) = schemas.iter().find(|(found, _)| *found == name).expect("there is such a schema");
     serde_json::from_str(text).expect("a schema is JSON")
 }

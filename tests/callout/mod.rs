@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
-use velvetrope::edge::Secrets;
-use velvetrope::queueit::Secret;
-use velvetrope::queueit::token::{TokenFields, sign};
+use velvetrope::internal::edge::Secrets;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::token::{TokenFields, sign};
 use velvetrope_serve::ext_proc::{Config, ExtProc, PolicySource, Running, SecretSource};
 
 use crate::wire::in_time;

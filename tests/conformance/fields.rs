@@ -1,8 +1,8 @@
 //! A record's `fields` → a table of values.
 
 use serde_json::Value as Json;
-use velvetrope::language::Scheme;
-use velvetrope::request::{OwnedValue, Type};
+use velvetrope::internal::language::Scheme;
+use velvetrope::internal::request::{OwnedValue, Type};
 
 use super::oracle::table::Table;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use velvetrope::policy::number_text;
-use velvetrope::queueit::Secret;
-use velvetrope::queueit::encoding::Enc;
-use velvetrope::queueit::enqueue::EnqueueToken;
-use velvetrope::queueit::token::Token;
+use velvetrope::internal::policy::number_text;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::encoding::Enc;
+use velvetrope::internal::queueit::enqueue::EnqueueToken;
+use velvetrope::internal::queueit::token::Token;
 
 use crate::report::{self, Report};
 
@@ -55,7 +55,7 @@ fn answer(case: &Value) -> Value {
     match text(case, "kind") {
         "" => engine::answer(case),
         "edge_v3" => edge::answer(case),
-        "normalize_url" => json!(velvetrope::queueit::normalize(text(case, "input"))),
+        "normalize_url" => json!(velvetrope::internal::queueit::normalize(text(case, "input"))),
         "encode_component" => json!(Enc(text(case, "input")).to_string()),
         "hmac_sha256_hex" => json!(Secret::new(text(case, "secret")).sign(&[text(case, "input")]).as_str()),
         "parse_token" => parsed_token(text(case, "input")),

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bumpalo::Bump;
 use ipnet::IpNet;
 use serde_json::Value;
-use velvetrope::language::expression::IpRange;
-use velvetrope::language::{Diagnostic, Scheme, parse};
-use velvetrope::program::{Hostname, List, Lists, Program};
+use velvetrope::internal::language::expression::IpRange;
+use velvetrope::internal::language::{Diagnostic, Scheme, parse};
+use velvetrope::internal::program::{Hostname, List, Lists, Program};
 
 use crate::report::{Report, cases, vectors};
 

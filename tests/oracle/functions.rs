@@ -7,9 +7,9 @@ use base64::engine::DecodePaddingMode::Indifferent;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use velvetrope::language::Function;
-use velvetrope::language::expression::{Argument, Call, Wildcard};
-use velvetrope::request::OwnedValue;
+use velvetrope::internal::language::Function;
+use velvetrope::internal::language::expression::{Argument, Call, Wildcard};
+use velvetrope::internal::request::OwnedValue;
 
 /// Applies a function.
 pub fn call(call: &Call, arguments: &[Option<OwnedValue>]) -> Option<OwnedValue> {

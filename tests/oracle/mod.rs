@@ -2,13 +2,13 @@
 //! way of evaluating must agree with, so it shares none of their code.
 
 use bumpalo::Bump;
-use velvetrope::language::Expression;
-use velvetrope::language::expression::{
+use velvetrope::internal::language::Expression;
+use velvetrope::internal::language::expression::{
     Argument, Base, Call, Comparison, Condition, Connective, Index, Literal, Operand, Quantifier, Relation, Right, Set,
     Test, Wildcard,
 };
-use velvetrope::program::{Hostname, List, Lists};
-use velvetrope::request::{OwnedValue, Subject, Value};
+use velvetrope::internal::program::{Hostname, List, Lists};
+use velvetrope::internal::request::{OwnedValue, Subject, Value};
 
 mod functions;
 pub mod table;
@@ -66,7 +66,7 @@ impl<S: Subject> Oracle<'_, S> {
             Found::One(Some(OwnedValue::Array(values))) => Truth::Many(values.iter().map(is_true).collect()),
             Found::One(Some(OwnedValue::Map(values))) => Truth::Many(values.values().map(is_true).collect()),
             Found::One(Some(value)) => Truth::One(is_true(&value)),
-            Found::One(None) if operand.each || operand.value_type != velvetrope::request::Type::Bool => {
+            Found::One(None) if operand.each || operand.value_type != velvetrope::internal::request::Type::Bool => {
                 Truth::Many(Vec::new())
             }
             Found::One(None) => Truth::One(false),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bumpalo::Bump;
-use velvetrope::language::Scheme;
-use velvetrope::request::{FieldId, OwnedValue, Subject, Type, Value};
+use velvetrope::internal::language::Scheme;
+use velvetrope::internal::request::{FieldId, OwnedValue, Subject, Type, Value};
 
 /// Values by field; a field that is not there is missing.
 #[derive(Clone, Debug, Default)]

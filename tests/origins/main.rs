@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
-use velvetrope::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope_serve::{ext_proc, proxy};
 
 use fan::{Fan, Origins, Passed};

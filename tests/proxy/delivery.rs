@@ -7,9 +7,9 @@ use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use velvetrope::language::Severity;
-use velvetrope::policy::{Policy, Sources};
-use velvetrope::queueit::Secret;
+use velvetrope::internal::language::Severity;
+use velvetrope::internal::policy::{Policy, Sources};
+use velvetrope::internal::queueit::Secret;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, Running};
 
 use crate::support::*;

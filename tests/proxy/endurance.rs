@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use velvetrope::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope_serve::proxy::{Config, PolicySource, Proxy, SecretSource};
 
 use super::delivery::{PUSH, push_body};

@@ -15,10 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use velvetrope::edge::Secrets;
-use velvetrope::policy::Sources;
-use velvetrope::queueit::Secret;
-use velvetrope::queueit::token::{TokenFields, sign};
+use velvetrope::internal::edge::Secrets;
+use velvetrope::internal::policy::Sources;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::token::{TokenFields, sign};
 use velvetrope_serve::proxy::{Config, Event, Observer, PolicySource, Proxy, Running, SecretSource};
 
 pub use crate::wire::*;

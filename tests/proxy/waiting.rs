@@ -1,8 +1,8 @@
 //! What a visitor meets: the room, the rope, the way past it.
 
 use serde_json::{Value, json};
-use velvetrope::queueit::Secret;
-use velvetrope::room::{AllowedHosts, Pace, Room, RoomConfig, Visit};
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::room::{AllowedHosts, Pace, Room, RoomConfig, Visit};
 use velvetrope_demo::{Demo, line};
 use velvetrope_serve::proxy::{PolicySource, Proxy};
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use velvetrope::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope_serve::{ext_proc, proxy};
 
 use envoy::Answer;

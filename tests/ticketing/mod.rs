@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use bumpalo::Bump;
-use velvetrope::edge::{Identity, Incoming, Secrets, Site};
-use velvetrope::policy::{Policy, Sources};
-use velvetrope::queueit::cookie::{NAME_PREFIX, NewSession};
-use velvetrope::queueit::token::{TokenFields, sign};
-use velvetrope::request::{CanonicalUrl, NoFacts};
+use velvetrope::internal::edge::{Identity, Incoming, Secrets, Site};
+use velvetrope::internal::policy::{Policy, Sources};
+use velvetrope::internal::queueit::cookie::{NAME_PREFIX, NewSession};
+use velvetrope::internal::queueit::token::{TokenFields, sign};
+use velvetrope::internal::request::{CanonicalUrl, NoFacts};
 
 const NOW: i64 = 1_800_000_000;
 const SHOP: &str = "http://tickets.example/shop/seats?row=7";

@@ -2,9 +2,9 @@
 //! matched against the normalised URL.
 
 use serde_json::{Value, json};
-use velvetrope::policy::Published;
-use velvetrope::program::{Entry, Lists, Site, Verdict};
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::policy::Published;
+use velvetrope::internal::program::{Entry, Lists, Site, Verdict};
+use velvetrope::internal::request::OwnedRequest;
 
 use super::{Workload, visit, visitor, with_header};
 

@@ -5,8 +5,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
-use velvetrope::policy::Sources;
-use velvetrope::request::{Field, OwnedRequest};
+use velvetrope::internal::policy::Sources;
+use velvetrope::internal::request::{Field, OwnedRequest};
 
 use super::{Workload, integrations, visit, visitor, with_header};
 

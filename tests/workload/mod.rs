@@ -9,10 +9,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use velvetrope::language::{Expression, Scheme, parse};
-use velvetrope::program::{Entry, Lists, Site, Verdict};
-use velvetrope::queueit::TriggerView;
-use velvetrope::request::{Field, OwnedRequest, RequestParts, RequestView};
+use velvetrope::internal::language::{Expression, Scheme, parse};
+use velvetrope::internal::program::{Entry, Lists, Site, Verdict};
+use velvetrope::internal::queueit::TriggerView;
+use velvetrope::internal::request::{Field, OwnedRequest, RequestParts, RequestView};
 
 pub mod hostile;
 pub mod integrations;

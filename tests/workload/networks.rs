@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use velvetrope::language::expression::IpRange;
-use velvetrope::policy::Sources;
-use velvetrope::program::List;
+use velvetrope::internal::language::expression::IpRange;
+use velvetrope::internal::policy::Sources;
+use velvetrope::internal::program::List;
 
 use super::integrations;
 

@@ -1,6 +1,6 @@
 //! One expression for each operator, false for the visitor.
 
-use velvetrope::program::{Entry, Lists, Site, Verdict};
+use velvetrope::internal::program::{Entry, Lists, Site, Verdict};
 
 use super::{Workload, expression, networks, visitor};
 

@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::request::OwnedRequest;
 
 mod engines;
 mod rules;

@@ -11,12 +11,12 @@ use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace;
-use velvetrope::edge::{Described, Incoming};
-use velvetrope::language::{self, Diagnostic, Expression, Scheme};
-use velvetrope::policy::list_of;
-use velvetrope::program::{List, Lists, Program, Trace};
-use velvetrope::queueit::without_token;
-use velvetrope::request::{OwnedRequest, Target};
+use velvetrope::internal::edge::{Described, Incoming};
+use velvetrope::internal::language::{self, Diagnostic, Expression, Scheme};
+use velvetrope::internal::policy::list_of;
+use velvetrope::internal::program::{List, Lists, Program, Trace};
+use velvetrope::internal::queueit::without_token;
+use velvetrope::internal::request::{OwnedRequest, Target};
 
 /// How messages call the expression's place.
 const ORIGIN: &str = "the expression";

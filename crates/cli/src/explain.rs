@@ -11,11 +11,13 @@ use super::plan::PlanReport;
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport};
 use super::{policy, trace};
-use velvetrope::edge::explain::{DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport};
-use velvetrope::edge::{Described, Identity, Site};
-use velvetrope::policy::Policy;
-use velvetrope::queueit::{Secrets, without_token};
-use velvetrope::request::{Facts, Field, OwnedRequest, Target, Value};
+use velvetrope::internal::edge::explain::{
+    DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport,
+};
+use velvetrope::internal::edge::{Described, Identity, Site};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::queueit::{Secrets, without_token};
+use velvetrope::internal::request::{Facts, Field, OwnedRequest, Target, Value};
 use velvetrope_serve::geo::{GeoDatabases, GeoError, GeoFacts};
 
 /// Say what would happen to a request, and why

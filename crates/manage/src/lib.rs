@@ -13,7 +13,7 @@ use database::{Database, DatabaseError};
 use failure::{Code, Failure};
 use store::Store;
 
-use velvetrope::room::Occupancy;
+use velvetrope::internal::room::Occupancy;
 
 pub mod access;
 mod api;

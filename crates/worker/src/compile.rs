@@ -2,9 +2,9 @@
 
 use super::outcome::{Outcome, Refused, Texts};
 use super::sources::sources;
-use velvetrope::edge::FailureClass;
-use velvetrope::policy::{Compiled, Policy, Sources, settings_of};
-use velvetrope::request::Target;
+use velvetrope::internal::edge::FailureClass;
+use velvetrope::internal::policy::{Compiled, Policy, Sources, settings_of};
+use velvetrope::internal::request::Target;
 
 /// A policy compiled for Workers, as KV keeps it for them.
 #[cfg(any(not(target_arch = "wasm32"), feature = "manage"))]

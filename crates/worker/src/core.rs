@@ -12,13 +12,13 @@ use super::config::{self, Compiled, Held, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use velvetrope::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, BoxError, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;
-use velvetrope::policy::{FailurePolicy, Policy, version_of};
-use velvetrope::program::Scratch;
-use velvetrope::queueit::{Mac, Secret};
+use velvetrope::internal::policy::{FailurePolicy, Policy, version_of};
+use velvetrope::internal::program::Scratch;
+use velvetrope::internal::queueit::{Mac, Secret};
 
 /// What one instance knows.
 pub(super) struct Core {
@@ -180,7 +180,7 @@ impl Core {
                 return Plan { headers, all_headers: false, properties, seed: false, body: false, push, marks };
             }
         };
-        let needs = policy.program.needs();
+        let needs = policy.program().needs();
         let fields = || needs.fields.iter().filter_map(|field| field.standard());
         let mut headers: BTreeSet<_> = needs.headers.iter().map(String::as_str).collect();
         for name in ALWAYS.into_iter().chain(fields().filter_map(header_behind)) {
@@ -277,7 +277,7 @@ impl Core {
     /// Of what is in force here, and of what KV holds: an isolate may not have taken that yet.
     fn known_versions(&self, holds: Texts<'_>) -> impl Iterator<Item = String> {
         let in_force = match &self.state {
-            State::InForce { policy, .. } => Some(policy.integrations.version.clone()),
+            State::InForce { policy, .. } => Some(policy.integrations().version.clone()),
             State::Absent { .. } => None,
         };
         in_force.into_iter().chain(holds.info.and_then(version_of))
@@ -288,8 +288,8 @@ impl Core {
 mod tests {
     use super::*;
     use crate::compile::compile;
-    use velvetrope::policy::OnFailure;
-    use velvetrope::policy::bundle::bundle;
+    use velvetrope::internal::policy::OnFailure;
+    use velvetrope::internal::policy::bundle::bundle;
 
     const INFO: &str = r#"{"Version": 7, "Integrations": [{"Name": "Shop", "ActionType": "Queue", "EventId": "shop",
         "QueueDomain": "q.example", "CookieValidityMinute": 5, "Triggers": [{"LogicalOperator": "And", "TriggerParts": [

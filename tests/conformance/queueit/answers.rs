@@ -2,11 +2,11 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::policy::Published;
-use velvetrope::queueit::Secret;
-use velvetrope::queueit::cookie::{self, NewSession, Session};
+use velvetrope::internal::policy::Published;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::cookie::{self, NewSession, Session};
 
-use velvetrope::queueit::encoding::Enc;
+use velvetrope::internal::queueit::encoding::Enc;
 
 use super::{headers, integer, text};
 

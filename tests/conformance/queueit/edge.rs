@@ -2,11 +2,11 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
-use velvetrope::policy::{ConfigError, Policy, Published, Settings};
-use velvetrope::program::Scratch;
-use velvetrope::queueit::Secrets;
-use velvetrope::request::{CanonicalUrl, NoFacts};
+use velvetrope::internal::edge::{self, FailureClass, Identity, Incoming, Outcome, Reply, WayBack};
+use velvetrope::internal::policy::{ConfigError, Policy, Published, Settings};
+use velvetrope::internal::program::Scratch;
+use velvetrope::internal::queueit::Secrets;
+use velvetrope::internal::request::{CanonicalUrl, NoFacts};
 
 use super::{headers, integer, text};
 

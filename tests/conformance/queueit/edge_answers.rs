@@ -3,9 +3,9 @@
 
 use bumpalo::Bump;
 use serde_json::{Value, json};
-use velvetrope::queueit::Secret;
-use velvetrope::queueit::cookie::{self, NewSession, Session, SetCookie};
-use velvetrope::queueit::encoding::Enc;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::cookie::{self, NewSession, Session, SetCookie};
+use velvetrope::internal::queueit::encoding::Enc;
 
 use super::{headers, integer, text};
 

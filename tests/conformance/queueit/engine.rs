@@ -4,17 +4,17 @@ use std::cell::RefCell;
 
 use bumpalo::Bump;
 use serde_json::{Map, Value, json};
-use velvetrope::policy::{ConfigError, Number, Published};
-use velvetrope::program::{Entry, Program, Site, Verdict};
-use velvetrope::queueit::cookie::SetCookie;
-use velvetrope::queueit::encoding::Enc;
-use velvetrope::queueit::token::Token;
-use velvetrope::queueit::{
+use velvetrope::internal::policy::{ConfigError, Number, Published};
+use velvetrope::internal::program::{Entry, Program, Site, Verdict};
+use velvetrope::internal::queueit::cookie::SetCookie;
+use velvetrope::internal::queueit::encoding::Enc;
+use velvetrope::internal::queueit::token::Token;
+use velvetrope::internal::queueit::{
     CancelConfig, ClientIp, Configuration, Decision, DirectPassCall, DirectPassReply, DirectPassSettings, Exception,
-    Extension, Failure, NoAnswer, Outside, QueueConfig, QueueIdUse, Secrets, Services, TriggerView, Visit, cancel_local, extend,
-    queue_local, resolve,
+    Extension, Failure, NoAnswer, Outside, QueueConfig, QueueIdUse, Secrets, Services, TriggerView, Visit,
+    cancel_local, extend, queue_local, resolve,
 };
-use velvetrope::request::{NoFacts, RequestParts, RequestView};
+use velvetrope::internal::request::{NoFacts, RequestParts, RequestView};
 
 use super::{headers, integer, list, text};
 

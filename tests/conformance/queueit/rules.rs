@@ -5,9 +5,9 @@ use blake2::digest::consts::U16;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use velvetrope::queueit::Secret;
-use velvetrope::queueit::cookie::{NAME_PREFIX, Session};
-use velvetrope::queueit::encoding::encode_uri_component;
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::cookie::{NAME_PREFIX, Session};
+use velvetrope::internal::queueit::encoding::encode_uri_component;
 
 use super::text;
 

@@ -7,9 +7,9 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use crate::AllocationCounter;
-use velvetrope::edge::{self, Incoming, Site};
-use velvetrope::program::Scratch;
-use velvetrope::queueit::without_token;
+use velvetrope::internal::edge::{self, Incoming, Site};
+use velvetrope::internal::program::Scratch;
+use velvetrope::internal::queueit::without_token;
 
 /// Something whose cost can be told by itself.
 #[derive(Clone, Copy)]
@@ -133,7 +133,7 @@ impl<'m> Measured<'m> {
 
     /// Evaluates a condition for each request once.
     fn evaluate(&mut self, condition: Condition) {
-        let program = &self.site.policy.program;
+        let program = self.site.policy.program();
         for (incoming, pure_url) in self.incoming.iter().zip(&self.pure_urls) {
             let arena = self.scratch.start();
             let view = black_box(incoming).view(pure_url, arena);

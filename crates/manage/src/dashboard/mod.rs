@@ -20,7 +20,7 @@ use super::store::zones::Zone;
 use super::{Answer, Live, Visit};
 use form::Form;
 use reply::Reply;
-use velvetrope::policy::Managed;
+use velvetrope::internal::policy::Managed;
 
 mod assets;
 mod attempt;

@@ -7,7 +7,7 @@ use super::audit::{self, CHANGES, COLUMNS as ENTRY_COLUMNS, Entry};
 use super::rooms::{self, COLUMNS as ROOM_COLUMNS};
 use super::rules::{Rule, action};
 use super::{DatabaseError, Store};
-use velvetrope::policy::Room;
+use velvetrope::internal::policy::Room;
 
 impl Store<'_> {
     /// Adds a room that an entry tells the deletion of, with its rules.

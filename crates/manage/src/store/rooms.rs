@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::audit::About;
 use super::{DatabaseError, Row, Store};
-use velvetrope::policy::Room;
+use velvetrope::internal::policy::Room;
 
 /// The name under which rules for every room are kept.
 pub const EVERY_ROOM: &str = "*";

@@ -10,8 +10,10 @@ use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest,
 use super::request::{Asked, forged_trailers, lines_of};
 use crate::serving::Event;
 use crate::serving::keeper::State;
-use velvetrope::edge::{self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack};
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::{
+    self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack,
+};
+use velvetrope::internal::program::Scratch;
 
 const CACHE_CONTROL: &str = "cache-control";
 

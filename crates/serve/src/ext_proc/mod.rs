@@ -26,8 +26,8 @@ pub use crate::serving::{
     policies_at,
 };
 use crate::serving::{Starting, seconds};
-use velvetrope::edge::{Arrivals, Identity};
-use velvetrope::policy::OnFailure;
+use velvetrope::internal::edge::{Arrivals, Identity};
+use velvetrope::internal::policy::OnFailure;
 
 mod exchange;
 mod facts;

@@ -24,8 +24,8 @@ use super::keeper::State;
 use super::metrics::Metrics;
 use super::pushes::{Pushes, retry_after};
 use super::tenants::Tenants;
-use velvetrope::edge::{Identity, Outcome, Reply, push};
-use velvetrope::request::Authority;
+use velvetrope::internal::edge::{Identity, Outcome, Reply, push};
+use velvetrope::internal::request::Authority;
 
 /// How long a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -18,14 +18,14 @@ use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::{GeoDatabases, GeoError};
-use velvetrope::edge::{BoxError, FailureClass, Identity, Reply, Secrets, push};
+use velvetrope::internal::edge::{BoxError, FailureClass, Identity, Reply, Secrets, push};
 use velvetrope::internal::hex;
-use velvetrope::language::{Diagnostic, Place, Severity};
-use velvetrope::policy::{
+use velvetrope::internal::language::{Diagnostic, Place, Severity};
+use velvetrope::internal::policy::{
     Compiled, Findings, Managed, OlderVersion, Policy, STORED, Settings, Sources, settings_of, version_of,
 };
-use velvetrope::program::Verdict;
-use velvetrope::room::Occupancy;
+use velvetrope::internal::program::Verdict;
+use velvetrope::internal::room::Occupancy;
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -161,7 +161,7 @@ pub(crate) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
 
 /// What a store holds of a policy. Errors are for the log.
 pub(crate) trait Stored: Send + Sync {
-    /// Texts that stand beside the policy's files (see [`velvetrope::policy::MANIFEST`]); none where the store does not know
+    /// Texts that stand beside the policy's files (see [`velvetrope::internal::policy::MANIFEST`]); none where the store does not know
     /// the policy.
     fn texts(&self) -> Result<Sources, BoxError>;
 
@@ -375,7 +375,7 @@ impl Keeper {
         file: &str,
     ) -> Result<(), LoadError> {
         let known = match &*self.state() {
-            State::InForce(deployment) => Some(deployment.policy.integrations.version.clone()),
+            State::InForce(deployment) => Some(deployment.policy.integrations().version.clone()),
             State::Absent { .. } => {
                 let stood_in = published.and_then(|published| stand_in(sources, published));
                 let text = stood_in.as_ref().unwrap_or(sources).get(file);
@@ -486,14 +486,14 @@ impl Keeper {
         let folder = self.folder().unwrap_or_default();
         let geo = GeoDatabases::open(&policy.settings.geoip, &folder)?;
         let hits = match &*self.state() {
-            State::InForce(before) => Hits::of(&policy.rules, Some(&before.hits)),
-            State::Absent { .. } => Hits::of(&policy.rules, None),
+            State::InForce(before) => Hits::of(policy.rules(), Some(&before.hits)),
+            State::Absent { .. } => Hits::of(policy.rules(), None),
         };
         Ok(Deployment { policy, secrets, geo, hits })
     }
 
     fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
-        let version = deployment.policy.integrations.version.clone();
+        let version = deployment.policy.integrations().version.clone();
         if occasion == "start" {
             warn_of_secrets(&deployment);
         }

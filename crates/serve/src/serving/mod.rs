@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use velvetrope::edge::{BoxError, Identity};
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::{BoxError, Identity};
+use velvetrope::internal::program::Scratch;
 
 pub(crate) mod address;
 pub(crate) mod admin;

@@ -13,9 +13,9 @@ use super::management::Management;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::policy_name;
-use velvetrope::edge::FailureClass;
-use velvetrope::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
-use velvetrope::request::Authority;
+use velvetrope::internal::edge::FailureClass;
+use velvetrope::internal::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
+use velvetrope::internal::request::Authority;
 
 /// Who is responsible for a request.
 pub(crate) struct Tenants {

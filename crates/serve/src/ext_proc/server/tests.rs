@@ -12,9 +12,9 @@ use crate::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Re
 use crate::ext_proc::proto::envoy::service::ext_proc::v3::{HttpHeaders, ImmediateResponse};
 use crate::serving::tenants::Common;
 use crate::serving::{PolicySource, SecretSource};
-use velvetrope::policy::OnFailure;
-use velvetrope::queueit::token::{TokenFields, sign};
-use velvetrope::queueit::{Secret, Secrets};
+use velvetrope::internal::policy::OnFailure;
+use velvetrope::internal::queueit::token::{TokenFields, sign};
+use velvetrope::internal::queueit::{Secret, Secrets};
 
 const SECRET: &str = "not-a-real-secret";
 
