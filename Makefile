@@ -42,8 +42,8 @@ tests: worker
 	tools/clients
 	cd tests/worker && npm test
 
-# The book in docs/, into target/book. That its links lead somewhere and its commands work, `--test book` and `--test
-# documented` see to.
+# The book in docs/, into target/book. That its links lead somewhere and its commands work, the tests `book` and
+# `documented` see to.
 book:
 	tools/book
 
