@@ -110,7 +110,7 @@ mod usage {
     #[test]
     fn help_names_every_command_and_the_exit_codes() {
         let ran = run(["--help"]).ends_with(0);
-        let commands = "check explain eval fmt test show bench token serve ext-proc demo schema completions"
+        let commands = "check explain eval fmt test show bench token serve ext-proc demo schema completions man"
             .split_ascii_whitespace();
         for command in commands {
             assert!(ran.out.contains(&format!("\n  {command} ")), "{command} is not in\n{}", ran.out);
@@ -135,6 +135,18 @@ mod usage {
             assert!(run(["completions", shell]).ends_with(0).out.contains("explain"), "{shell}");
         }
         run(["completions", "abacus"]).ends_with(2);
+    }
+
+    #[test]
+    fn every_command_has_a_manual_page() {
+        let folder = tempfile::tempdir().expect("folders can be made");
+        let path = folder.path().to_str().expect("a path");
+        assert!(run(["man", path]).ends_with(0).out.is_empty());
+        for (page, says) in [("velvetrope.1", "Exit codes"), ("velvetrope-token-sign.1", "SECRET")] {
+            let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
+            assert!(text.contains(says), "{page}: {text}");
+        }
+        run(["man", &format!("{path}/nowhere")]).ends_with(2);
     }
 
     #[test]
