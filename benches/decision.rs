@@ -6,7 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use velvetrope::internal::edge::handle;
 use velvetrope::internal::program::Scratch;
 
-#[path = "../tests/ticketing/mod.rs"]
+#[path = "../tests/support/ticketing/mod.rs"]
 mod ticketing;
 
 fn decisions(criterion: &mut Criterion) {

@@ -13,7 +13,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criteri
 use velvetrope::internal::policy::Policy;
 use velvetrope::internal::program::{Program, Scratch, Site};
 
-#[path = "../tests/workload/mod.rs"]
+#[path = "../tests/support/workload/mod.rs"]
 mod workload;
 
 use workload::{Received, Workload, hostile, integrations, mixed, networks, operators, unfilable};

@@ -11,9 +11,9 @@ use velvetrope::internal::edge::handle;
 use velvetrope::internal::program::{Program, Scratch, Site};
 use velvetrope::internal::request::{CanonicalUrl, OwnedRequest};
 
-#[path = "../tests/ticketing/mod.rs"]
+#[path = "../tests/support/ticketing/mod.rs"]
 mod ticketing;
-#[path = "../tests/workload/mod.rs"]
+#[path = "../tests/support/workload/mod.rs"]
 mod workload;
 
 use workload::{Received, integrations, mixed, operators};

@@ -11,7 +11,7 @@ use velvetrope::internal::request::OwnedRequest;
 
 mod engines;
 mod rules;
-#[path = "../../../tests/workload/mod.rs"]
+#[path = "../../../tests/support/workload/mod.rs"]
 mod workload;
 
 use engines::{Asked, Engine};

@@ -36,7 +36,7 @@ mod request;
 mod server;
 mod workers;
 
-/// The protocol's types; generated, see `tests/protocol.rs`.
+/// The protocol's types; generated, see `tests/end_to_end/protocol.rs`.
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod proto {
     include!("proto/generated/mod.rs");
