@@ -96,7 +96,8 @@ fn load(path: &str, bytes: &[u8], target: Option<Target>, report: &Report) -> Op
 
 #[cfg(not(feature = "saved"))]
 fn load(path: &str, _: &[u8], _: Option<Target>, report: &Report) -> Option<Policy> {
-    let problem = Problem::error(Kind::Unreadable, "saved policies cannot be loaded by what is built without `saved`");
+    let problem =
+        Diagnostic::error(Code::Unreadable, "saved policies cannot be loaded by what is built without `saved`");
     report.add(path, problem.help("enable that feature of the crate, or compile the policy from its texts"));
     None
 }

@@ -15,6 +15,7 @@ pub mod cookies;
 mod debug;
 mod decision;
 pub mod encoding;
+#[cfg(feature = "enqueue-tokens")]
 pub mod enqueue;
 mod local;
 mod normalize;
