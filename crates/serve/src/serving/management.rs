@@ -358,7 +358,7 @@ struct Counted<'t> {
 
 impl Live for Counted<'_> {
     fn hits(&self, zone: &str, room: &str, rule: &str) -> Option<u64> {
-        self.tenants.named(zone)?.state().hits(room, rule)
+        self.tenants.named(zone)?.state().in_force()?.hits.counted(room, rule)
     }
 
     fn occupancy(&self, zone: &str, room: &str) -> Option<Occupancy> {
