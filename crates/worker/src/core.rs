@@ -129,14 +129,19 @@ impl Core {
     }
 
     fn refuse(&mut self, refused: Refused) -> String {
-        let Refused { class, why, settings } = refused;
-        self.policy.refuse(class, why.as_str(), None, || settings.map(|settings| *settings));
+        let why = refused.why.clone();
+        self.note(refused);
         why
     }
 
     /// Notes that KV cannot be read, and why; whether that is why requests cannot be decided about.
     pub fn store_failed(&mut self, why: String) -> bool {
-        self.policy.refuse(FailureClass::StoreUnreachable, why, None, || None)
+        self.note(Refused::new(FailureClass::StoreUnreachable, why))
+    }
+
+    fn note(&mut self, refused: Refused) -> bool {
+        let Refused { class, why, settings } = refused;
+        self.policy.refuse(class, why, None, || settings.map(|settings| *settings))
     }
 
     fn put_in_force(&mut self, policy: Policy) {
@@ -208,7 +213,7 @@ impl Core {
         let InForce { policy, secrets } = match &**state {
             PolicyState::InForce(in_force) => in_force,
             PolicyState::Absent { class, why, .. } => {
-                let failure = state.failure(|| variables.failure());
+                let failure = state.failure(variables.failure());
                 return wire::write(&edge::handle_failure(*class, &failure, identity, why, scratch), None, None);
             }
         };
@@ -230,7 +235,7 @@ impl Core {
 
     /// The reply to a request that could not be decided about.
     pub fn fail(&mut self, why: &str) -> String {
-        let failure = self.policy.state().failure(|| self.variables.failure());
+        let failure = self.policy.state().failure(self.variables.failure());
         let class = FailureClass::Internal;
         wire::write(&edge::handle_failure(class, &failure, &self.identity, why, &mut self.scratch), None, None)
     }

@@ -54,16 +54,17 @@ impl<P: AsRef<Policy>> PolicyState<P> {
     }
 
     /// What becomes of requests that cannot be decided about; what the host says where no policy does.
-    pub fn failure(&self, otherwise: impl FnOnce() -> FailurePolicy) -> FailurePolicy {
-        self.settings().map_or_else(otherwise, |settings| settings.failure)
+    pub fn failure(&self, otherwise: FailurePolicy) -> FailurePolicy {
+        self.settings().map_or(otherwise, |settings| settings.failure)
     }
 
     /// Refuses a delivered policy that is older than what is in force, or than the integration JSON that the host keeps:
     /// that may be newer than what it has put in force, and an old one that somebody sends again must not replace it.
     pub fn refuse_older(&self, delivered: &Policy, kept: Option<&str>) -> Result<(), OlderVersion> {
-        let in_force = self.in_force().map(|policy| policy.as_ref().integrations.version.clone());
-        let mut known = in_force.into_iter().chain(kept.and_then(version_of));
-        known.try_for_each(|known| delivered.refuse_older(&known))
+        if let Some(in_force) = self.in_force() {
+            delivered.refuse_older(&in_force.as_ref().integrations.version)?;
+        }
+        kept.and_then(version_of).map_or(Ok(()), |kept| delivered.refuse_older(&kept))
     }
 }
 
@@ -268,15 +269,15 @@ mod tests {
     #[test]
     fn the_failure_policy_is_the_readable_one_or_the_hosts() {
         const CLOSED: &str = "[failure]\ninvalid_configuration = 'closed'";
-        let hosts = || FailurePolicy { internal: OnFailure::Closed, ..FailurePolicy::default() };
+        let hosts = FailurePolicy { internal: OnFailure::Closed, ..FailurePolicy::default() };
         let mut kept = LastGood::<Deployed>::none(FailureClass::StoreUnreachable, "not yet");
         assert!(kept.state().settings().is_none());
-        assert_eq!(kept.state().failure(hosts), hosts());
+        assert_eq!(kept.state().failure(hosts), hosts);
         assert!(kept.refuse(FailureClass::InvalidConfiguration, "broken", None, || Some(settings(CLOSED))));
         let PolicyState::Absent { class, .. } = **kept.state() else { panic!("nothing is in force") };
         assert_eq!(class.on_failure(&kept.state().failure(hosts)), OnFailure::Closed);
         assert!(kept.refuse(FailureClass::StoreUnreachable, "gone", None, || None));
-        assert_eq!(kept.state().failure(hosts), hosts(), "what was read once is not what counts now");
+        assert_eq!(kept.state().failure(hosts), hosts, "what was read once is not what counts now");
         kept.put_in_force(Deployed(policy(1, "")), ());
         assert!(!kept.refuse(FailureClass::InvalidConfiguration, "broken", None, || Some(settings(CLOSED))));
         assert_eq!(kept.state().failure(hosts), FailurePolicy::default(), "the policy in force says it");

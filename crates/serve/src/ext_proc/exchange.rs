@@ -179,7 +179,7 @@ impl Exchange {
 }
 
 fn failed<'r>(context: Context<'r>, class: FailureClass, why: &'r str, scratch: &'r mut Scratch) -> Reply<'r> {
-    let policy = context.state.failure(FailurePolicy::default);
+    let policy = context.state.failure(FailurePolicy::default());
     edge::handle_failure(class, &policy, context.identity, why, scratch)
 }
 

@@ -229,7 +229,9 @@ impl Service {
     fn decide(&self, state: &State, parts: &Parts, visitor: &Visitor, sent: &Sent, local: SocketAddr) -> Task {
         let deployment = match state {
             State::InForce(deployment) => deployment,
-            State::Absent { class, why, .. } => return self.fail(*class, &state.failure(FailurePolicy::default), why),
+            State::Absent { class, why, .. } => {
+                return self.fail(*class, &state.failure(FailurePolicy::default()), why);
+            }
         };
         let headers: Vec<(&str, &[u8])> =
             parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
