@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use velvetrope::connector::edge::handle;
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::handle;
+use velvetrope::internal::program::Scratch;
 
-#[path = "../tests/ticketing/mod.rs"]
+#[path = "../tests/support/ticketing/mod.rs"]
 mod ticketing;
 
 fn decisions(criterion: &mut Criterion) {

@@ -10,10 +10,10 @@ use std::hint::black_box;
 use bumpalo::Bump;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use velvetrope::policy::Policy;
-use velvetrope::program::{Program, Scratch, Site};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::{Program, Scratch, Site};
 
-#[path = "../tests/workload/mod.rs"]
+#[path = "../tests/support/workload/mod.rs"]
 mod workload;
 
 use workload::{Received, Workload, hostile, integrations, mixed, networks, operators, unfilable};

@@ -7,13 +7,13 @@
 use std::hint::black_box;
 
 use bumpalo::Bump;
-use velvetrope::connector::edge::handle;
-use velvetrope::program::{Program, Scratch, Site};
-use velvetrope::request::{CanonicalUrl, OwnedRequest};
+use velvetrope::internal::edge::handle;
+use velvetrope::internal::program::{Program, Scratch, Site};
+use velvetrope::internal::request::{CanonicalUrl, OwnedRequest};
 
-#[path = "../tests/ticketing/mod.rs"]
+#[path = "../tests/support/ticketing/mod.rs"]
 mod ticketing;
-#[path = "../tests/workload/mod.rs"]
+#[path = "../tests/support/workload/mod.rs"]
 mod workload;
 
 use workload::{Received, integrations, mixed, operators};
@@ -28,7 +28,7 @@ fn main() {
         evaluations(&none.site, [(none.name, none.request), (format!("mixed rules, one true/{count}"), one)]);
     }
     let (none, one) = (integrations::none_true(1_000), integrations::request_for(500));
-    evaluations(&none.site, [(none.name, none.request), ("integrations, one true/1000".to_owned(), one)]);
+    triggers(&none.site, [(none.name, none.request), ("integrations, one true/1000".to_owned(), one)]);
     decisions();
     spellings();
     compiling();
@@ -39,7 +39,7 @@ fn operator(operator: &(&str, &str)) {
     let workload = operators::workload(operator);
     let (program, received) = (Program::compile(&workload.site), Received::new(&workload.request));
     let (arena, mut scratch) = (Bump::new(), Scratch::default());
-    let view = received.view(&arena);
+    let view = received.plain_view(&arena);
     count(&workload.name, || {
         black_box(program.evaluate(&view, scratch.start()));
     });
@@ -47,6 +47,19 @@ fn operator(operator: &(&str, &str)) {
 
 /// Requests to the same site, each viewed anew.
 fn evaluations(site: &Site, requests: impl IntoIterator<Item = (String, OwnedRequest)>) {
+    let program = Program::compile(site);
+    let mut scratch = Scratch::default();
+    for (name, request) in requests {
+        let received = Received::new(&request);
+        count(&name, || {
+            let arena = scratch.start();
+            black_box(program.evaluate(&received.plain_view(arena), arena));
+        });
+    }
+}
+
+/// The same, of sites that have triggers.
+fn triggers(site: &Site, requests: impl IntoIterator<Item = (String, OwnedRequest)>) {
     let program = Program::compile(site);
     let mut scratch = Scratch::default();
     for (name, request) in requests {

@@ -1,8 +1,8 @@
-//! What the packages beside this one build on: how an operator's texts are read piece by piece, and helpers that every
-//! host needs.
+//! What the packages beside this one build on: all modules with all that is in them, how an operator's texts are read
+//! piece by piece, and helpers that every host needs.
 //!
-//! Nothing here is promised: it may change with any release. Who misses something in the other modules is welcome to
-//! say so.
+//! Nothing here is promised: it may change with any release. Who misses something in [`engine`](crate::engine) or
+//! [`host`](crate::host) is welcome to say so.
 
 pub use crate::policy::settings::is_list_name;
 pub use crate::request::address::{address, network};
@@ -53,4 +53,39 @@ pub mod rooms {
 /// Bypass rules as the API takes them.
 pub mod rules {
     pub use crate::policy::rules::{Before, RuleObject, Submitted, submitted};
+}
+
+/// What every host does alike around a decision.
+pub mod edge {
+    pub use crate::edge::*;
+}
+
+/// Text → checked expression.
+pub mod language {
+    pub use crate::language::*;
+}
+
+/// What an operator writes → a compiled policy.
+pub mod policy {
+    pub use crate::policy::*;
+}
+
+/// Checked expressions → one program → verdict.
+pub mod program {
+    pub use crate::program::*;
+}
+
+/// What a rule may ask of a request.
+pub mod request {
+    pub use crate::request::*;
+}
+
+/// The embedded waiting room.
+pub mod room {
+    pub use crate::room::*;
+}
+
+/// What is Queue-it's: the visitor's signed state, and policy + session → decision.
+pub mod queueit {
+    pub use crate::queueit::*;
 }

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use bumpalo::Bump;
-use velvetrope::connector::edge::{Identity, push};
-use velvetrope::language::{self, Scheme};
-use velvetrope::policy::{Policy, Published, Settings};
-use velvetrope::program::{Entry, Lists, Program, Site};
-use velvetrope::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
-use velvetrope::session::cookie::{Session, Validation};
-use velvetrope::session::{Secrets, token};
+use velvetrope::internal::edge::{Identity, push};
+use velvetrope::internal::language::{self, Scheme};
+use velvetrope::internal::policy::{Policy, Published, Settings};
+use velvetrope::internal::program::{Entry, Lists, Program, Site};
+use velvetrope::internal::queueit::cookie::{Session, Validation};
+use velvetrope::internal::queueit::{Secrets, TriggerView, token};
+use velvetrope::internal::request::{CanonicalUrl, Field, NoFacts, RequestParts, RequestView, Subject, readings};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -19,11 +19,10 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str, arena: &'r Bump) -> RequestView<'r> {
+fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str, arena: &'r Bump) -> TriggerView<'r> {
     let parts = RequestParts {
         method: "GET",
         url,
-        pure_url: url,
         version: "HTTP/1.1",
         headers,
         client_ip: Some([192, 0, 2, 1].into()),
@@ -31,7 +30,7 @@ fn request<'r>(url: &'r str, headers: &'r [(&'r str, &'r [u8])], body: &'r str, 
         received_ms: NOW * 1000,
         facts: &NoFacts,
     };
-    RequestView::new(parts, arena)
+    TriggerView::new(RequestView::new(parts, arena), url)
 }
 
 /// An expression is refused with diagnostics that can be shown, or means what its canonical text means.
@@ -143,7 +142,7 @@ pub fn saved(bytes: &[u8]) {
         let headers = [("Host", &b"shop.example"[..]), ("User-Agent", b"a"), ("Cookie", b"a=b"), ("X-A", b"a")];
         let arena = Bump::new();
         let view = request("https://shop.example/a/../%63?b=c&b=d#e", &headers, "", &arena);
-        policy.matched(policy.program.evaluate(&view, &arena));
+        policy.matched(policy.program().evaluate(&view, &arena));
         assert_eq!(Policy::load(&policy.save()).expect("what was saved").save(), policy.save());
     }
 }

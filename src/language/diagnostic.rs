@@ -4,9 +4,6 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -145,7 +142,7 @@ codes! {
     ArgumentType = "E0306" Type;
     /// `[*]` in another than the first argument, or where one value is needed.
     MisplacedEach = "E0307" Type;
-    /// any/all over something that is not an Array<Bool>.
+    /// any/all over something that is not an `Array<Bool>`.
     Quantified = "E0308" Type;
     /// The two sides of a comparison have different types.
     SidesDiffer = "E0309" Type;
@@ -332,54 +329,67 @@ impl Diagnostic {
     }
 
     /// The finding with its source line and carets, several lines, no trailing newline. `origin` names the file (or
-    /// rule), `line` is the number of the expression's first line in that file (1-based).
+    /// rule), `line` is the number of the expression's first line in that file (1-based). Without the feature `snippets`
+    /// it is laid out more plainly.
     pub fn render(&self, text: &str, origin: &str, line: usize) -> String {
-        self.render_with(text, origin, line, Renderer::plain())
-    }
-
-    /// The same with terminal colours.
-    pub fn render_coloured(&self, text: &str, origin: &str, line: usize) -> String {
-        self.render_with(text, origin, line, Renderer::styled())
+        rendered(self, text, origin, line)
     }
 
     /// The finding in the form of Cloudflare's API: line and column, the source line, carets and the message.
     pub fn filter_parsing_error(&self, text: &str) -> String {
+        let (line, column) = self.position(text);
+        format!("Filter parsing error ({line}:{column}):\n{} {}", self.marked(text), self.message)
+    }
+
+    /// The source line, and carets below it.
+    fn marked(&self, text: &str) -> String {
         let (line, column) = self.position(text);
         let source = text.split('\n').nth(line - 1).unwrap_or_default().trim_end_matches('\r');
         let before = source.get(..column - 1).unwrap_or(source);
         let marked = source.get(column - 1..).unwrap_or_default();
         let length = self.span.end.saturating_sub(self.span.start).min(marked.len());
         let carets = marked.get(..length).map_or(length, |part| part.chars().count()).max(1);
-        format!(
-            "Filter parsing error ({line}:{column}):\n{source}\n{}{} {}",
-            " ".repeat(before.chars().count()),
-            "^".repeat(carets),
-            self.message
-        )
+        format!("{source}\n{}{}", " ".repeat(before.chars().count()), "^".repeat(carets))
     }
 
     /// Line and column (both 1-based, columns count bytes) of the start of the span in `text`.
     pub fn position(&self, text: &str) -> (usize, usize) {
         position(text, self.span.start)
     }
+}
 
-    fn render_with(&self, text: &str, origin: &str, line: usize, renderer: Renderer) -> String {
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let snippet = Snippet::source(text)
-            .path(origin)
-            .line_start(line)
-            .annotation(AnnotationKind::Primary.span(on_characters(text, &self.span)));
-        let mut group = level.primary_title(self.message.as_str()).id(self.code.as_str()).element(snippet);
-        if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
-        }
-        let rendered = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
-        let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
-        lines.join("\n")
+#[cfg(feature = "snippets")]
+fn rendered(found: &Diagnostic, text: &str, origin: &str, line: usize) -> String {
+    use annotate_snippets::renderer::DecorStyle;
+    use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+    let level = match found.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    // Within the text and widened to whole characters.
+    let start = text.floor_char_boundary(found.span.start.min(text.len()));
+    let end = text.ceil_char_boundary(found.span.end.clamp(start, text.len()));
+    let annotation = AnnotationKind::Primary.span(start..end);
+    let snippet = Snippet::source(text).path(origin).line_start(line).annotation(annotation);
+    let mut group = level.primary_title(found.message.as_str()).id(found.code.as_str()).element(snippet);
+    if let Some(help) = &found.help {
+        group = group.element(Level::HELP.message(help.as_str()));
     }
+    let rendered = Renderer::plain().decor_style(DecorStyle::Ascii).render(&[group]);
+    let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+#[cfg(not(feature = "snippets"))]
+fn rendered(found: &Diagnostic, text: &str, origin: &str, line: usize) -> String {
+    let severity = match found.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let ((within, column), line) = (found.position(text), line.max(1));
+    let (code, message, marked) = (found.code, &found.message, found.marked(text));
+    let help = found.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+    format!("{severity}[{code}]: {message}\n --> {origin}:{}:{column}\n{marked}{help}", line + within - 1)
 }
 
 /// Line and column (both 1-based, columns count bytes) of a byte offset.
@@ -387,11 +397,4 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..offset.min(text.len())];
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
     (memchr::memchr_iter(b'\n', before).count() + 1, before.len() - line_start + 1)
-}
-
-/// The span within the text and widened to whole characters.
-fn on_characters(text: &str, span: &Range<usize>) -> Range<usize> {
-    let start = text.floor_char_boundary(span.start.min(text.len()));
-    let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
-    start..end
 }

@@ -22,12 +22,12 @@ pub struct Expression {
 }
 
 /// Something that is true or false; inside [`Condition::Quantified`] or a call's argument possibly once for each
-/// element (an Array<Bool>), on which the connectives work element-wise and truncate to the shortest.
+/// element (an `Array<Bool>`), on which the connectives work element-wise and truncate to the shortest.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
     /// `true` or `false`.
     Constant(bool),
-    /// A value of type Bool, or of type Array<Bool> / Map<Bool> inside any/all.
+    /// A value of type Bool, or of type `Array<Bool>` / `Map<Bool>` inside any/all.
     Truth(Operand),
     /// `left op right`.
     Compare(Comparison),
@@ -35,7 +35,7 @@ pub enum Condition {
     Not(Box<Condition>),
     /// `a and b and …`; at least two, none of them a chain of the same connective unless it was in parentheses.
     Chain(Connective, Vec<Condition>),
-    /// `any(…)`, `all(…)` over an Array<Bool>.
+    /// `any(…)`, `all(…)` over an `Array<Bool>`.
     Quantified(Quantifier, Box<Condition>),
 }
 
@@ -116,7 +116,7 @@ pub enum Argument {
     Literal(Literal),
     /// A field or call.
     Operand(Operand),
-    /// A condition; its value is Bool or Array<Bool>.
+    /// A condition; its value is Bool or `Array<Bool>`.
     Condition(Box<Condition>),
     /// The regular expression of `regex_replace`.
     Pattern(Pattern),

@@ -50,3 +50,12 @@ pub fn parse(text: &str, scheme: &Scheme) -> Result<Expression, Vec<Diagnostic>>
         Err(refusal) => Err(recover::diagnose(trimmed, base, &refusal, scheme)),
     }
 }
+
+/// By [`Scheme::standard`].
+impl std::str::FromStr for Expression {
+    type Err = Vec<Diagnostic>;
+
+    fn from_str(text: &str) -> Result<Expression, Vec<Diagnostic>> {
+        parse(text, Scheme::standard())
+    }
+}

@@ -148,6 +148,18 @@ fn target_name(target: Target) -> &'static str {
     }
 }
 
+/// The names of lists that an expression uses and that are not there, or hold other values than it looks for.
+pub(crate) fn unfit_lists<'e>(expression: &'e Expression, lists: &Lists) -> Vec<&'e str> {
+    let settings = Settings::new(String::new());
+    let checker = Checker { settings: &settings, lists };
+    let mut unfit = Vec::new();
+    visit(&expression.root, &mut |seen| match seen {
+        Seen::List(name, of, _) if checker.list_problem(name, of).is_some() => unfit.push(name),
+        _ => {}
+    });
+    unfit
+}
+
 /// The names of the lists that an expression uses.
 pub fn lists_of(expression: &Expression) -> Vec<&str> {
     let mut names = Vec::new();

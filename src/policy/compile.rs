@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::check::Checker;
+use super::config_error::ConfigError;
 use super::document::{Member, Node, parse_json, parse_toml};
 use super::finding::{File, Report, did_you_mean};
-use super::integration::{ConfigError, Published};
+use super::integration::Published;
 use super::manifest::{self, MANIFEST, STORED};
 use super::rooms::Rooms;
 use super::rules::Checked;
-use super::save::SAVED_SUFFIX;
 use super::settings::{Managed, Settings};
 use super::{Findings, Policy, Room, Sources, lists, review, rooms, rules, settings};
 use crate::language::{Code, Diagnostic};
@@ -22,6 +22,9 @@ pub const SETTINGS_FILE: &str = "velvetrope.toml";
 /// The name, among the texts of a policy, of an integration JSON that a store holds. It stands in for the file that
 /// `integration` names, or for none. No file of a policy can be called so.
 pub const DELIVERED: &str = "kv:info";
+
+/// How the names of files with saved policies end.
+pub const SAVED_SUFFIX: &str = ".vrp";
 
 /// The files of the policy that a `velvetrope.toml` names, as far as it can be read.
 pub fn files_named_by(settings: &str) -> Vec<String> {
@@ -77,6 +80,7 @@ impl Policy {
     }
 }
 
+#[cfg(feature = "saved")]
 fn load(path: &str, bytes: &[u8], target: Option<Target>, report: &Report) -> Option<Policy> {
     let problem = match Policy::load(bytes) {
         Ok(policy) if target.is_none_or(|target| target == policy.settings.target) => return Some(policy),
@@ -87,6 +91,13 @@ fn load(path: &str, bytes: &[u8], target: Option<Target>, report: &Report) -> Op
         Err(error) => Diagnostic::error(Code::Unreadable, error.to_string()),
     };
     report.add(path, problem);
+    None
+}
+
+#[cfg(not(feature = "saved"))]
+fn load(path: &str, _: &[u8], _: Option<Target>, report: &Report) -> Option<Policy> {
+    let problem = Problem::error(Kind::Unreadable, "saved policies cannot be loaded by what is built without `saved`");
+    report.add(path, problem.help("enable that feature of the crate, or compile the policy from its texts"));
     None
 }
 

@@ -253,6 +253,24 @@ pub fn number(digits: &str) -> f64 {
     digits.parse().unwrap_or(f64::NAN)
 }
 
+/// A number as JavaScript prints it.
+pub fn number_text(number: f64) -> String {
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    if !number.is_finite() {
+        let text = if number.is_nan() { "NaN" } else { "Infinity" };
+        return if number < 0.0 { format!("-{text}") } else { text.to_owned() };
+    }
+    match number.abs() {
+        1e-6..1e21 => number.to_string(),
+        _ => {
+            let text = format!("{number:e}");
+            if text.contains("e-") { text } else { text.replace('e', "e+") }
+        }
+    }
+}
+
 struct JsonReader<'t> {
     text: &'t str,
 }
@@ -415,6 +433,30 @@ mod tests {
         for (text, at) in [("", 0), ("{\n  bad", 4), ("{\"a\":\n\"\\ud800\"}", 6), ("\u{feff}{}", 0)] {
             let error = parse_json(text).unwrap_err();
             assert_eq!(error.at, at, "{text:?}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn numbers_print_as_in_javascript() {
+        let cases = [
+            ("1", "1"),
+            ("12.5", "12.5"),
+            ("1.0", "1"),
+            ("-0.0", "0"),
+            ("2147483648", "2147483648"),
+            ("9007199254740993", "9007199254740992"),
+            ("123456789012345678901", "123456789012345680000"),
+            ("1e21", "1e+21"),
+            ("1.5e300", "1.5e+300"),
+            ("1e400", "Infinity"),
+            ("-1e400", "-Infinity"),
+            ("0.000001", "0.000001"),
+            ("0.0000001", "1e-7"),
+            ("1.25e-9", "1.25e-9"),
+            ("-3", "-3"),
+        ];
+        for (written, printed) in cases {
+            assert_eq!(number_text(number(written)), printed, "{written}");
         }
     }
 }

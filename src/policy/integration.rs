@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{self, Node, SyntaxError, Value};
+use super::config_error::ConfigError;
+use super::document::{self, Node, SyntaxError, Value, number_text};
 use super::{place, trigger};
 use crate::language::Expression;
 use crate::language::expression::Condition;
@@ -29,34 +30,6 @@ pub struct Published {
 
 /// An integration and when it applies: its triggers, lowered, or the place of its room.
 pub type Placed = (Integration, Arc<Expression>);
-
-/// Why a configuration is refused as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// Not JSON.
-    #[error("line {line}, column {column}: {message}")]
-    Syntax {
-        /// 1-based.
-        line: usize,
-        /// 1-based.
-        column: usize,
-        /// What the JSON parser says.
-        message: String,
-    },
-    /// Null, not an object, or a missing or zero `Version`.
-    #[error("integrationsConfigString can not be null or empty.")]
-    Empty,
-    /// Something in it has the wrong shape (where the engine would throw a TypeError).
-    #[error("{place}: {message}")]
-    Shape {
-        /// Path to it, such as `Integrations[2].Triggers[0]`.
-        place: String,
-        /// What is wrong with it.
-        message: String,
-        /// Byte offset in the text.
-        offset: usize,
-    },
-}
 
 /// A number that may be missing or null, where the protocol tells these apart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,37 +209,6 @@ fn syntax(text: &str, SyntaxError { at, message }: SyntaxError) -> ConfigError {
     ConfigError::Syntax { line, column, message }
 }
 
-impl ConfigError {
-    /// `node` lacks an array.
-    pub(super) fn missing(node: &Node, place: &str) -> ConfigError {
-        ConfigError::Shape { place: place.to_owned(), message: "this array is missing".to_owned(), offset: node.at }
-    }
-
-    /// `node` should have been something else.
-    pub(super) fn shape(node: &Node, place: &str, expected: &str) -> ConfigError {
-        let message = format!("expected {expected}, found {}", node.kind());
-        ConfigError::Shape { place: place.to_owned(), message, offset: node.at }
-    }
-}
-
-/// A number as JavaScript prints it.
-pub fn number_text(number: f64) -> String {
-    if number == 0.0 {
-        return "0".to_owned();
-    }
-    if !number.is_finite() {
-        let text = if number.is_nan() { "NaN" } else { "Infinity" };
-        return if number < 0.0 { format!("-{text}") } else { text.to_owned() };
-    }
-    match number.abs() {
-        1e-6..1e21 => number.to_string(),
-        _ => {
-            let text = format!("{number:e}");
-            if text.contains("e-") { text } else { text.replace('e', "e+") }
-        }
-    }
-}
-
 /// One integration of the configuration, read key by key.
 struct Reader<'n, 't> {
     node: &'n Node<'t>,
@@ -411,30 +353,6 @@ mod tests {
         assert_eq!(version_of(r#"{"Version": "8"}"#).as_deref(), Some("8"));
         for text in ["", "{", "null", "{}", r#"{"Version": null}"#, r#"{"Version": 7} x"#] {
             assert_eq!(version_of(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn numbers_print_as_in_javascript() {
-        let cases = [
-            ("1", "1"),
-            ("12.5", "12.5"),
-            ("1.0", "1"),
-            ("-0.0", "0"),
-            ("2147483648", "2147483648"),
-            ("9007199254740993", "9007199254740992"),
-            ("123456789012345678901", "123456789012345680000"),
-            ("1e21", "1e+21"),
-            ("1.5e300", "1.5e+300"),
-            ("1e400", "Infinity"),
-            ("-1e400", "-Infinity"),
-            ("0.000001", "0.000001"),
-            ("0.0000001", "1e-7"),
-            ("1.25e-9", "1.25e-9"),
-            ("-3", "-3"),
-        ];
-        for (written, printed) in cases {
-            assert_eq!(number_text(document::number(written)), printed, "{written}");
         }
     }
 }

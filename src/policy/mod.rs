@@ -16,6 +16,7 @@ use crate::program::{Entry, Lists, Program, Site, Verdict};
 pub mod bundle;
 pub(crate) mod check;
 mod compile;
+mod config_error;
 pub(crate) mod document;
 pub(crate) mod fields;
 pub(crate) mod finding;
@@ -29,23 +30,26 @@ pub(crate) mod place;
 mod review;
 pub(crate) mod rooms;
 pub(crate) mod rules;
+#[cfg(feature = "saved")]
 mod save;
 mod schemas;
 pub(crate) mod settings;
 mod spelling;
 mod trigger;
 
-pub use compile::{Compiled, DELIVERED, SETTINGS_FILE, files_named_by, settings_of};
+pub use compile::{Compiled, DELIVERED, SAVED_SUFFIX, SETTINGS_FILE, files_named_by, settings_of};
+pub use config_error::ConfigError;
+pub use document::number_text;
 pub use finding::Findings;
 pub use integration::{
-    Action, ConfigError, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, number_text,
-    version_of,
+    Action, Integration, Integrations, Number, Placed, Published, RedirectLogic, is_older, version_of,
 };
 pub use lists::{ListSummary, list_of};
 pub use manifest::{MANIFEST, Manifest, STORED};
 pub use rooms::{Additions, CookieAttributes, Room, Route};
 pub use rules::BypassRule;
-pub use save::{LoadError, SAVED_SUFFIX, saved_format};
+#[cfg(feature = "saved")]
+pub use save::{LoadError, saved_format};
 pub use schemas::schemas;
 pub use settings::{
     Delivery, FailurePolicy, GeoIp, GoogleCloud, ListFile, Managed, Network, OnFailure, OnOverload, Preflight,
@@ -61,17 +65,16 @@ pub type Sources = BTreeMap<String, Vec<u8>>;
 pub struct Policy {
     /// `velvetrope.toml`.
     pub settings: Settings,
-    /// The published integrations followed by the rooms placed by `when` or by host and path; a verdict's `entry` is
-    /// an index into this.
-    pub integrations: Integrations,
-    /// Every bypass rule, drafts included; a verdict's `rule` is an index into this.
-    pub rules: Vec<BypassRule>,
-    /// The rooms of the rooms file, suspended ones included.
-    pub rooms: Vec<Room>,
-    /// What is in the lists.
-    pub lists: BTreeMap<String, ListSummary>,
-    /// All of it, compiled.
-    pub program: Program,
+    /// See [`Policy::integrations()`]. What follows agrees with one another, and is read through accessors.
+    pub(crate) integrations: Integrations,
+    /// See [`Policy::rules()`].
+    pub(crate) rules: Vec<BypassRule>,
+    /// See [`Policy::rooms()`].
+    pub(crate) rooms: Vec<Room>,
+    /// See [`Policy::lists()`].
+    pub(crate) lists: BTreeMap<String, ListSummary>,
+    /// See [`Policy::program()`].
+    pub(crate) program: Program,
 }
 
 /// A configuration is older than the one whose place it is to take.
@@ -88,6 +91,32 @@ impl Policy {
     /// A policy without rooms, rules and lists of its own.
     pub fn of_integrations(settings: Settings, published: Published) -> Policy {
         Policy::assemble(settings, published, Vec::new(), Vec::new(), Lists::new())
+    }
+
+    /// The published integrations followed by the rooms placed by `when` or by host and path; a verdict's `entry` is
+    /// an index into this.
+    pub fn integrations(&self) -> &Integrations {
+        &self.integrations
+    }
+
+    /// Every bypass rule, drafts included; a verdict's `rule` is an index into this.
+    pub fn rules(&self) -> &[BypassRule] {
+        &self.rules
+    }
+
+    /// The rooms of the rooms file, suspended ones included.
+    pub fn rooms(&self) -> &[Room] {
+        &self.rooms
+    }
+
+    /// What is in the lists.
+    pub fn lists(&self) -> &BTreeMap<String, ListSummary> {
+        &self.lists
+    }
+
+    /// All of it, compiled.
+    pub fn program(&self) -> &Program {
+        &self.program
     }
 
     /// Whether the integration JSON that `delivery` promises has yet to arrive.

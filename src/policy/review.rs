@@ -3,10 +3,11 @@
 
 use std::cell::RefCell;
 
+use super::config_error::ConfigError;
 use super::document::{Node, Value};
 use super::finding::{File, did_you_mean, nearest};
 use super::hosts::{can_match, can_set_cookie, is_among, is_loopback};
-use super::integration::{Action, ConfigError, Integration, Number, Published, RedirectLogic};
+use super::integration::{Action, Integration, Number, Published, RedirectLogic};
 use super::settings::is_host;
 use super::spelling::unmet;
 use crate::language::expression::Condition;

@@ -10,9 +10,6 @@ use super::Policy;
 use crate::language::Function;
 use crate::request::Field;
 
-/// How the names of files with saved policies end.
-pub const SAVED_SUFFIX: &str = ".vrp";
-
 /// What every saved policy begins with. As in PNG, it shows what treats a file as text, or cuts the eighth bit off.
 const MAGIC: [u8; 8] = *b"\x89VRP\r\n\x1a\n";
 
@@ -22,6 +19,7 @@ const FORMAT: u32 = 4;
 
 /// Why there is no policy in some bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// They are something else.
     #[error("this is no compiled policy")]

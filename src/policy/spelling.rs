@@ -380,7 +380,6 @@ mod tests {
         let parts = RequestParts {
             method: "GET",
             url: &url,
-            pure_url: &url,
             version: "HTTP/1.1",
             headers: &[],
             client_ip: None,

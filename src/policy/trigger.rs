@@ -4,8 +4,8 @@
 //! The fields behind the expressions (`trigger.*`) are never missing. What is already clear from the configuration is
 //! folded: a trigger that can never be true becomes `false`.
 
-use super::document::{Node, Value, number};
-use super::integration::{ConfigError, number_text};
+use super::config_error::ConfigError;
+use super::document::{Node, Value, number, number_text};
 use crate::language::expression::{
     Argument, Base, Call, Comparison, Condition, Connective, Index, Literal, Operand, Relation, Right, Set, Test,
 };

@@ -7,6 +7,7 @@ use crate::request::{Field, FieldId};
 
 /// What a host must supply for a program to do its work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Needs {
     /// Every field that some expression reads, sorted.
     pub fields: Vec<FieldId>,

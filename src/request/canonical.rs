@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::ascii::hex_digit;
+use super::malformed::{Malformed, refuse_escapes};
 use super::readings::has_one_reading;
 
 /// An absolute http(s) URL whose scheme and authority are written in one way, without fragment.
@@ -29,33 +29,13 @@ pub struct CanonicalUrl<'r> {
     is_plain: bool,
 }
 
-/// Why a request asks for nothing that can be served: the visitor's mistake, so that it is answered with 400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// Neither its target nor its Host header names a host.
-    #[error("the request names no host")]
-    NoHost,
-    /// It has several Host headers, or one that differs from `:authority`.
-    #[error("the request names more than one host")]
-    SeveralHosts,
-    /// What it names as host is none.
-    #[error("what the request names as its host is no host name and no address")]
-    NotAHost,
-    /// Its target is not one of those that visitors ask for.
-    #[error("the target of the request is not a path")]
-    NotAPath,
-    /// Its target has a byte that no URL has.
-    #[error("the target of the request has a character that must be escaped")]
-    Unescaped,
-    /// Its path has a `%` that begins no escape.
-    #[error("the path of the request has a `%` that is not followed by two hexadecimal digits")]
-    BrokenEscape,
-    /// Its path has an escaped control character: NUL, a line end and their kin, which some take for the end of a path.
-    #[error("the path of the request has an escaped control character")]
-    ControlCharacter,
-    /// Origins could read its path in more ways than can be decided about.
-    #[error("the path of the request can be read in too many ways")]
-    Ambiguous,
+/// See [`CanonicalUrl::of`].
+impl<'r> TryFrom<&'r str> for CanonicalUrl<'r> {
+    type Error = Malformed;
+
+    fn try_from(url: &'r str) -> Result<CanonicalUrl<'r>, Malformed> {
+        CanonicalUrl::of(url)
+    }
 }
 
 impl<'r> CanonicalUrl<'r> {
@@ -185,19 +165,6 @@ fn with_escaped_planes(target: &str) -> Cow<'_, str> {
         }
     }
     escaped.into()
-}
-
-/// Refuses escapes that no origin should see, also those of paths that are decoded once more.
-pub(super) fn refuse_escapes(path: &[u8]) -> Result<(), Malformed> {
-    for at in memchr::memchr_iter(b'%', path) {
-        let digits = path.get(at + 1..at + 3).and_then(|digits| Some((hex_digit(digits[0])?, hex_digit(digits[1])?)));
-        match digits {
-            None => return Err(Malformed::BrokenEscape),
-            Some((0 | 1, _) | (7, 15)) => return Err(Malformed::ControlCharacter),
-            Some(_) => {}
-        }
-    }
-    Ok(())
 }
 
 /// A host and perhaps a port (RFC 3986, section 3.2), as somebody wrote them, told apart. User info has no place in a

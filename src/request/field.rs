@@ -6,6 +6,7 @@ use super::Type;
 
 /// Where a connector runs, as far as the supply of fields is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// A Cloudflare Worker.
     Worker,

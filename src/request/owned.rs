@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use bumpalo::Bump;
 
-use super::canonical::{CanonicalUrl, Malformed};
+use super::canonical::CanonicalUrl;
+use super::malformed::Malformed;
 use super::url::UrlParts;
 use super::view::{Facts, RequestParts, RequestView};
 use super::{Field, Value};
@@ -71,8 +72,6 @@ pub struct OwnedRequest {
     pub method: String,
     /// See [`RequestParts::url`].
     pub url: String,
-    /// See [`RequestParts::pure_url`]; `None` where it is the same as `url`.
-    pub pure_url: Option<String>,
     /// See [`RequestParts::version`].
     pub version: String,
     /// See [`RequestParts::headers`].
@@ -93,7 +92,6 @@ impl OwnedRequest {
         OwnedRequest {
             method: "GET".to_owned(),
             url: url.into(),
-            pure_url: None,
             version: "HTTP/1.1".to_owned(),
             headers: Vec::new(),
             client_ip: None,
@@ -103,15 +101,19 @@ impl OwnedRequest {
         }
     }
 
+    /// A GET of an absolute URL; see [`OwnedRequest::new`].
+    pub fn get(url: impl Into<String>) -> Self {
+        OwnedRequest::new(url)
+    }
+
+    /// A POST to an absolute URL; see [`OwnedRequest::new`].
+    pub fn post(url: impl Into<String>) -> Self {
+        OwnedRequest::new(url).method("POST")
+    }
+
     /// With another method.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.method = method.into();
-        self
-    }
-
-    /// With a URL for triggers that is not the request's.
-    pub fn pure_url(mut self, url: impl Into<String>) -> Self {
-        self.pure_url = Some(url.into());
         self
     }
 
@@ -184,7 +186,6 @@ impl OwnedRequest {
         let parts = RequestParts {
             method: &self.method,
             url,
-            pure_url: self.pure_url.as_deref().unwrap_or(url),
             version: &self.version,
             headers: &headers,
             client_ip: self.client_ip,

@@ -9,7 +9,7 @@ use bumpalo::Bump;
 use bumpalo::collections::{String as BumpString, Vec as BumpVec};
 
 use super::ascii::hex_digit;
-use super::canonical::{Malformed, refuse_escapes};
+use super::malformed::{Malformed, refuse_escapes};
 use super::normalize::{is_normal, is_plain_to_all, is_unreserved, normalize_escapes};
 
 /// How many readings are decided about. Paths of pages have one, those of attacks a handful.

@@ -13,10 +13,8 @@ fn entry(request: &OwnedRequest, name: &str, key: &str) -> String {
     let field = Field::by_name(name).unwrap_or_else(|| panic!("{name}"));
     request.with_view(|view| {
         let entry = view.entry(field.into(), key.as_bytes(), &arena);
-        if !field.is_of_triggers() {
-            let whole = view.field(field.into(), &arena).and_then(|map| map.get(key.as_bytes()));
-            assert_eq!(entry, whole, "{name}[{key}]");
-        }
+        let whole = view.field(field.into(), &arena).and_then(|map| map.get(key.as_bytes()));
+        assert_eq!(entry, whole, "{name}[{key}]");
         show(entry)
     })
 }
@@ -58,10 +56,6 @@ fn the_url_fields() {
         ("ssl", "true"),
         ("cf.edge.server_port", "8443"),
         ("tcp.dstport", "8443"),
-        ("trigger.page_url", "https://u@Shop.example:8443//a/./Img.PNG?x=1&y&x=%20&&=z#frag"),
-        ("trigger.host_name", "u@Shop.example:8443"),
-        ("trigger.page_path", "//a/./Img.PNG"),
-        ("trigger.normalized.page_path", "/a/Img.PNG"),
     ] {
         assert_eq!(ask(&request, field), expected, "{field}");
     }
@@ -78,8 +72,6 @@ fn a_url_without_a_path() {
         ("http.request.uri.path", "/"),
         ("http.request.full_uri", "http://shop.example/?q"),
         ("http.request.uri.path.extension", ""),
-        ("trigger.page_path", "/"),
-        ("trigger.normalized.page_path", "/"),
         ("ssl", "false"),
         ("tcp.dstport", "80"),
     ] {
@@ -119,8 +111,6 @@ fn headers_and_what_is_made_of_them() {
         ("http.request.cookies", "{a=[1|2=3]|b c=[%zz]}"),
         ("http.request.accepted_languages", "[fr-CH|en|fr|de|*]"),
         ("http.request.headers.truncated", "false"),
-        ("trigger.cookies", "{a=2|b%20c=%zz}"),
-        ("trigger.user_agent", "UA"),
     ] {
         assert_eq!(ask(&request, field), expected, "{field}");
     }
@@ -133,22 +123,6 @@ fn headers_and_what_is_made_of_them() {
     assert_eq!(entry(&request, "http.request.headers", "X-A"), "missing");
     assert_eq!(entry(&request, "http.request.headers", "none"), "missing");
     assert_eq!(entry(&request, "http.request.cookies", "b c"), "[%zz]");
-    assert_eq!(entry(&request, "trigger.headers", "x-a"), "1, 2");
-    assert_eq!(entry(&request, "trigger.headers", "X-A"), "1, 2");
-    assert_eq!(entry(&request, "trigger.headers", "none"), "");
-    assert_eq!(entry(&request, "trigger.cookies", "a"), "2");
-    assert_eq!(entry(&request, "trigger.cookies", "none"), "");
-}
-
-#[test]
-fn a_cookie_with_broken_escapes_is_seen_as_it_is() {
-    let request = OwnedRequest::new("http://h/").header("cookie", "good=%C3%A9; bad=%zz");
-    let arena = Bump::new();
-    request.with_view(|view| {
-        let cookies = Field::TriggerCookies.into();
-        assert_eq!(view.entry(cookies, b"good", &arena), Some(Value::Bytes("é".as_bytes())));
-        assert_eq!(view.entry(cookies, b"bad", &arena), Some(Value::Bytes(b"%zz")));
-    });
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Taking a URL apart.
 
+use bumpalo::Bump;
+use bumpalo::collections::String as BumpString;
+
 use super::canonical::Authority;
 
 /// A URL split by the expression of RFC 3986, appendix B. Every text has such a split, and nothing is decoded.
@@ -76,10 +79,33 @@ impl<'u> UrlParts<'u> {
         &self.whole[..self.whole.len() - fragment]
     }
 
+    /// The URL as an origin reads it that takes its authority and path for these; without fragment.
+    pub(crate) fn read_as<'a>(&self, authority: &str, path: &str, arena: &'a Bump) -> &'a str {
+        let mut text = BumpString::with_capacity_in(self.whole.len() + path.len(), arena);
+        for part in [self.scheme, "://", authority, path] {
+            text.push_str(part);
+        }
+        if let Some(query) = self.query {
+            text.push('?');
+            text.push_str(query);
+        }
+        text.into_bump_str()
+    }
+
     fn path_at(&self) -> usize {
         let scheme = if self.scheme.is_empty() { 0 } else { self.scheme.len() + 1 };
         scheme + self.authority.map_or(0, |authority| authority.len() + 2)
     }
+}
+
+/// An absolute URL's scheme and authority, and the rest.
+pub(crate) fn split_path(url: &str) -> (&str, &str) {
+    let bytes = url.as_bytes();
+    let scheme = memchr::memchr(b':', bytes).filter(|&at| bytes[at..].starts_with(b"://"));
+    let authority = scheme.map_or(0, |at| at + "://".len());
+    // Too short for a searcher to pay.
+    let length = bytes[authority..].iter().position(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#'));
+    url.split_at(length.map_or(url.len(), |length| authority + length))
 }
 
 fn cut_scheme(text: &str) -> (&str, &str) {

@@ -1,16 +1,15 @@
 //! One request, borrowed from its host.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use bumpalo::Bump;
-use bumpalo::collections::{String as BumpString, Vec as BumpVec};
+use bumpalo::collections::Vec as BumpVec;
 
 use super::ascii::{lower, upper};
 use super::cookies;
-use super::multimap::{array, by_name, joined, names, of_name, one_by_name, values};
-use super::normalize::{normal_path, queueit_normalize};
+use super::multimap::{array, by_name, joined, names, of_name, values};
+use super::normalize::normal_path;
 use super::url::UrlParts;
 use super::{Field, FieldId, Value};
 
@@ -60,10 +59,8 @@ impl Facts for NoFacts {
 pub struct RequestParts<'r> {
     /// The method as received.
     pub method: &'r str,
-    /// The absolute URL as the visitor asked for it, token included: `scheme://authority/path?query#fragment`.
+    /// The absolute URL as the visitor asked for it: `scheme://authority/path?query#fragment`.
     pub url: &'r str,
-    /// The URL without the token, for triggers. The same as `url` where there is no token.
-    pub pure_url: &'r str,
     /// `HTTP/1.1`, `HTTP/2`, …
     pub version: &'r str,
     /// Headers in order; names in any case, values as received.
@@ -81,16 +78,15 @@ pub struct RequestParts<'r> {
 /// One request, borrowed; nothing of it is parsed before a field asks, and URLs are split once.
 ///
 /// What a request has not got: an absent header is an empty text in the fields that are one header each
-/// (`http.user_agent` and its kin, as at Cloudflare) and in every `trigger.*` field (as at Queue-it), and missing in
-/// `http.request.headers`. Facts that the host does not know are missing.
+/// (`http.user_agent` and its kin, as at Cloudflare), and missing in `http.request.headers`. Facts that the host does not
+/// know are missing, and so are the fields of triggers, which [`TriggerView`](crate::queueit::TriggerView) has.
+#[derive(Clone)]
 pub struct RequestView<'r> {
     parts: RequestParts<'r>,
     arena: &'r Bump,
     /// The URL as received, where this is another reading of it.
     received: Option<UrlParts<'r>>,
     url: OnceCell<UrlParts<'r>>,
-    pure_url: OnceCell<UrlParts<'r>>,
-    normalized_url: OnceCell<UrlParts<'r>>,
     path: OnceCell<&'r [u8]>,
     host: OnceCell<&'r [u8]>,
     user_agent: OnceCell<&'r [u8]>,
@@ -105,8 +101,6 @@ impl<'r> RequestView<'r> {
             arena,
             received: None,
             url: OnceCell::new(),
-            pure_url: OnceCell::new(),
-            normalized_url: OnceCell::new(),
             path: OnceCell::new(),
             host: OnceCell::new(),
             user_agent: OnceCell::new(),
@@ -119,29 +113,20 @@ impl<'r> RequestView<'r> {
         RequestView { path: path.map_or_else(OnceCell::new, |path| path.as_bytes().into()), ..self }
     }
 
-    /// The same request as an origin sees it that takes its authority and path for these: what expressions and triggers
-    /// see of the URL, where nothing more is done to the path; `raw.*` fields stay as they are.
+    /// The same request as an origin sees it that takes its authority and path for these: what expressions see of the
+    /// URL, where nothing more is done to the path; `raw.*` fields stay as they are.
     pub fn reading(&self, authority: &'r str, path: &'r str) -> RequestView<'r> {
-        let url = self.url();
-        let written = |query: Option<&str>| -> &'r str {
-            let mut text = BumpString::with_capacity_in(url.whole.len() + path.len(), self.arena);
-            for part in [url.scheme, "://", authority, path] {
-                text.push_str(part);
-            }
-            if let Some(query) = query {
-                text.push('?');
-                text.push_str(query);
-            }
-            text.into_bump_str()
-        };
-        let parts = RequestParts { url: written(url.query), pure_url: written(self.pure_url().query), ..self.parts };
-        let normalized = UrlParts::split(written(self.normalized_url().query));
+        let parts = RequestParts { url: self.url().read_as(authority, path, self.arena), ..self.parts };
         RequestView {
             received: Some(*self.received()),
-            normalized_url: normalized.into(),
             path: path.as_bytes().into(),
             ..RequestView::new(parts, self.arena)
         }
+    }
+
+    /// Where the view keeps what it works out.
+    pub(crate) fn arena(&self) -> &'r Bump {
+        self.arena
     }
 
     /// What the host told.
@@ -162,23 +147,6 @@ impl<'r> RequestView<'r> {
     /// The URL, taken apart.
     pub fn url(&self) -> &UrlParts<'r> {
         self.url.get_or_init(|| UrlParts::split(self.parts.url))
-    }
-
-    /// The URL without the token, taken apart.
-    pub fn pure_url(&self) -> &UrlParts<'r> {
-        self.pure_url.get_or_init(|| match std::ptr::eq(self.parts.pure_url, self.parts.url) {
-            true => *self.url(),
-            false => UrlParts::split(self.parts.pure_url),
-        })
-    }
-
-    /// The URL without the token as Queue-it normalises it, taken apart.
-    fn normalized_url(&self) -> &UrlParts<'r> {
-        self.normalized_url.get_or_init(|| match queueit_normalize(self.parts.pure_url) {
-            Cow::Borrowed(url) if url.len() == self.parts.pure_url.len() => *self.pure_url(),
-            Cow::Borrowed(url) => UrlParts::split(url),
-            Cow::Owned(url) => UrlParts::split(self.arena.alloc_str(&url)),
-        })
     }
 
     /// The URL as received, taken apart.
@@ -215,12 +183,12 @@ impl<'r> RequestView<'r> {
     }
 
     #[inline]
-    fn host(&self) -> &'r [u8] {
+    pub(crate) fn host(&self) -> &'r [u8] {
         self.host.get_or_init(|| self.url().host_and_port().as_bytes())
     }
 
     #[inline]
-    fn user_agent(&self) -> &'r [u8] {
+    pub(crate) fn user_agent(&self) -> &'r [u8] {
         self.user_agent.get_or_init(|| self.header("user-agent").unwrap_or(b""))
     }
 
@@ -235,7 +203,7 @@ impl<'r> RequestView<'r> {
     }
 
     /// The Cookie header; several, as HTTP/2 may send them, are one (RFC 9113, section 8.2.3).
-    fn cookie_header(&self) -> &'r [u8] {
+    pub(crate) fn cookie_header(&self) -> &'r [u8] {
         self.cookie_header.get_or_init(|| joined(self.headers_named(b"cookie"), b"; ", self.arena).unwrap_or(b""))
     }
 
@@ -249,25 +217,14 @@ impl<'r> RequestView<'r> {
     }
 
     /// All headers, whichever version of HTTP they came by.
-    fn lower_case_headers(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
+    pub(crate) fn lower_case_headers(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
         let sent = self.parts.headers.iter().map(|(name, value)| (lower(name.as_bytes(), self.arena), *value));
         sent.chain(self.host_of_authority().map(|host| (&b"host"[..], host)))
     }
 
     /// A header that may be sent in several lines (RFC 9110, section 5.3), as one text.
-    fn combined_header(&self, name: &[u8]) -> &'r [u8] {
+    pub(crate) fn combined_header(&self, name: &[u8]) -> &'r [u8] {
         joined(self.headers_named(name), b", ", self.arena).unwrap_or(b"")
-    }
-
-    fn trigger_cookie(&self, raw: &'r [u8]) -> &'r [u8] {
-        if memchr::memchr(b'%', raw).is_none() {
-            return raw;
-        }
-        let mut decoded = BumpVec::with_capacity_in(raw.len(), self.arena);
-        match cookies::decode_component(raw, &mut decoded) {
-            Ok(()) => decoded.into_bump_slice(),
-            Err(_) => raw,
-        }
     }
 
     fn standard(&self, field: Field) -> Option<Value<'r>> {
@@ -296,7 +253,7 @@ impl<'r> RequestView<'r> {
             RawHttpRequestFullUri => text(self.received().without_fragment()),
             HttpCookie => Value::Bytes(self.cookie_header()),
             HttpRequestCookies => by_name(self.cookies(), self.arena),
-            HttpUserAgent | TriggerUserAgent => Value::Bytes(self.user_agent()),
+            HttpUserAgent => Value::Bytes(self.user_agent()),
             HttpReferer => Value::Bytes(self.header("referer").unwrap_or(b"")),
             HttpXForwardedFor => Value::Bytes(self.combined_header(b"x-forwarded-for")),
             HttpRequestHeaders => by_name(self.lower_case_headers(), self.arena),
@@ -311,23 +268,7 @@ impl<'r> RequestView<'r> {
             IpSrc => Value::Ip(parts.client_ip?),
             Ssl => Value::Bool(self.url().is_secure()),
             CfEdgeServerPort | TcpDstport => Value::Int(self.received().port().into()),
-            TriggerPageUrl => text(parts.pure_url),
-            TriggerHostName => text(self.pure_url().authority.unwrap_or("")),
-            TriggerPagePath => text(self.pure_url().path),
-            TriggerNormalizedPageUrl => text(self.normalized_url().whole),
-            TriggerNormalizedHostName => text(self.normalized_url().authority.unwrap_or("")),
-            TriggerNormalizedPagePath => text(self.normalized_url().path),
-            TriggerCookies => one_by_name(
-                cookies::queueit_cookies(self.cookie_header()),
-                |values| values.last().map_or(b"", |raw| self.trigger_cookie(raw)),
-                self.arena,
-            ),
-            TriggerHeaders => one_by_name(
-                self.lower_case_headers(),
-                |values| joined(values, b", ", self.arena).unwrap_or(b""),
-                self.arena,
-            ),
-            TriggerBody => text(parts.body),
+            _ if field.is_of_triggers() => return None,
             _ => return parts.facts.fact(field, self.arena),
         })
     }
@@ -360,24 +301,16 @@ impl Subject for RequestView<'_> {
             Field::HttpRequestHeaders => of_name(self.headers_named(key), arena),
             Field::HttpRequestCookies => of_name(named(self.cookies(), key), arena),
             Field::HttpRequestUriArgs | Field::RawHttpRequestUriArgs => of_name(named(self.arguments(), key), arena),
-            Field::TriggerHeaders if key.eq_ignore_ascii_case(b"host") => Some(Value::Bytes(self.host())),
-            Field::TriggerHeaders => Some(Value::Bytes(self.combined_header(key))),
-            Field::TriggerCookies => Some(Value::Bytes(
-                cookies::raw_cookie(self.cookie_header(), key).map_or(b"", |raw| self.trigger_cookie(raw)),
-            )),
             field => self.standard(field)?.get(key),
         }
     }
 
     fn keys<'a>(&'a self, field: FieldId, _: &'a Bump, each: &mut dyn FnMut(&[u8])) {
         match field.standard() {
-            Some(Field::HttpRequestHeaders | Field::TriggerHeaders) => {
+            Some(Field::HttpRequestHeaders) => {
                 self.lower_case_headers().for_each(|(name, _)| each(name));
             }
             Some(Field::HttpRequestCookies) => self.cookies().for_each(|(name, _)| each(name)),
-            Some(Field::TriggerCookies) => {
-                cookies::queueit_cookies(self.cookie_header()).for_each(|(name, _)| each(name));
-            }
             Some(Field::HttpRequestUriArgs | Field::RawHttpRequestUriArgs) => {
                 self.arguments().for_each(|(name, _)| each(name));
             }

@@ -16,9 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
+use crate::queueit::token::{self, TokenFields};
+use crate::queueit::{Secret, encoding::Enc};
 use crate::request::hex;
-use crate::session::token::{self, TokenFields};
-use crate::session::{Secret, encoding::Enc};
 
 mod line;
 mod page;

@@ -1,8 +1,8 @@
 use serde_json::Value;
 
 use super::*;
-use crate::session::Secrets;
-use crate::session::token::Token;
+use crate::queueit::Secrets;
+use crate::queueit::token::Token;
 
 fn room(pace: Pace) -> Room {
     let rooms = [("shop".to_owned(), pace), ("the_bar".to_owned(), pace)];

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 # Left out are three. What a schema allows may still be refused: no schema knows the rules language, or which lists there
-# are. Bad bodies, unknown parameters, and requests without a token are in tests/api.
+# are. Bad bodies, unknown parameters, and requests without a token are in tests/end_to_end/api.
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

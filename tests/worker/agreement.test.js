@@ -1,4 +1,4 @@
-// The Worker says what the desk says: every rule and request of tests/agreement, which records what the desk says.
+// The Worker says what the desk says: every rule and request of tests/end_to_end/agreement, which records what the desk says.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

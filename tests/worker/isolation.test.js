@@ -50,3 +50,28 @@ async function assertEnters(site, { number, queue, ip }, round) {
   assert.deepEqual(more, []);
   assert.equal(sessionParts(cookie.value).QueueId, queue);
 }
+
+test("200 visitors at once are each sent where they belong, with no header of another's", { timeout: 120_000 }, async (t) => {
+  const moved = integration("/other", { EventId: "other", QueueDomain: "other.queue.example" });
+  const site = await Site.of(t, { kv: { info: published([moved, integration("/shop")]) } });
+  const kinds = [
+    { path: "/shop", e: "shop", headers: [] },
+    { path: "/other", e: "other", headers: [] },
+    { path: `/shop?queueittoken=${token({}, "forged")}`, e: "shop", headers: [] },
+    { path: "/shop", e: "shop", method: "POST", headers: [] },
+  ];
+  const alone = [];
+  for (const kind of kinds) alone.push(namesOf(await site.get(kind.path, { method: kind.method })));
+  await Promise.all(Array.from({ length: VISITORS }, async (_, number) => {
+    const { path, e, method } = kinds[number % kinds.length];
+    const response = await site.get(`${path}${path.includes("?") ? "&" : "?"}number=${number}`, { method });
+    const { searchParams } = new URL(response.headers.get("location"));
+    assert.equal(searchParams.get("e"), e);
+    assert.equal(new URL(searchParams.get("t")).searchParams.get("number"), String(number));
+    assert.deepEqual(namesOf(response), alone[number % kinds.length]);
+    assert.equal(response.status, method === "POST" ? 303 : 302);
+  }));
+});
+
+/** Which headers there are; what is about the connection says nothing. */
+const namesOf = ({ headers }) => [...headers.keys()].filter((name) => !["date", "connection", "keep-alive"].includes(name)).sort();

@@ -93,6 +93,18 @@ test("examples are as its types say", PATIENCE, (t) => {
   tsc(all, ["*/**/*.ts"], { types: ["@cloudflare/workers-types"] });
 });
 
+test("its types fit those that wrangler writes of its settings", PATIENCE, async (t) => {
+  for (const [settings, file] of [["wrangler.toml", "generated.ts"], ["manage/wrangler.toml", "generated-manage.ts"]]) {
+    const own = project(t);
+    const text = readFileSync(join(home, "node_modules/velvetrope-worker", settings), "utf8");
+    own.write("wrangler.toml", text.replace(/^main = .*$/m, `main = "${file}"`).replace(/^script_name = .*$/gm, ""));
+    cpSync(join(HERE, "types", file), join(own.folder, file));
+    await own.run("types", "--env=");
+    assert.match(readFileSync(join(own.folder, "worker-configuration.d.ts"), "utf8"), /DurableObjectNamespace<import\(/);
+    tsc(own, [file], { types: ["./worker-configuration.d.ts"] });
+  }
+});
+
 /** Compiles files of types/ with every option of strictness. */
 function compile(project, files, options) {
   for (const file of files) cpSync(join(HERE, "types", file), join(project.folder, file));

@@ -1,4 +1,4 @@
-// Every way past the rope of tests/rope/cases.jsonl, asked of the Worker byte by byte. What workerd itself refuses never
+// Every way past the rope of tests/end_to_end/rope/cases.jsonl, asked of the Worker byte by byte. What workerd itself refuses never
 // comes to the Worker, and is as good as refused by it.
 
 import assert from "node:assert/strict";
@@ -8,7 +8,7 @@ import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { ROOT, Site } from "./support/site.js";
 
-const ROPE = new URL("tests/rope/", ROOT);
+const ROPE = new URL("tests/end_to_end/rope/", ROOT);
 const file = (name) => readFileSync(new URL(name, ROPE), "utf8");
 const cases = file("cases.jsonl").trim().split("\n").map((line) => JSON.parse(line));
 

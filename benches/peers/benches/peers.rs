@@ -7,11 +7,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::request::OwnedRequest;
 
 mod engines;
 mod rules;
-#[path = "../../../tests/workload/mod.rs"]
+#[path = "../../../tests/support/workload/mod.rs"]
 mod workload;
 
 use engines::{Asked, Engine};

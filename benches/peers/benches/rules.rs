@@ -1,6 +1,6 @@
 //! The same rules in each engine's language.
 
-use velvetrope::request::{Field, OwnedRequest};
+use velvetrope::internal::request::{Field, OwnedRequest};
 
 use crate::engines::{ATreeEngine, AhoCorasickEngine, CelEngine, Engine, IpNetworkTable, OneByOne, PrefixTrie};
 use crate::engines::{RegexSetEngine, VelvetropeEngine, WirefilterEngine, ZenEngine};

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::input;
 use super::output::{Answer, DOUBTFUL, Exit, Failure, Format, count, styled};
 use super::policy::{self, TargetName};
-use velvetrope::policy::{Policy, SAVED_SUFFIX};
+use velvetrope::internal::policy::{Policy, SAVED_SUFFIX};
 
 /// Compile a policy into one file
 ///
@@ -91,9 +91,9 @@ impl CompileReport {
         CompileReport {
             file,
             bytes: bytes.len(),
-            integrations: policy.integrations.all.len(),
-            rules: policy.rules.len(),
-            lists: policy.lists.len(),
+            integrations: policy.integrations().all.len(),
+            rules: policy.rules().len(),
+            lists: policy.lists().len(),
             notes: (delivery.push || delivery.pull).then_some(note).into_iter().collect(),
         }
     }

@@ -11,12 +11,12 @@ use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, styled};
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport, assignment};
 use super::trace;
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{self, Incoming};
-use velvetrope::language::{self, Diagnostic, Expression, Scheme};
-use velvetrope::policy::list_of;
-use velvetrope::program::{List, Lists, Program, Trace};
-use velvetrope::request::{OwnedRequest, Target};
+use velvetrope::internal::edge::{Described, Incoming};
+use velvetrope::internal::language::{self, Diagnostic, Expression, Scheme};
+use velvetrope::internal::policy::list_of;
+use velvetrope::internal::program::{List, Lists, Program, Trace};
+use velvetrope::internal::queueit::without_token;
+use velvetrope::internal::request::{OwnedRequest, Target};
 
 /// How messages call the expression's place.
 const ORIGIN: &str = "the expression";
@@ -114,7 +114,7 @@ fn evaluate(expression: &Expression, lists: &Lists, request: &OwnedRequest, targ
     let url = request.canonical_url().map_err(refused)?;
     let (headers, facts) = (request.header_pairs_for(url.authority()), Described::to_any(target, request));
     let incoming = Incoming::of(request, &url, &headers, &facts);
-    let explanation = program.explain(&incoming.view(edge::without_token(url.as_str(), &arena), &arena));
+    let explanation = program.explain(&incoming.view(without_token(url.as_str(), &arena), &arena));
     let trace = explanation.and_then(|explained| explained.entries.into_iter().next());
     trace.map(|(_, trace)| trace).ok_or_else(|| Failure::new("the expression was not evaluated"))
 }

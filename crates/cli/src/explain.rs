@@ -11,14 +11,13 @@ use super::plan::PlanReport;
 use super::policy::TargetName;
 use super::request::{RequestOptions, RequestReport};
 use super::{policy, trace};
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{self, Identity, Site};
-use velvetrope::connector::explain::{
+use velvetrope::internal::edge::explain::{
     DecisionReport, Explained, ReadingReport, TriedIntegration, TriedRule, VerdictReport,
 };
-use velvetrope::policy::Policy;
-use velvetrope::request::{Facts, Field, OwnedRequest, Target, Value};
-use velvetrope::session::Secrets;
+use velvetrope::internal::edge::{Described, Identity, Site};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::queueit::{Secrets, without_token};
+use velvetrope::internal::request::{Facts, Field, OwnedRequest, Target, Value};
 use velvetrope_serve::geo::{GeoDatabases, GeoError, GeoFacts};
 
 /// Say what would happen to a request, and why
@@ -85,8 +84,7 @@ impl Explain {
 /// Whether a request has something that only the right secret can judge.
 fn brings_proof(request: &OwnedRequest) -> bool {
     let is_proof = |name: &str| ["cookie", "x-queueittoken"].iter().any(|known| name.eq_ignore_ascii_case(known));
-    edge::without_token(&request.url, &Bump::new()) != request.url
-        || request.headers.iter().any(|(name, _)| is_proof(name))
+    without_token(&request.url, &Bump::new()) != request.url || request.headers.iter().any(|(name, _)| is_proof(name))
 }
 
 /// The databases that the host would ask; a Worker asks none.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::input;
 use super::output::{Answer, Exit, Failure, Format, count};
-use velvetrope::language::{self, Scheme};
+use velvetrope::internal::language::{self, Scheme};
 
 /// The keys of rules and rooms whose values are expressions.
 const EXPRESSION_KEYS: [&str; 2] = ["expression", "when"];

@@ -14,6 +14,7 @@ mod explain;
 mod ext_proc;
 mod fmt;
 mod input;
+mod man;
 mod output;
 mod plan;
 mod policy;
@@ -81,6 +82,7 @@ enum Command {
     Import(store::Import),
     Schema(schema::Schema),
     Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Does some work on this thread, and says how often it asked the heap for memory. Only a program can count that, by
@@ -124,6 +126,7 @@ impl Command {
             Command::Import(command) => command.run(format),
             Command::Schema(command) => command.run(),
             Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }

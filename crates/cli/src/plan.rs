@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::output::{FAINT, Failure, STRONG, count, printable, styled};
 use super::policy;
-use velvetrope::policy::Policy;
-use velvetrope::program::{Approach, BypassPlan, Filing};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::{Approach, BypassPlan, Filing};
 
 /// How a policy's program finds what applies.
 #[derive(Serialize)]
@@ -48,8 +48,8 @@ pub struct BypassReport {
 
 impl PlanReport {
     pub fn of(policy: &Policy) -> Result<PlanReport, Failure> {
-        let plan = policy.program.plan().ok_or_else(policy::no_texts)?;
-        let titles = policy.integrations.all.iter().map(|integration| integration.title().to_owned());
+        let plan = policy.program().plan().ok_or_else(policy::no_texts)?;
+        let titles = policy.integrations().all.iter().map(|integration| integration.title().to_owned());
         let bypasses = plan.bypasses.into_iter().filter(|bypass| !bypass.rules.is_empty());
         Ok(PlanReport {
             integrations: ListReport::of(plan.entries, titles),
@@ -60,8 +60,8 @@ impl PlanReport {
 
 impl BypassReport {
     fn of(policy: &Policy, bypass: BypassPlan) -> BypassReport {
-        let titles = bypass.entries.iter().filter_map(|&entry| policy.integrations.all.get(entry));
-        let ids = bypass.rules.iter().filter_map(|&rule| policy.rules.get(rule));
+        let titles = bypass.entries.iter().filter_map(|&entry| policy.integrations().all.get(entry));
+        let ids = bypass.rules.iter().filter_map(|&rule| policy.rules().get(rule));
         BypassReport {
             of: titles.map(|integration| integration.title().to_owned()).collect(),
             rules: ListReport::of(bypass.approach, ids.map(|rule| rule.id.clone())),

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::input;
 use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
-use velvetrope::language::{Diagnostic, Severity};
-use velvetrope::policy::{Compiled, Policy, Sources};
-use velvetrope::request::Target;
-use velvetrope::session::Secrets;
+use velvetrope::internal::language::{Diagnostic, Severity};
+use velvetrope::internal::policy::{Compiled, Policy, Sources};
+use velvetrope::internal::queueit::Secrets;
+use velvetrope::internal::request::Target;
 use velvetrope_serve::files::{self, PolicyFiles};
 
 /// Everything there is to say about a policy, and the policy if it works.

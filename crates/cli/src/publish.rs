@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::output::{Answer, Exit, Failure, Format, count};
 use super::policy;
-use velvetrope::policy::bundle;
-use velvetrope::request::Target;
+use velvetrope::internal::policy::bundle;
+use velvetrope::internal::request::Target;
 use velvetrope_worker::{Precompiled, precompile};
 
 /// The largest value that KV keeps, in bytes.
@@ -99,9 +99,9 @@ impl Publish {
         }
         let report = PublishReport {
             uploads,
-            integrations: policy.integrations.all.len(),
-            rules: policy.rules.len(),
-            lists: policy.lists.len(),
+            integrations: policy.integrations().all.len(),
+            rules: policy.rules().len(),
+            lists: policy.lists().len(),
             published: self.into.is_none(),
             not_compiled: compiled.err(),
         };
@@ -117,7 +117,7 @@ impl Publish {
         })?;
         let mut values = vec![(POLICY, whole)];
         if self.integration {
-            let named = velvetrope::policy::settings_of(&sources, Some(Target::Worker))
+            let named = velvetrope::internal::policy::settings_of(&sources, Some(Target::Worker))
                 .and_then(|settings| settings.integration);
             let text = named.and_then(|file| String::from_utf8(sources.get(&file)?.clone()).ok());
             let missing = || Failure::new("the policy has no integration JSON").help("leave out --integration");

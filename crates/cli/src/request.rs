@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::output::{FAINT, Failure, STRONG, styled};
 use super::time;
+use velvetrope::internal::language::Scheme;
+use velvetrope::internal::request::{Field, FieldInfo, OwnedRequest, OwnedValue, Type};
 use velvetrope::internal::{self, without_secrets};
-use velvetrope::language::Scheme;
-use velvetrope::request::{Field, FieldInfo, OwnedRequest, OwnedValue, Type};
 
 /// The request, and what its host would know of it.
 #[derive(clap::Args)]

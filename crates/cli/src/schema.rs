@@ -1,7 +1,7 @@
 //! `schema`: JSON Schemas of what an operator writes.
 
 use super::output::{Answer, Exit, Failure};
-use velvetrope::policy::schemas;
+use velvetrope::internal::policy::schemas;
 
 /// Print the JSON Schema of a file of a policy, or the names of all schemas
 #[derive(clap::Args)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, styled};
 use super::policy;
-use velvetrope::policy::{BypassRule, ListSummary, Policy};
+use velvetrope::internal::policy::{BypassRule, ListSummary, Policy};
 
 /// Print a whole policy as text
 ///
@@ -75,30 +75,30 @@ impl Show {
 
 impl ShowReport {
     fn of(policy: &Policy) -> ShowReport {
-        let all = &policy.integrations.all;
+        let all = &policy.integrations().all;
         let is_other = |(_, rule): &(usize, &BypassRule)| !all.iter().any(|integration| rule.is_for(integration));
-        let others = policy.rules.iter().enumerate().filter(is_other);
+        let others = policy.rules().iter().enumerate().filter(is_other);
         ShowReport {
             customer_id: policy.settings.customer_id.clone(),
-            version: policy.integrations.version.clone(),
+            version: policy.integrations().version.clone(),
             target: policy.settings.target.to_string(),
-            compiled: !policy.program.has_texts(),
+            compiled: !policy.program().has_texts(),
             integrations: (0..all.len()).map(|index| IntegrationReport::of(policy, index)).collect(),
             other_rules: others.map(|(index, rule)| RuleReport::of(policy, index, rule)).collect(),
-            lists: policy.lists.iter().map(|(name, list)| (name.clone(), ListReport::from(list))).collect(),
+            lists: policy.lists().iter().map(|(name, list)| (name.clone(), ListReport::from(list))).collect(),
         }
     }
 }
 
 impl IntegrationReport {
     fn of(policy: &Policy, index: usize) -> IntegrationReport {
-        let integration = &policy.integrations.all[index];
+        let integration = &policy.integrations().all[index];
         let rules = policy.rules_of(integration).map(|(index, rule)| RuleReport::of(policy, index, rule));
         IntegrationReport {
             name: integration.title().to_owned(),
             action: integration.action.name(),
             room: integration.event_id.clone(),
-            when: policy.program.entry(index).map(ToString::to_string),
+            when: policy.program().entry(index).map(ToString::to_string),
             rules: rules.collect(),
         }
     }
@@ -117,7 +117,7 @@ impl RuleReport {
             room: rule.room.to_string(),
             description: rule.description.clone(),
             enabled: rule.enabled,
-            expression: policy.program.rule(index).map(ToString::to_string),
+            expression: policy.program().rule(index).map(ToString::to_string),
         }
     }
 }

@@ -112,7 +112,7 @@ impl Import {
         let zone = self.zone.unwrap_or_else(|| policy_name(&self.policy));
         let import = |store: &Store<'_>| snapshot::import(store, &zone, &files).map_err(Refused::from);
         open(&self.store)?.change("import", import).map_err(|refused| refused.0)?;
-        let (rooms, rules, lists) = (policy.rooms.len(), policy.rules.len(), policy.lists.len());
+        let (rooms, rules, lists) = (policy.rooms().len(), policy.rules().len(), policy.lists().len());
         Answer::of(&ImportReport { zone, rooms, rules, lists }, format, Exit::Fine)
     }
 }

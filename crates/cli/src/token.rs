@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::output::{Answer, BAD, Exit, Failure, Format, GOOD, printable, styled};
 use super::request::address;
 use super::{input, time};
-use velvetrope::session::Secrets;
-use velvetrope::session::token::{self, Check, Inspection, TokenFields};
+use velvetrope::internal::queueit::Secrets;
+use velvetrope::internal::queueit::token::{self, Check, Inspection, TokenFields};
 
 /// Make a token, or look at one
 ///

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::output::{BAD, FAINT, GOOD, printable, shortened, styled};
-use velvetrope::program::Trace;
+use velvetrope::internal::program::Trace;
 
 /// The longest text of a condition whose parts are shown beneath it.
 const MOST_OF_WHOLE: usize = 100;

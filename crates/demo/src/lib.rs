@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use velvetrope::connector::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope::internal::hex;
-use velvetrope::room::{Pace, RoomConfig};
+use velvetrope::internal::room::{Pace, RoomConfig};
 use velvetrope_manage::database::DatabaseError;
 use velvetrope_manage::store::tokens::Scope;
 use velvetrope_serve::proxy::{
@@ -213,7 +213,7 @@ fn waiting_rooms(secret: &str, proxy: SocketAddr) -> OwnRooms {
         customer_id: CUSTOMER.to_owned(),
         hosts: [proxy.to_string(), format!("localhost:{}", proxy.port())].into_iter().collect(),
         default_target: Some(format!("http://{proxy}/")),
-        secret: velvetrope::session::Secret::new(secret),
+        secret: velvetrope::internal::queueit::Secret::new(secret),
         token_seconds: 60,
         refresh_seconds: 2,
     };

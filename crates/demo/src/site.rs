@@ -5,8 +5,8 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 
 use super::http::Answered;
-use velvetrope::connector::edge::VERDICT_HEADER;
-use velvetrope::room::escape_html;
+use velvetrope::internal::edge::VERDICT_HEADER;
+use velvetrope::internal::room::escape_html;
 
 pub(super) fn answer<B>(request: &Request<B>) -> Answered {
     let path = request.uri().path();

@@ -5,7 +5,7 @@ use hyper::header::{ACCEPT, COOKIE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::http::Answered;
-use velvetrope::room::{Answer, Visit};
+use velvetrope::internal::room::{Answer, Visit};
 use velvetrope_serve::serving::{OwnRooms, now_ms};
 
 pub(super) fn answer<B>(rooms: &OwnRooms, request: &Request<B>) -> Answered {

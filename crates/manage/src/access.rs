@@ -1,13 +1,10 @@
 //! Who may do what: tokens with a scope, stored as digests. They have 256 random bits, so that nobody finds one by trying,
 //! and whoever has one is never kept waiting because of others who do try.
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
 use super::failure::Failure;
+use super::secrets::{digest, is_same};
 use super::store::Store;
 use super::store::tokens::Scope;
-use velvetrope::internal::hex;
 
 /// Whoever asks, once it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +15,6 @@ pub struct Caller {
     pub scope: Scope,
     /// The token's id; that of the host's own token is empty.
     pub token: String,
-}
-
-/// The digest by which a secret is stored.
-pub fn digest(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
-}
-
-/// Whether two digests are the same; how long it takes does not depend on where they differ.
-pub fn is_same(digest: &str, other: &str) -> bool {
-    digest.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 /// Whose secret it is, if it is anybody's. `own` is the digest of a token that the host itself was given.

@@ -8,8 +8,8 @@ use super::failure::{Code, Failure, Objection};
 use velvetrope::internal::document::{Node, node_of, parse_json, pointer};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::finding::{File, Report};
+use velvetrope::internal::language::{self, Diagnostic, Severity};
 use velvetrope::internal::place;
-use velvetrope::language::{self, Diagnostic, Severity};
 
 /// How long a description or a comment may be, in characters.
 pub(super) const MAX_TEXT: usize = 500;

@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use velvetrope::internal::check::Checker;
-use velvetrope::language::expression::{
+use velvetrope::internal::language::expression::{
     Argument, Base, Comparison, Condition, Connective, Index, Literal, Operand, Pattern, Quantifier, Relation, Right,
     Set, Test, Wildcard,
 };
-use velvetrope::language::{Diagnostic, Expression, Scheme, parse};
-use velvetrope::policy::Settings;
-use velvetrope::program::Lists;
-use velvetrope::request::{Field, Type};
+use velvetrope::internal::language::{Diagnostic, Expression, Scheme, parse};
+use velvetrope::internal::policy::Settings;
+use velvetrope::internal::program::Lists;
+use velvetrope::internal::request::{Field, Type};
 
 /// What the builder shows: groups joined by `or`, the rows of each by `and`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,12 +3,11 @@
 
 use serde::Deserialize;
 
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::Site;
-use velvetrope::connector::explain::Explained;
 use velvetrope::internal::check::fields_of;
-use velvetrope::language::{Scheme, parse};
-use velvetrope::request::OwnedRequest;
+use velvetrope::internal::edge::explain::Explained;
+use velvetrope::internal::edge::{Described, Site};
+use velvetrope::internal::language::{Scheme, parse};
+use velvetrope::internal::request::OwnedRequest;
 
 /// How many requests of a recording are looked at.
 const MOST: usize = 2_000;
@@ -134,9 +133,9 @@ pub fn is_about_place(expression: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velvetrope::connector::edge::Identity;
-    use velvetrope::policy::{Policy, Sources};
-    use velvetrope::session::Secrets;
+    use velvetrope::internal::edge::Identity;
+    use velvetrope::internal::policy::{Policy, Sources};
+    use velvetrope::internal::queueit::Secrets;
 
     fn policy() -> Policy {
         let files = [

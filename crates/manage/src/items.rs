@@ -13,7 +13,7 @@ use velvetrope::internal::address;
 use velvetrope::internal::document::Value;
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::lists::BadMember;
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// How many bad items are told one by one.
 const TOLD: usize = 100;

@@ -13,7 +13,7 @@ use database::{Database, DatabaseError};
 use failure::{Code, Failure};
 use store::Store;
 
-use velvetrope::room::Occupancy;
+use velvetrope::internal::room::Occupancy;
 
 pub mod access;
 mod api;
@@ -24,6 +24,7 @@ pub mod database;
 pub mod failure;
 pub mod har;
 pub mod items;
+pub mod secrets;
 pub mod snapshot;
 pub mod store;
 
@@ -72,7 +73,7 @@ pub struct Manager {
 impl Manager {
     /// A manager for which this secret of the host's is a token, beside those in the store.
     pub fn with_token(secret: &str) -> Manager {
-        Manager { own_token: Some(access::digest(secret)) }
+        Manager { own_token: Some(secrets::digest(secret)) }
     }
 
     /// Whether whoever asks has shown that he may: what is large is read of nobody else.

@@ -15,10 +15,10 @@ use super::store::operations::Change;
 use super::store::rooms::{EVERY_ROOM, Origin, RoomRow, body};
 use super::store::rules::{Rule, Wanted};
 use super::store::zones::Zone;
-use velvetrope::policy::{
+use velvetrope::internal::policy::{
     ListFile, MANIFEST, Managed, Manifest, Policy, Room, SETTINGS_FILE, STORED, Settings, Sources, settings_of,
 };
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// Takes over what the files of a policy say of a zone. Rooms, rules and lists are taken when the zone is new, and
 /// whenever it is managed by its files. Nothing is written where nothing differs; nothing is to be kept on failure.
@@ -168,7 +168,7 @@ impl Held {
         for (name, ListFile { file, kind }) in &settings.lists {
             lists.push((name.clone(), *kind, list_items(files, file, *kind)?));
         }
-        Ok(Held { rooms: compiled.policy.rooms, rules, lists })
+        Ok(Held { rooms: compiled.policy.rooms().to_vec(), rules, lists })
     }
 
     /// Makes the store hold exactly this of a zone.

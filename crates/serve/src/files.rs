@@ -8,8 +8,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use velvetrope::language::{Code, Diagnostic, Place};
-use velvetrope::policy::{SAVED_SUFFIX, SETTINGS_FILE, Sources, files_named_by};
+use velvetrope::internal::language::{Code, Diagnostic, Place};
+use velvetrope::internal::policy::{SAVED_SUFFIX, SETTINGS_FILE, Sources, files_named_by};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// The texts of a policy, and where they came from.
 #[derive(Debug)]
 pub struct PolicyFiles {
-    /// For [`velvetrope::policy::Policy::compile`]. A file that cannot be read is not in it.
+    /// For [`velvetrope::internal::policy::Policy::compile`]. A file that cannot be read is not in it.
     pub sources: Sources,
     /// Why files cannot be read, other than that they do not exist, which compiling finds out itself.
     pub findings: Vec<Diagnostic>,

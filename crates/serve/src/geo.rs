@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use bumpalo::Bump;
 use maxminddb::{Reader, geoip2};
 
-use velvetrope::policy::GeoIp;
-use velvetrope::request::{Facts, Field, Value};
+use velvetrope::internal::policy::GeoIp;
+use velvetrope::internal::request::{Facts, Field, Value};
 
 /// The databases that were configured, open.
 #[derive(Default)]

@@ -2,12 +2,12 @@
 
 use super::outcome::{Outcome, Refused, Texts};
 use super::sources::sources;
-use velvetrope::connector::edge::FailureClass;
-use velvetrope::policy::{Compiled, Policy, Sources, settings_of};
-use velvetrope::request::Target;
+use velvetrope::internal::edge::FailureClass;
+use velvetrope::internal::policy::{Compiled, Policy, Sources, settings_of};
+use velvetrope::internal::request::Target;
 
 /// A policy compiled for Workers, as KV keeps it for them.
-#[cfg(any(test, feature = "manage", feature = "precompile"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "manage"))]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Precompiled {
     /// Under which key: Workers of this version look there, when they come by these texts.
@@ -18,7 +18,7 @@ pub struct Precompiled {
 
 /// Compiles what KV holds, or is to hold: the integration JSON, what `velvetrope publish` bundled, and the bundle of what is
 /// managed. Without a bundle, the customer is all that is set. The error is a text that says what is wrong with them.
-#[cfg(any(test, feature = "manage", feature = "precompile"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "manage"))]
 pub fn precompile(
     info: Option<&str>,
     policy: Option<&str>,

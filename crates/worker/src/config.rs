@@ -1,9 +1,9 @@
 //! From what KV holds, or the compiler made of it, to a policy.
 
 use super::outcome::{Outcome, Refused, Texts};
-use velvetrope::connector::edge::{FailureClass, Secrets};
-use velvetrope::policy::{FailurePolicy, OnFailure, Policy};
-use velvetrope::request::Target;
+use velvetrope::internal::edge::{FailureClass, Secrets};
+use velvetrope::internal::policy::{FailurePolicy, OnFailure, Policy};
+use velvetrope::internal::request::Target;
 
 /// What a connector has to know that is no policy: from the Worker's bindings, or from KV entries of the same names.
 #[derive(Clone, Debug, Default)]
@@ -115,8 +115,8 @@ fn with_variables(mut policy: Policy, held: Held, variables: &Variables) -> Poli
 mod tests {
     use super::*;
     use crate::compile::compile;
-    use velvetrope::policy::SETTINGS_FILE;
-    use velvetrope::policy::bundle::bundle;
+    use velvetrope::internal::policy::SETTINGS_FILE;
+    use velvetrope::internal::policy::bundle::bundle;
 
     const INFO: &str = r#"{"Version": 7, "Integrations": []}"#;
 
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((settings.customer_id.as_str(), settings.target), ("acme", Target::Worker));
         assert_eq!((settings.failure.internal, settings.shared_sessions), (OnFailure::Closed, true));
         assert!(settings.delivery.push && good.is_new);
-        assert_eq!(good.policy.integrations.version, "7");
+        assert_eq!(good.policy.integrations().version, "7");
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             assert_eq!(good.policy.settings.customer_id, "other");
             assert_eq!(good.policy.settings.failure, FailurePolicy::default());
             assert!(!good.policy.settings.shared_sessions);
-            assert_eq!(good.policy.integrations.version, "7");
+            assert_eq!(good.policy.integrations().version, "7");
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let managed = bundled(&[("store:manifest.json", manifest), ("store:rooms.json", &stored), settings]);
         let texts = Texts { info: Some(INFO), policy: Some(&own), managed: Some(&managed) };
         let good = policy(texts, &[], &variables()).expect("a policy");
-        assert_eq!(good.policy.rooms.iter().map(|room| &*room.name).collect::<Vec<_>>(), ["stored"]);
+        assert_eq!(good.policy.rooms().iter().map(|room| &*room.name).collect::<Vec<_>>(), ["stored"]);
         assert_eq!(good.policy.settings.customer_id, "a", "settings are nobody else's");
         assert_eq!(class(Texts { managed: Some("{"), ..texts }, &variables()), FailureClass::InvalidConfiguration);
     }

@@ -12,14 +12,14 @@ use super::config::{self, Compiled, Held, Variables};
 use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
-use velvetrope::connector::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, BoxError, FailureClass, Identity, LastGood, PolicyState, Refusal, Reply, Secrets, Site,
     UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;
-use velvetrope::policy::Policy;
-use velvetrope::program::Scratch;
-use velvetrope::session::{Mac, Secret};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::program::Scratch;
+use velvetrope::internal::queueit::{Mac, Secret};
 
 /// What one instance knows.
 pub(super) struct Core {
@@ -183,7 +183,7 @@ impl Core {
                 marks,
             };
         };
-        let needs = policy.program.needs();
+        let needs = policy.program().needs();
         let fields = || needs.fields.iter().filter_map(|field| field.standard());
         let mut headers: BTreeSet<_> = needs.headers.iter().map(String::as_str).collect();
         for name in ALWAYS.into_iter().chain(fields().filter_map(header_behind)) {
@@ -279,8 +279,8 @@ impl Core {
 mod tests {
     use super::*;
     use crate::compile::compile;
-    use velvetrope::policy::OnFailure;
-    use velvetrope::policy::bundle::bundle;
+    use velvetrope::internal::policy::OnFailure;
+    use velvetrope::internal::policy::bundle::bundle;
 
     const INFO: &str = r#"{"Version": 7, "Integrations": [{"Name": "Shop", "ActionType": "Queue", "EventId": "shop",
         "QueueDomain": "q.example", "CookieValidityMinute": 5, "Triggers": [{"LogicalOperator": "And", "TriggerParts": [

@@ -15,8 +15,8 @@ use super::config::{Held, Variables};
 use super::core::{Core, Pushed};
 use super::outcome::Texts;
 use super::wire;
-use velvetrope::connector::edge::push;
-use velvetrope::policy::OnFailure;
+use velvetrope::internal::edge::push;
+use velvetrope::internal::policy::OnFailure;
 
 thread_local! {
     static CORES: RefCell<BTreeMap<u32, Core>> = RefCell::default();

@@ -4,9 +4,9 @@
 
 use bumpalo::Bump;
 
-use velvetrope::connector::edge::Arrivals;
+use velvetrope::internal::edge::Arrivals;
+use velvetrope::internal::request::{Facts, Field, Value};
 use velvetrope::internal::untold;
-use velvetrope::request::{Facts, Field, Value};
 
 /// The name that `shim.js` gives to 16 random bytes in hexadecimal.
 pub(super) const SEED: &str = "seed";
@@ -200,7 +200,7 @@ impl Facts for CfFacts<'_> {
 mod tests {
     use super::*;
     use velvetrope::internal::header_behind;
-    use velvetrope::request::{Supply, Target, Type};
+    use velvetrope::internal::request::{Supply, Target, Type};
 
     const ALL: &str = "@httpProtocol:\"HTTP/2\"\n@country:\"CH\"\n@regionCode:\"ZH\"\n@city:\"Z\\u00fcrich \\\"City\\\"\"\n\
         @asn:3303\n@isEUCountry:false\n@tlsClientHelloLength:\"386\"\n@tlsClientAuth.certVerified:\"SUCCESS\"\n\

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::outcome::Texts;
 use velvetrope::internal::hex;
-use velvetrope::policy::saved_format;
+use velvetrope::internal::policy::saved_format;
 
 impl Texts<'_> {
     /// Under which key KV holds what this version compiles from these texts. Other texts have another key, and so has a

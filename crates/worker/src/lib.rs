@@ -27,21 +27,18 @@
 //!
 //! Everything but `engine`, `counter`, `compiler` and `manage` is pure and knows nothing of JavaScript, and is tested natively.
 
-#![cfg_attr(
-    not(target_arch = "wasm32"),
-    allow(dead_code, reason = "natively there are its tests and what the command needs")
-)]
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "natively there are only its tests"))]
 
-#[cfg(any(test, feature = "compiler", feature = "manage", feature = "precompile"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "compiler", feature = "manage"))]
 mod compile;
 #[cfg(all(target_arch = "wasm32", feature = "compiler"))]
 mod compiler;
-#[cfg(any(test, feature = "connector", feature = "manage", feature = "precompile"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "connector", feature = "manage"))]
 mod key;
 #[cfg(all(target_arch = "wasm32", feature = "manage"))]
 mod manage;
 mod outcome;
-#[cfg(any(test, feature = "compiler", feature = "manage", feature = "precompile"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "compiler", feature = "manage"))]
 mod sources;
 
 #[cfg(any(test, feature = "connector"))]
@@ -59,7 +56,7 @@ mod hits;
 #[cfg(any(test, feature = "connector"))]
 mod wire;
 
-#[cfg(any(test, feature = "manage", feature = "precompile"))]
+#[cfg(any(not(target_arch = "wasm32"), feature = "manage"))]
 pub use compile::{Precompiled, precompile};
 #[cfg(all(target_arch = "wasm32", feature = "compiler"))]
 pub use compiler::compile;

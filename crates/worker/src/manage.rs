@@ -17,8 +17,8 @@ use super::compile::{Precompiled, precompile};
 use super::hits;
 use super::outcome::Texts;
 use super::sources::sources;
-use velvetrope::policy::bundle::bundle;
-use velvetrope::policy::{SETTINGS_FILE, Sources};
+use velvetrope::internal::policy::bundle::bundle;
+use velvetrope::internal::policy::{SETTINGS_FILE, Sources};
 use velvetrope_manage::database::{Database, DatabaseError, Row, Value, migrate};
 use velvetrope_manage::failure::Failure;
 use velvetrope_manage::store::Store;
@@ -122,13 +122,13 @@ impl Management {
     /// No body that is longer is read.
     #[wasm_bindgen(js_name = bodyLimit)]
     pub fn body_limit(method: &str, path: &str) -> usize {
-        http::Method::try_from(method).map_or(0, |method| manage::body_limit(&method, path))
+        http::Method::try_from(method).map_or(0, |method| velvetrope_manage::body_limit(&method, path))
     }
 
     /// The answer to a longer one: head and body.
     #[wasm_bindgen(js_name = tooLarge)]
     pub fn too_large(limit: usize) -> Vec<JsValue> {
-        told(Answer { response: manage::too_large(limit), keep: false, trouble: None }, false)
+        told(Answer { response: velvetrope_manage::too_large(limit), keep: false, trouble: None }, false)
     }
 
     /// Takes over what KV holds of the policy besides what is managed.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use velvetrope::connector::edge::FailureClass;
-use velvetrope::policy::Settings;
+use velvetrope::internal::edge::FailureClass;
+use velvetrope::internal::policy::Settings;
 
 /// The texts that a policy is made from.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,9 +1,9 @@
 //! From what KV holds to the texts of a policy.
 
 use super::outcome::{Refused, Texts};
-use velvetrope::connector::edge::FailureClass;
-use velvetrope::policy::bundle::unbundle;
-use velvetrope::policy::{DELIVERED, SETTINGS_FILE, STORED, Sources};
+use velvetrope::internal::edge::FailureClass;
+use velvetrope::internal::policy::bundle::unbundle;
+use velvetrope::internal::policy::{DELIVERED, SETTINGS_FILE, STORED, Sources};
 
 /// All texts; where there is no bundle, the customer is all that is set.
 pub(super) fn sources(texts: Texts<'_>, customer_id: &str) -> Result<Sources, Refused> {

@@ -16,9 +16,9 @@ use std::net::IpAddr;
 
 use super::facts::CfFacts;
 use super::hits;
-use velvetrope::connector::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
-use velvetrope::policy::BypassRule;
-use velvetrope::request::{CanonicalUrl, Malformed};
+use velvetrope::internal::edge::{self, Header, Incoming, Outcome, Reply, WayBack};
+use velvetrope::internal::policy::BypassRule;
+use velvetrope::internal::request::{CanonicalUrl, Malformed};
 
 /// Where the whole of a request counts, what tells that it has a body.
 const HAS_BODY: &str = "@body:true";

@@ -103,6 +103,8 @@ export function handle(request: Request, env: Env, ctx: Context): Promise<Respon
 
 /** The Durable Object that counts. Export it from your Worker if `DECISIONS` is bound. */
 export class DecisionCounter {
+  /** By which the platform's types know a Durable Object. */
+  readonly __DURABLE_OBJECT_BRAND: never;
   constructor(state: object, env: object);
   fetch(request: Request): Promise<Response>;
 }

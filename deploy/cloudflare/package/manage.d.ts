@@ -34,6 +34,8 @@ export interface StoreNamespace {
 
 /** The Durable Object that is managed in. Export it from your Worker. */
 export class PolicyStore {
+  /** By which the platform's types know a Durable Object. */
+  readonly __DURABLE_OBJECT_BRAND: never;
   constructor(state: object, env: object);
   fetch(request: Request): Promise<Response>;
 }

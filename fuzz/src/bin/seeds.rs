@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::{env, fs, io};
 
 use serde_json::Value;
-use velvetrope::language::{self, Scheme};
-use velvetrope::policy::{Policy, Published, Settings};
+use velvetrope::internal::language::{self, Scheme};
+use velvetrope::internal::policy::{Policy, Published, Settings};
 
 fn main() -> io::Result<()> {
     let folders: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();

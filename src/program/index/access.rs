@@ -1,6 +1,6 @@
 //! Which predicates a condition can be filed under.
 
-use super::build::keys;
+use super::keys::keys;
 use crate::language::Function;
 use crate::language::expression::{Connective, Quantifier};
 use crate::program::code::{Argument, Code, Node, Predicate, PredicateId, Set, Source, SourceId, Test};

@@ -8,6 +8,7 @@ mod access;
 mod affixes;
 mod build;
 mod grams;
+mod keys;
 mod layers;
 mod probe;
 #[cfg(test)]

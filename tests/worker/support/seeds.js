@@ -19,7 +19,7 @@ export function seeds() {
   return Object.fromEntries(Object.entries(recorded).map(([target, seeds]) => [target, [...seeds, ...files(target), ...HOSTILE]]));
 }
 
-/** As in tests/outside_bytes.rs. */
+/** As in tests/end_to_end/outside_bytes.rs. */
 const HOSTILE = [
   Buffer.alloc(0),
   Buffer.alloc(1_000),

@@ -1,6 +1,6 @@
 //! velvetrope as the command line serves it: `callout POLICY ADDRESS`.
 
-use velvetrope::connector::edge::Secrets;
+use velvetrope::internal::edge::Secrets;
 use velvetrope_serve::ext_proc::{Config, ExtProc, PolicySource, SecretSource};
 use velvetrope_ext_proc_bench::SECRET;
 

@@ -14,8 +14,8 @@ use tonic_prost::ProstCodec;
 use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Request as Asked;
 use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::processing_response::Response as Told;
 use velvetrope_serve::ext_proc::proto::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use velvetrope::session::Secret;
-use velvetrope::session::token::{TokenFields, sign};
+use velvetrope::internal::queueit::Secret;
+use velvetrope::internal::queueit::token::{TokenFields, sign};
 use velvetrope_ext_proc_bench::{SECRET, headers};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use velvetrope::request::{Field, OwnedRequest, OwnedValue};
+use velvetrope::internal::request::{Field, OwnedRequest, OwnedValue};
 
 use crate::Visit;
 

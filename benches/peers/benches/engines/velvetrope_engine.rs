@@ -1,4 +1,4 @@
-use velvetrope::program::{Program, Scratch, Site, Verdict};
+use velvetrope::internal::program::{Program, Scratch, Site, Verdict};
 
 use super::Engine;
 use crate::{Visit, workload};
@@ -31,7 +31,7 @@ impl Engine for VelvetropeEngine {
 
     fn first_true(&mut self, visit: &'static Visit) -> Option<usize> {
         let arena = self.scratch.start();
-        match self.program.evaluate(&visit.received.view(arena), arena) {
+        match self.program.evaluate(&visit.received.plain_view(arena), arena) {
             Verdict::Bypassed { rule, .. } => Some(rule),
             Verdict::Matched { entry } if !self.has_rules => Some(entry),
             _ => None,

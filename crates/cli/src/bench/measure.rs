@@ -7,8 +7,9 @@ use bumpalo::Bump;
 use serde::Serialize;
 
 use crate::AllocationCounter;
-use velvetrope::connector::edge::{self, Incoming, Site};
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::{self, Incoming, Site};
+use velvetrope::internal::program::Scratch;
+use velvetrope::internal::queueit::without_token;
 
 /// Something whose cost can be told by itself.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ impl<'m> Measured<'m> {
     /// There is at least one request.
     pub fn new(site: Site<'m>, incoming: Vec<Incoming<'m>>) -> Self {
         let pure_urls =
-            incoming.iter().map(|incoming| edge::without_token(incoming.url.as_str(), &Bump::new()).into()).collect();
+            incoming.iter().map(|incoming| without_token(incoming.url.as_str(), &Bump::new()).into()).collect();
         let mut measured = Measured { site, incoming, pure_urls, scratch: Scratch::default(), clock: clock() };
         (0..100).for_each(|_| measured.round());
         measured
@@ -132,7 +133,7 @@ impl<'m> Measured<'m> {
 
     /// Evaluates a condition for each request once.
     fn evaluate(&mut self, condition: Condition) {
-        let program = &self.site.policy.program;
+        let program = self.site.policy.program();
         for (incoming, pure_url) in self.incoming.iter().zip(&self.pure_urls) {
             let arena = self.scratch.start();
             let view = black_box(incoming).view(pure_url, arena);

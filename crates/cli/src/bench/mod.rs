@@ -14,11 +14,11 @@ use super::output::{Answer, Exit, FAINT, Failure, Format, STRONG, count, printab
 use super::test::{cases, title};
 use super::{AllocationCounter, input, policy};
 use measure::{Condition, Measured, Percentiles};
-use velvetrope::connector::edge::{Identity, Incoming, Site};
+use velvetrope::internal::edge::{Identity, Incoming, Site};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::queueit::Secrets;
+use velvetrope::internal::request::OwnedRequest;
 use velvetrope::internal::without_secrets;
-use velvetrope::policy::Policy;
-use velvetrope::request::OwnedRequest;
-use velvetrope::session::Secrets;
 
 /// Measure what a policy costs
 ///
@@ -165,8 +165,8 @@ impl BenchReport {
 
 /// Every integration, and every bypass rule that is in force.
 fn conditions(policy: &Policy) -> impl Iterator<Item = Condition> {
-    let rules = policy.rules.iter().enumerate().filter(|(_, rule)| rule.enabled);
-    let integrations = (0..policy.integrations.all.len()).map(Condition::Integration);
+    let rules = policy.rules().iter().enumerate().filter(|(_, rule)| rule.enabled);
+    let integrations = (0..policy.integrations().all.len()).map(Condition::Integration);
     integrations.chain(rules.map(|(index, _)| Condition::Rule(index)))
 }
 
@@ -174,14 +174,14 @@ impl RuleReport {
     fn new(policy: &Policy, condition: Condition, median_ns: u64) -> RuleReport {
         match condition {
             Condition::Integration(index) => {
-                let integration = &policy.integrations.all[index];
+                let integration = &policy.integrations().all[index];
                 let name = format!("{} {}", index + 1, integration.title());
-                let expression = policy.program.entry(index).map(ToString::to_string);
+                let expression = policy.program().entry(index).map(ToString::to_string);
                 RuleReport { kind: "integration", name, expression, median_ns }
             }
             Condition::Rule(index) => {
-                let expression = policy.program.rule(index).map(ToString::to_string);
-                RuleReport { kind: "rule", name: title(&policy.rules[index]), expression, median_ns }
+                let expression = policy.program().rule(index).map(ToString::to_string);
+                RuleReport { kind: "rule", name: title(&policy.rules()[index]), expression, median_ns }
             }
         }
     }

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use crate::output::Failure;
 use crate::test::cases::{self, Case};
-use velvetrope::language::expression::{Argument, Base, Call, Condition, Literal, Operand, Relation, Right, Set, Test};
-use velvetrope::language::{Expression, Function};
-use velvetrope::policy::{Action, Integration, Policy};
-use velvetrope::request::Field;
+use velvetrope::internal::language::expression::{
+    Argument, Base, Call, Condition, Literal, Operand, Relation, Right, Set, Test,
+};
+use velvetrope::internal::language::{Expression, Function};
+use velvetrope::internal::policy::{Action, Integration, Policy};
+use velvetrope::internal::request::Field;
 
 /// Of each kind, at most so many are made up.
 const MOST: usize = 4;
@@ -17,14 +19,14 @@ const MOST: usize = 4;
 /// A visit to the front page, to where integrations and rules look, and those of a visitor who returns with a token and
 /// of one who has a session.
 pub fn cases(policy: &Policy) -> Result<Vec<Case>, Failure> {
-    let all = &policy.integrations.all;
+    let all = &policy.integrations().all;
     let integrations = spread(all.len());
-    let mut asked: Vec<_> = integrations.clone().map(|index| Asked::of(policy.program.entry(index))).collect();
-    for index in spread(policy.rules.len()) {
-        let rule = &policy.rules[index];
+    let mut asked: Vec<_> = integrations.clone().map(|index| Asked::of(policy.program().entry(index))).collect();
+    for index in spread(policy.rules().len()) {
+        let rule = &policy.rules()[index];
         let queues = |integration: &Integration| integration.action == Action::Queue && rule.is_for(integration);
-        let room = all.iter().position(queues).and_then(|room| policy.program.entry(room));
-        asked.push(Asked::of(policy.program.rule(index)).within(&Asked::of(room)));
+        let room = all.iter().position(queues).and_then(|room| policy.program().entry(room));
+        asked.push(Asked::of(policy.program().rule(index)).within(&Asked::of(room)));
     }
     let known = asked.iter().find_map(|asked| asked.host.clone());
     let host = policy.settings.hosts.first().cloned().or(known).unwrap_or_else(|| "shop.example".to_owned());

@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use crate::output::Failure;
 use crate::{input, policy, request, time};
-use velvetrope::connector::explain::Explained;
-use velvetrope::request::{Field, OwnedRequest};
-use velvetrope::session::cookie::{NAME_PREFIX, NewSession};
-use velvetrope::session::encoding::{Enc, encode_uri_component};
-use velvetrope::session::token::{self, TokenFields};
-use velvetrope::session::{Secret, Secrets};
+use velvetrope::internal::edge::explain::Explained;
+use velvetrope::internal::queueit::cookie::{NAME_PREFIX, NewSession};
+use velvetrope::internal::queueit::encoding::{Enc, encode_uri_component};
+use velvetrope::internal::queueit::token::{self, TokenFields};
+use velvetrope::internal::queueit::{Secret, Secrets};
+use velvetrope::internal::request::{Field, OwnedRequest};
 
 /// When cases happen that do not say when: results must not depend on the day.
 const DEFAULT_TIME: &str = "2026-01-01T12:00:00Z";

@@ -12,8 +12,8 @@ use super::explain::{ExplainReport, throw_away};
 use super::output::{Answer, BAD, Exit, FAINT, Failure, Format, GOOD, STRONG, indented, styled};
 use super::policy::{self, TargetName};
 use cases::Case;
-use velvetrope::connector::Described;
-use velvetrope::policy::{BypassRule, Policy};
+use velvetrope::internal::edge::Described;
+use velvetrope::internal::policy::{BypassRule, Policy};
 
 /// Run the cases of a policy
 ///
@@ -113,8 +113,8 @@ impl<'p> Run<'p> {
         Run {
             policy,
             cases: Vec::new(),
-            integrations_matched: vec![false; policy.integrations.all.len()],
-            rules_matched: vec![false; policy.rules.len()],
+            integrations_matched: vec![false; policy.integrations().all.len()],
+            rules_matched: vec![false; policy.rules().len()],
         }
     }
 
@@ -144,9 +144,9 @@ impl<'p> Run<'p> {
 
     fn report(self) -> TestReport {
         let failed = self.cases.iter().filter(|case| !case.passed).count();
-        let integrations = self.policy.integrations.all.iter().enumerate();
+        let integrations = self.policy.integrations().all.iter().enumerate();
         let integrations = integrations.filter(|(index, _)| !self.integrations_matched[*index]);
-        let rules = self.policy.rules.iter().zip(&self.rules_matched);
+        let rules = self.policy.rules().iter().zip(&self.rules_matched);
         let rules = rules.filter(|(rule, matched)| rule.enabled && !**matched);
         TestReport {
             unmatched: Unmatched {

@@ -11,7 +11,7 @@ use super::super::store::operations::Change;
 use super::{Call, Success};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::is_list_name;
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// How many items a page has unless the caller says otherwise.
 const PER_PAGE: u32 = 25;

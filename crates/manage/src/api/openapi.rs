@@ -8,11 +8,11 @@ use super::API;
 use super::operations::{OPERATIONS, Operation};
 use super::query::{Parameter, ParameterKind};
 use crate::body::MAX_TEXT;
+use velvetrope::internal::language::MAX_CHARACTERS;
+use velvetrope::internal::policy::Room;
+use velvetrope::internal::program::ListKind;
 use velvetrope::internal::rooms::REQUIRED_BY_API;
 use velvetrope::internal::rules::RuleObject;
-use velvetrope::language::MAX_CHARACTERS;
-use velvetrope::policy::Room;
-use velvetrope::program::ListKind;
 
 /// The description of the API as a JSON text.
 pub fn openapi() -> String {

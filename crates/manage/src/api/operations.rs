@@ -7,7 +7,7 @@ use super::super::failure::Failure;
 use super::super::store::tokens::Scope;
 use super::query::{Parameter, ParameterKind};
 use super::{Call, Success, lists, rooms, rules, undo, zones};
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// An operation of the API.
 pub(super) struct Operation {

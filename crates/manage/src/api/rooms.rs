@@ -10,10 +10,10 @@ use super::{Call, Success};
 use velvetrope::internal::check::Checker;
 use velvetrope::internal::document::Node;
 use velvetrope::internal::finding::File;
+use velvetrope::internal::language::{self, Diagnostic};
+use velvetrope::internal::policy::Room;
 use velvetrope::internal::rooms;
 use velvetrope::internal::rooms::{MIN_VISITORS, REQUIRED_BY_API};
-use velvetrope::language::{self, Diagnostic};
-use velvetrope::policy::Room;
 
 /// The key under which some clients send a room.
 const WRAPPER: &str = "waiting_room";

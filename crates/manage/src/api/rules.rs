@@ -15,10 +15,10 @@ use velvetrope::internal::check::Checker;
 use velvetrope::internal::document::{Node, Value};
 use velvetrope::internal::fields::Fields;
 use velvetrope::internal::finding::File;
+use velvetrope::internal::language::{self, Diagnostic};
+use velvetrope::internal::policy::{Managed, Settings};
+use velvetrope::internal::program::Lists;
 use velvetrope::internal::rules::{Before, Submitted, submitted};
-use velvetrope::language::{self, Diagnostic};
-use velvetrope::policy::{Managed, Settings};
-use velvetrope::program::Lists;
 
 pub(crate) fn list(call: &Call) -> Result<Success, Failure> {
     let (_, room) = room(call)?;

@@ -10,7 +10,7 @@ use super::super::store::rooms::{KEPT_RULES, Origin};
 use super::super::store::zones::Zone;
 use super::rules::Ground;
 use super::{Call, Success, rooms};
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// Which items a change has changed.
 pub(crate) fn changed_items(call: &Call) -> Result<Success, Failure> {

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use serde_json::json;
 
 use super::Reply;
-use velvetrope::language::function::Function;
-use velvetrope::request::Field;
+use velvetrope::internal::language::function::Function;
+use velvetrope::internal::request::Field;
 
 const STYLE: &str = include_str!("dashboard.css");
 const SCRIPT: &str = include_str!("dashboard.js");

@@ -9,15 +9,14 @@ use crate::har::{self, Fate, Judged};
 use crate::snapshot;
 use crate::store::Store;
 use crate::store::zones::Zone;
-use velvetrope::connector::Described;
-use velvetrope::connector::edge::{Identity, Site};
-use velvetrope::connector::explain::Explained;
 use velvetrope::internal;
-use velvetrope::language::Diagnostic;
-use velvetrope::policy::{Policy, SETTINGS_FILE};
-use velvetrope::program::Trace;
-use velvetrope::request::{Field, OwnedRequest};
-use velvetrope::session::Secrets;
+use velvetrope::internal::edge::explain::Explained;
+use velvetrope::internal::edge::{Described, Identity, Site};
+use velvetrope::internal::language::Diagnostic;
+use velvetrope::internal::policy::{Policy, SETTINGS_FILE};
+use velvetrope::internal::program::Trace;
+use velvetrope::internal::queueit::Secrets;
+use velvetrope::internal::request::{Field, OwnedRequest};
 
 /// Methods that are offered.
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -6,7 +6,7 @@ use super::{Desk, ROOT};
 use crate::access::Caller;
 use crate::failure::Failure;
 use crate::store::tokens::Scope;
-use velvetrope::policy::Managed;
+use velvetrope::internal::policy::Managed;
 
 /// A whole page.
 pub(super) fn page(title: &str, header: &Markup, main: &Markup) -> Markup {

@@ -11,7 +11,7 @@ use crate::failure::{Code, Failure};
 use crate::store::lists::{Item, ListRow, MAX_ITEMS};
 use crate::store::operations::{Change, Operation};
 use crate::{api, items};
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// How many items a page shows.
 const PER_PAGE: usize = 100;

@@ -8,8 +8,9 @@ use super::form::Form;
 use super::unsent::Unsent;
 use super::{ROOT, Reply, header, layout};
 use crate::Visit;
-use crate::access::{self, Caller};
+use crate::access::Caller;
 use crate::failure::{Code, Failure};
+use crate::secrets;
 use crate::store::tokens::{SESSION_MS, Scope, Token};
 
 const COOKIE: &str = "velvetrope_session";
@@ -51,7 +52,7 @@ impl Visit<'_> {
         let Some(secret) = self.session_secret() else { return Ok(None) };
         let Some(session) = self.store.session(secret)? else { return Ok(None) };
         let own = self.manager.own_token.as_deref();
-        if own.is_some_and(|own| access::is_same(own, &session.token)) {
+        if own.is_some_and(|own| secrets::is_same(own, &session.token)) {
             let caller = Caller { name: "host".into(), scope: Scope::Write, token: String::new() };
             return Ok(Some((caller, session.csrf)));
         }

@@ -8,10 +8,11 @@ use maud::Markup;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value as Json;
 
-use super::access::{self, Caller};
+use super::access::Caller;
 use super::api::{Call, Query, Success, etag};
 use super::body::Body;
 use super::failure::{Code, Failure};
+use super::secrets;
 use super::store::Store;
 use super::store::rooms::RoomRow;
 use super::store::tokens::Scope;
@@ -19,7 +20,7 @@ use super::store::zones::Zone;
 use super::{Answer, Live, Visit};
 use form::Form;
 use reply::Reply;
-use velvetrope::policy::Managed;
+use velvetrope::internal::policy::Managed;
 
 mod assets;
 mod attempt;
@@ -79,7 +80,7 @@ impl Visit<'_> {
         let form = Form::parse(self.request.body());
         if !is_get {
             self.refuse_other_origins()?;
-            if !access::is_same(form.text("csrf"), &csrf) {
+            if !secrets::is_same(form.text("csrf"), &csrf) {
                 return self.of_another_session(&caller, &csrf);
             }
         }

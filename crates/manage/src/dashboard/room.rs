@@ -9,8 +9,8 @@ use crate::api;
 use crate::failure::{Code, Failure};
 use crate::store::rooms::{Origin, RoomRow};
 use velvetrope::internal::object::{Rule, Shape, Table};
+use velvetrope::internal::policy::Room;
 use velvetrope::internal::rooms::REQUIRED_BY_API;
-use velvetrope::policy::Room;
 
 /// A field of the form. What may stand in it, the table of the room says.
 struct Field {

@@ -8,8 +8,8 @@ use super::{Desk, Reply, layout};
 use crate::api;
 use crate::failure::Failure;
 use crate::store::rooms::{Origin, RoomRow, RuleCount};
-use velvetrope::policy::Room;
-use velvetrope::room::Occupancy;
+use velvetrope::internal::policy::Room;
+use velvetrope::internal::room::Occupancy;
 
 impl Desk<'_, '_> {
     pub(super) fn rooms(&self) -> Result<Reply, Failure> {

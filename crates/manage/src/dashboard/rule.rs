@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::har;
 use crate::store::rooms::RoomRow;
 use crate::store::rules::Rule;
-use velvetrope::language::{MAX_CHARACTERS, Scheme, certainty, parse};
+use velvetrope::internal::language::{MAX_CHARACTERS, Scheme, certainty, parse};
 
 /// What to think of with rules that look at URLs.
 const SUBREQUESTS: &str = "This rule looks at the URL: styles, scripts and images of the page stay queued unless a rule \

@@ -1,10 +1,8 @@
-//! The audit trail: who changed what, when, from what to what. A room's rules at an earlier version are what they are
-//! now with every later change undone, the last one first.
+//! The audit trail: who changed what, when, from what to what.
 
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::rules::Rule;
 use super::{DatabaseError, Row, Store};
 
 /// A change that somebody made.
@@ -41,18 +39,10 @@ pub(super) struct About<'a> {
     pub subject: &'a str,
 }
 
-/// Names of actions on rules.
-pub(super) mod action {
-    pub const CREATE: &str = "rule.create";
-    pub const CHANGE: &str = "rule.change";
-    pub const DELETE: &str = "rule.delete";
-    pub const REPLACE: &str = "rules.replace";
-}
-
 /// How often something has been changed, for versions that go on where it is restored.
 pub(super) const CHANGES: &str = "(SELECT count(*) + 1 FROM audit WHERE subject = ?1)";
 
-const COLUMNS: &str = "number, at, actor, action, zone, room, rules_version, subject, before, after";
+pub(super) const COLUMNS: &str = "number, at, actor, action, zone, room, rules_version, subject, before, after";
 
 impl Store<'_> {
     /// Notes a change; the entry's number.
@@ -111,44 +101,9 @@ impl Store<'_> {
         let sql = format!("SELECT {COLUMNS} FROM audit WHERE zone = ?1 AND subject = ?2 ORDER BY number DESC LIMIT 1");
         self.first(&sql, &[zone.into(), subject.into()])?.as_ref().map(entry).transpose()
     }
-
-    /// The changes of a room's rules after a version, newest first.
-    fn changes_since(&self, room: &str, version: i64) -> Result<Vec<Entry>, DatabaseError> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM audit WHERE room = ?1 AND rules_version > ?2 ORDER BY rules_version DESC");
-        self.query(&sql, &[room.into(), version.into()])?.iter().map(entry).collect()
-    }
-
-    /// A room's rules as they were at a version.
-    pub fn rules_at(&self, room: &str, version: i64) -> Result<Vec<Rule>, DatabaseError> {
-        let mut rules = self.rules(room)?;
-        for entry in self.changes_since(room, version)? {
-            self.undo(&mut rules, &entry)?;
-        }
-        Ok(rules)
-    }
-
-    fn undo(&self, rules: &mut Vec<Rule>, entry: &Entry) -> Result<(), DatabaseError> {
-        if entry.action == action::REPLACE {
-            *rules = self.kept_rules(entry.number)?;
-            return Ok(());
-        }
-        rules.retain(|rule| rule.id != entry.subject);
-        if !entry.before.is_null() {
-            let index = entry.before.get("index").and_then(Json::as_u64).unwrap_or_default();
-            let index = usize::try_from(index).unwrap_or(usize::MAX).min(rules.len());
-            rules.insert(index, Rule::of_json(&entry.before["rule"].to_string())?);
-        }
-        Ok(())
-    }
 }
 
-/// A rule and the place it has among the others, from 0, as entries hold them.
-pub(super) fn placed(rule: &Rule, index: usize) -> Option<String> {
-    Some(json!({ "index": index, "rule": rule }).to_string())
-}
-
-fn entry(row: &Row) -> Result<Entry, DatabaseError> {
+pub(super) fn entry(row: &Row) -> Result<Entry, DatabaseError> {
     let json = |column| {
         let text = row.maybe_text(column)?.unwrap_or("null");
         serde_json::from_str(text).map_err(|error| DatabaseError(format!("an audit entry is no JSON: {error}")))

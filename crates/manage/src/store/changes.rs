@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::audit::{About, CHANGES, Entry};
 use super::lists::ListRow;
 use super::{DatabaseError, Row, Store, Value};
-use velvetrope::program::ListKind;
+use velvetrope::internal::program::ListKind;
 
 /// What became of an item.
 #[derive(Clone, Debug, PartialEq)]

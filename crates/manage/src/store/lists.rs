@@ -8,10 +8,10 @@ use serde_json::{Value as Json, json};
 use super::audit::About;
 use super::{DatabaseError, Row, Store};
 use velvetrope::internal::check::lists_of;
+use velvetrope::internal::language::{Scheme, parse};
 use velvetrope::internal::lists::{BadMember, asn, bits_behind_prefix, empty, hostname};
+use velvetrope::internal::program::{ListKind, Lists};
 use velvetrope::internal::{address, network};
-use velvetrope::language::{Scheme, parse};
-use velvetrope::program::{ListKind, Lists};
 
 /// How many items all lists of a zone together may hold.
 pub const MAX_ITEMS: usize = 500_000;

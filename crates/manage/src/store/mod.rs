@@ -11,6 +11,7 @@ use velvetrope::internal::hex;
 
 pub mod audit;
 pub mod changes;
+mod history;
 pub mod lists;
 pub mod operations;
 pub mod rooms;

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::audit::{About, CHANGES, Entry};
-use super::rules::Rule;
+use super::audit::About;
 use super::{DatabaseError, Row, Store};
-use velvetrope::policy::Room;
+use velvetrope::internal::policy::Room;
 
 /// The name under which rules for every room are kept.
 pub const EVERY_ROOM: &str = "*";
@@ -56,7 +55,7 @@ pub struct RuleCount {
 /// Where the entry about a deletion says how many rules were kept.
 pub const KEPT_RULES: &str = "bypass_rules";
 
-const COLUMNS: &str = "id, zone, name, origin, body, version, rules_version, created_on, modified_on";
+pub(super) const COLUMNS: &str = "id, zone, name, origin, body, version, rules_version, created_on, modified_on";
 
 impl Store<'_> {
     /// The rooms of a zone by name, [`EVERY_ROOM`] first.
@@ -128,35 +127,6 @@ impl Store<'_> {
         self.query("DELETE FROM rules WHERE room = ?1", &[(&row.id).into()])?;
         self.query("DELETE FROM rooms WHERE id = ?1", &[(&row.id).into()])?;
         self.raise_revision(&row.zone)
-    }
-
-    /// Adds a room that an entry tells the deletion of, with its rules.
-    pub fn restore_room(&self, deletion: &Entry, room: &Room, rules: &[Rule]) -> Result<(), DatabaseError> {
-        let zone = deletion.zone.as_deref().unwrap_or_default();
-        // What the integration JSON names, and has no rules, gives way.
-        let sql = "DELETE FROM rooms WHERE zone = ?1 AND name = ?2 AND origin = 'published'";
-        self.query(sql, &[zone.into(), (&room.name).into()])?;
-        let sql = format!(
-            "INSERT INTO rooms (id, zone, name, origin, body, version, rules_version, created_on, modified_on)
-             VALUES (?1, ?2, ?3, 'placed', ?4, {CHANGES},
-                 (SELECT coalesce(max(rules_version), 0) FROM audit WHERE room = ?1), ?5, ?6) RETURNING {COLUMNS}"
-        );
-        let created = deletion.before["created_on"].as_str().unwrap_or_default();
-        let parameters = [
-            (&deletion.subject).into(),
-            zone.into(),
-            (&room.name).into(),
-            body(room).into(),
-            created.into(),
-            self.now().into(),
-        ];
-        let row = self.first(&sql, &parameters)?;
-        let row = row.as_ref().map(self::room).ok_or_else(|| DatabaseError("no room was added".into()))??;
-        for (rule, position) in rules.iter().zip(1..) {
-            self.insert_rule(&row.id, rule, position)?;
-        }
-        self.raise_revision(zone)?;
-        self.note("room.restore", about(&row), None, Some(row.json().to_string())).map(drop)
     }
 
     fn write_room(&self, row: &RoomRow, room: &Room, action: &str) -> Result<RoomRow, DatabaseError> {
@@ -254,11 +224,11 @@ pub(crate) fn body(room: &Room) -> String {
     json.to_string()
 }
 
-fn about(row: &RoomRow) -> About<'_> {
+pub(super) fn about(row: &RoomRow) -> About<'_> {
     About { zone: Some(&row.zone), room: Some(&row.id), rules_version: None, subject: &row.id }
 }
 
-fn room(row: &Row) -> Result<RoomRow, DatabaseError> {
+pub(super) fn room(row: &Row) -> Result<RoomRow, DatabaseError> {
     Ok(RoomRow {
         id: row.text(0)?.to_owned(),
         zone: row.text(1)?.to_owned(),

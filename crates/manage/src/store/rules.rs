@@ -1,8 +1,9 @@
 //! Bypass rules of a room, in their order.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::audit::{About, action, placed};
+use super::audit::About;
 use super::rooms::RoomRow;
 use super::{DatabaseError, Row, Store};
 use crate::database::Value;
@@ -76,6 +77,14 @@ pub enum Position {
     Before(Option<String>),
     /// After the rule with this id, or last.
     After(Option<String>),
+}
+
+/// Names of actions on rules.
+pub(super) mod action {
+    pub const CREATE: &str = "rule.create";
+    pub const CHANGE: &str = "rule.change";
+    pub const DELETE: &str = "rule.delete";
+    pub const REPLACE: &str = "rules.replace";
 }
 
 const COLUMNS: &str = "id, version, expression, description, enabled, last_updated, opens_for_everybody";
@@ -267,6 +276,11 @@ impl Store<'_> {
         self.raise_revision(&room.zone)?;
         row.ok_or_else(|| DatabaseError(format!("there is no room {}", room.id)))?.integer(0)
     }
+}
+
+/// A rule and the place it has among the others, from 0, as entries hold them.
+fn placed(rule: &Rule, index: usize) -> Option<String> {
+    Some(json!({ "index": index, "rule": rule }).to_string())
 }
 
 fn about<'a>(room: &'a RoomRow, rules_version: i64, subject: &'a str) -> About<'a> {

@@ -2,7 +2,7 @@
 
 use super::audit::About;
 use super::{DatabaseError, Row, Store};
-use crate::access::digest;
+use crate::secrets::digest;
 
 /// What a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

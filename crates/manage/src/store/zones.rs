@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use super::audit::About;
 use super::{DatabaseError, Row, Store};
-use velvetrope::policy::{Published, SETTINGS_FILE, Settings, Sources, settings_of};
+use velvetrope::internal::policy::{Published, SETTINGS_FILE, Settings, Sources, settings_of};
 
 /// A policy whose rooms, rules and lists are managed here.
 #[derive(Clone, Debug)]

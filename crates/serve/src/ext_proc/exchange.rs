@@ -10,11 +10,11 @@ use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest,
 use super::request::{Asked, forged_trailers, lines_of};
 use crate::serving::Event;
 use crate::serving::keeper::State;
-use velvetrope::connector::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack,
 };
-use velvetrope::policy::FailurePolicy;
-use velvetrope::program::Scratch;
+use velvetrope::internal::policy::FailurePolicy;
+use velvetrope::internal::program::Scratch;
 
 const CACHE_CONTROL: &str = "cache-control";
 

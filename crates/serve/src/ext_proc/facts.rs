@@ -3,9 +3,9 @@
 use bumpalo::Bump;
 
 use crate::geo::GeoFacts;
-use velvetrope::connector::edge::Arrivals;
-use velvetrope::policy::GoogleCloud;
-use velvetrope::request::{Facts, Field, Value};
+use velvetrope::internal::edge::Arrivals;
+use velvetrope::internal::policy::GoogleCloud;
+use velvetrope::internal::request::{Facts, Field, Value};
 
 /// What the load balancer says comes first, databases second.
 pub(super) struct CalloutFacts<'c> {

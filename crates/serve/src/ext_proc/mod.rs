@@ -26,8 +26,8 @@ pub use crate::serving::{
     policies_at,
 };
 use crate::serving::{Starting, seconds};
-use velvetrope::connector::edge::{Arrivals, Identity};
-use velvetrope::policy::OnFailure;
+use velvetrope::internal::edge::{Arrivals, Identity};
+use velvetrope::internal::policy::OnFailure;
 
 mod exchange;
 mod facts;
@@ -36,7 +36,7 @@ mod request;
 mod server;
 mod workers;
 
-/// The protocol's types; generated, see `tests/protocol.rs`.
+/// The protocol's types; generated, see `tests/end_to_end/protocol.rs`.
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod proto {
     include!("proto/generated/mod.rs");
@@ -141,7 +141,7 @@ impl ExtProc {
         };
         let tenants = Arc::new(Tenants::new(config.policies, common));
         let mut loaded = Ok(());
-        for keeper in tenants.keepers() {
+        for keeper in tenants.keepers().all() {
             match keeper.load("start") {
                 // Visitors would pass, or be turned away, by the failure policy for a reason that whoever starts it
                 // can mend.

@@ -13,11 +13,11 @@ use super::proto::envoy::config::core::v3::HeaderValue;
 use super::proto::envoy::service::ext_proc::v3::processing_request::Request;
 use super::proto::envoy::service::ext_proc::v3::{HttpHeaders, HttpTrailers, ProcessingRequest};
 use crate::serving::{Event, address};
-use velvetrope::connector::edge::{
+use velvetrope::internal::edge::{
     is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header, names_host,
 };
-use velvetrope::policy::{ProxySettings, Scheme};
-use velvetrope::request::{CanonicalUrl, Malformed};
+use velvetrope::internal::policy::{ProxySettings, Scheme};
+use velvetrope::internal::request::{CanonicalUrl, Malformed};
 
 /// Nothing that is ASCII: only bytes that no text of a URL has are encoded.
 const NOT_ASCII: &AsciiSet = &AsciiSet::EMPTY;

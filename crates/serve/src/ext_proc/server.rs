@@ -36,9 +36,9 @@ use crate::serving::metrics::Metrics;
 use crate::serving::tenants::Tenants;
 use crate::serving::tls::Tls;
 use crate::serving::{Observer, Stop, connections, guarded, now_ms};
-use velvetrope::connector::edge::{Arrivals, FailureClass, Identity};
-use velvetrope::policy::OnOverload;
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::{Arrivals, FailureClass, Identity};
+use velvetrope::internal::policy::OnOverload;
+use velvetrope::internal::program::Scratch;
 
 /// What all streams share.
 pub(super) struct Callout {

@@ -8,7 +8,7 @@ use hyper::header::{
 };
 
 use super::visitor::Visitor;
-use velvetrope::connector::edge::{self, is_forwarding_header, is_oddly_spelt, is_taken_for, is_verdict_header};
+use velvetrope::internal::edge::{self, is_forwarding_header, is_oddly_spelt, is_taken_for, is_verdict_header};
 
 /// Meant for this hop alone, beside those that Connection names (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -143,7 +143,7 @@ fn append_to_list(headers: &mut HeaderMap, name: HeaderName, entry: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use velvetrope::request::CanonicalUrl;
+    use velvetrope::internal::request::CanonicalUrl;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

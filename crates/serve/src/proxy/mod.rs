@@ -10,11 +10,11 @@
 //! - Requests are tasks: a slow origin, a slow visitor or thousands of idle connections hold up nobody else. A
 //!   decision is computation only; nothing is fetched while a request waits.
 //! - The policy in force is replaced as a whole, when its files change, on SIGHUP, or when Queue-it delivers an
-//!   integration JSON ([`velvetrope::policy::Delivery`]); one that does not compile is logged and never put in force.
+//!   integration JSON ([`velvetrope::internal::policy::Delivery`]); one that does not compile is logged and never put in force.
 //!   A delivered JSON stands in for the policy's file until that file changes, over restarts if there is a
 //!   [`Config::state_file`].
 //! - Addresses, origin, hops and time-outs are read once, at the start.
-//! - [`Limits`] and the time-outs of [`velvetrope::policy::ProxySettings`] bound what visitors can take. Too long a request
+//! - [`Limits`] and the time-outs of [`velvetrope::internal::policy::ProxySettings`] bound what visitors can take. Too long a request
 //!   line is answered with 414, headers with 431, bodies with 413; what is no HTTP with 400.
 //!
 //! - What stands in front is believed as far as the settings say (`trusted_proxies`, `proxy_protocol` and their kin).
@@ -33,8 +33,8 @@ use crate::serving::pushes::Pushes;
 use crate::serving::tenants::{Common, Tenants};
 use crate::serving::tls::Tls;
 use crate::serving::{Starting, seconds};
-use velvetrope::connector::edge::{Arrivals, Identity};
-use velvetrope::policy::{OnFailure, VisitorTls};
+use velvetrope::internal::edge::{Arrivals, Identity};
+use velvetrope::internal::policy::{OnFailure, VisitorTls};
 
 mod announced;
 mod body;

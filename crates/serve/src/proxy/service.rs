@@ -27,12 +27,12 @@ use crate::serving::metrics::{Counted, Metrics};
 use crate::serving::pushes::{self, Pushes, retry_after};
 use crate::serving::tls::Tls;
 use crate::serving::{Event, Observer, aside, guarded, now_ms, seconds};
-use velvetrope::connector::edge::{
+use velvetrope::internal::edge::{
     self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack, push,
 };
-use velvetrope::policy::{FailurePolicy, ProxySettings};
-use velvetrope::program::{Scratch, Verdict};
-use velvetrope::request::{Facts, Field, Value};
+use velvetrope::internal::policy::{FailurePolicy, ProxySettings};
+use velvetrope::internal::program::{Scratch, Verdict};
+use velvetrope::internal::request::{Facts, Field, Value};
 
 /// What all requests share.
 pub(super) struct Service {
@@ -213,7 +213,7 @@ impl Service {
     /// The whole body; its start in `start`, if a trigger or rule looks at it.
     async fn look_at_body(&self, state: &State, body: IncomingBody, start: &mut String) -> Result<AnyBody, Refused> {
         let is_wanted = match state {
-            State::InForce(deployment) => deployment.policy.program.needs().body,
+            State::InForce(deployment) => deployment.policy.program().needs().body,
             State::Absent { .. } => false,
         };
         let is_empty = body.is_end_stream();

@@ -32,7 +32,7 @@ use super::visitor::Visitor;
 use crate::serving::guarded::Talk;
 use crate::serving::metrics::Counted;
 use crate::serving::seconds;
-use velvetrope::policy::ProxySettings;
+use velvetrope::internal::policy::ProxySettings;
 
 /// How many header lines an answer of the origin may have.
 const MAX_HEADERS: usize = 256;

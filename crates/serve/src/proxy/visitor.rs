@@ -9,8 +9,8 @@ use hyper::{Uri, Version};
 
 use crate::serving::address::{self, Told};
 use crate::serving::connections::Ends;
-use velvetrope::policy::{ProxySettings, Scheme};
-use velvetrope::request::{CanonicalUrl, Malformed};
+use velvetrope::internal::policy::{ProxySettings, Scheme};
+use velvetrope::internal::request::{CanonicalUrl, Malformed};
 
 /// A visitor as the headers and the connection tell.
 #[derive(Debug, PartialEq)]

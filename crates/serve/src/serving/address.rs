@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use hyper::header::HeaderMap;
 
 use super::forwarded;
-use velvetrope::policy::{ProxySettings, Scheme};
-use velvetrope::request::Authority;
+use velvetrope::internal::policy::{ProxySettings, Scheme};
+use velvetrope::internal::request::Authority;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
@@ -160,7 +160,7 @@ mod tests {
     fn settings(text: &str) -> ProxySettings {
         let text = format!("customer_id = 'acme'\n[proxy]\n{text}");
         let sources = [("velvetrope.toml".to_owned(), text.into_bytes())].into();
-        velvetrope::policy::settings_of(&sources, None).expect("settings").proxy
+        velvetrope::internal::policy::settings_of(&sources, None).expect("settings").proxy
     }
 
     fn told(settings: &ProxySettings, peer: &str, headers: &[(&str, &str)]) -> Told {

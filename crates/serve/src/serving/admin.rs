@@ -24,8 +24,8 @@ use super::keeper::State;
 use super::metrics::Metrics;
 use super::pushes::{Pushes, retry_after};
 use super::tenants::Tenants;
-use velvetrope::connector::edge::{Identity, Outcome, Reply, push};
-use velvetrope::request::Authority;
+use velvetrope::internal::edge::{Identity, Outcome, Reply, push};
+use velvetrope::internal::request::Authority;
 
 /// How long a request may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,7 +96,7 @@ impl Admin {
         if let Some(management) = &self.tenants.management
             && !matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics")
         {
-            return management.answer(request, &self.tenants, place).await;
+            return management.answer(request, self.tenants.keepers(), place).await;
         }
         self.answer(&request)
     }
@@ -185,7 +185,7 @@ impl Admin {
     /// Ready is who can decide for somebody: one broken policy among several keeps nobody else's visitors out.
     fn readiness(&self) -> Response<Full<Bytes>> {
         let (mut is_ready, mut lacks) = (false, String::new());
-        for keeper in self.tenants.keepers() {
+        for keeper in self.tenants.keepers().all() {
             match (&*keeper.state(), keeper.name()) {
                 (State::InForce(deployment), name) => {
                     is_ready = true;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keeper::State;
-use velvetrope::connector::edge;
-use velvetrope::program::Verdict;
+use velvetrope::internal::edge;
+use velvetrope::internal::program::Verdict;
 
 /// Is told of every decision.
 pub type Observer = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -22,7 +22,7 @@ pub struct Event {
     pub path: String,
     /// The visitor.
     pub client_ip: Option<IpAddr>,
-    /// What was decided; the words of [`velvetrope::connector::edge::Reply::label`].
+    /// What was decided; the words of [`velvetrope::internal::edge::Reply::label`].
     pub decision: &'static str,
     /// The policy that decided, where there are several.
     pub policy: Option<String>,
@@ -80,7 +80,7 @@ impl Event {
             let policy = &deployment.policy;
             self.room = policy.matched(verdict).and_then(|integration| integration.event_id.clone());
             if let Verdict::Bypassed { rule, .. } = verdict {
-                self.rule = policy.rules.get(rule).map(|rule| rule.id.clone());
+                self.rule = policy.rules().get(rule).map(|rule| rule.id.clone());
             }
         }
     }

@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::keeper::Keeper;
 use super::{aside, now_ms};
-use velvetrope::connector::edge::BoxError;
-use velvetrope::connector::edge::pull::{News, Pull, PullRequest, TIMEOUT_MS};
+use velvetrope::internal::edge::BoxError;
+use velvetrope::internal::edge::pull::{News, Pull, PullRequest, TIMEOUT_MS};
 
 /// No configuration is that long.
 const MAX_BYTES: u64 = 32 << 20;

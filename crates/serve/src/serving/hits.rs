@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use velvetrope::policy::BypassRule;
+use velvetrope::internal::policy::BypassRule;
 
 type Counter = Arc<AtomicU64>;
 

@@ -17,14 +17,16 @@ use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::{GeoDatabases, GeoError};
-use velvetrope::connector::edge::{
+use velvetrope::internal::edge::{
     BoxError, FailureClass, Identity, LastGood, PolicyState, Reply, Secrets, Tried, push,
 };
 use velvetrope::internal::hex;
-use velvetrope::language::{Diagnostic, Place, Severity};
-use velvetrope::policy::{Compiled, Findings, Managed, OlderVersion, Policy, STORED, Settings, Sources, settings_of};
-use velvetrope::program::Verdict;
-use velvetrope::room::Occupancy;
+use velvetrope::internal::language::{Diagnostic, Place, Severity};
+use velvetrope::internal::policy::{
+    Compiled, Findings, Managed, OlderVersion, Policy, STORED, Settings, Sources, settings_of,
+};
+use velvetrope::internal::program::Verdict;
+use velvetrope::internal::room::Occupancy;
 
 /// Where the policy comes from.
 #[derive(Clone, Debug)]
@@ -143,7 +145,7 @@ pub(crate) type Heed = Box<dyn Fn(&Settings) + Send + Sync>;
 
 /// What a store holds of a policy. Errors are for the log.
 pub(crate) trait Stored: Send + Sync {
-    /// Texts that stand beside the policy's files (see [`velvetrope::policy::MANIFEST`]); none where the store does not know
+    /// Texts that stand beside the policy's files (see [`velvetrope::internal::policy::MANIFEST`]); none where the store does not know
     /// the policy.
     fn texts(&self) -> Result<Sources, BoxError>;
 
@@ -429,12 +431,12 @@ impl Keeper {
         };
         let folder = self.folder().unwrap_or_default();
         let geo = GeoDatabases::open(&policy.settings.geoip, &folder)?;
-        let hits = Hits::of(&policy.rules, self.state().in_force().map(|before| &before.hits));
+        let hits = Hits::of(policy.rules(), self.state().in_force().map(|before| &before.hits));
         Ok(Deployment { policy, secrets, geo, hits })
     }
 
     fn put_in_force(&self, deployment: Deployment, sources: Sources, work: &mut Work, occasion: &'static str) {
-        let version = deployment.policy.integrations.version.clone();
+        let version = deployment.policy.integrations().version.clone();
         if occasion == "start" {
             warn_of_secrets(&deployment);
         }

@@ -15,13 +15,13 @@ use tokio_util::task::TaskTracker;
 
 use super::attended::Place;
 use super::keeper::Stored;
+use super::keepers::Keepers;
 use super::logs::Complaint;
-use super::tenants::Tenants;
 use super::{aside, now_ms};
 use crate::store::{OpenError, Randomness, StoreFile};
-use velvetrope::connector::edge::BoxError;
-use velvetrope::policy::Sources;
-use velvetrope::room::Occupancy;
+use velvetrope::internal::edge::BoxError;
+use velvetrope::internal::policy::Sources;
+use velvetrope::internal::room::Occupancy;
 use velvetrope_manage::database::DatabaseError;
 use velvetrope_manage::failure::{Code, Failure};
 use velvetrope_manage::store::Store;
@@ -106,8 +106,8 @@ impl Management {
     }
 
     /// Puts in force what is changed, and does what is asked of lists, until `end`.
-    pub(crate) fn start(self: &Arc<Self>, tenants: &Arc<Tenants>, tasks: &TaskTracker, end: &CancellationToken) {
-        tasks.spawn(Arc::clone(self).follow(Arc::clone(tenants), end.clone()));
+    pub(crate) fn start(self: &Arc<Self>, keepers: &Arc<Keepers>, tasks: &TaskTracker, end: &CancellationToken) {
+        tasks.spawn(Arc::clone(self).follow(Arc::clone(keepers), end.clone()));
         tasks.spawn(Arc::clone(self).operate(end.clone()));
     }
 
@@ -116,7 +116,7 @@ impl Management {
     pub(super) async fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        tenants: &Arc<Tenants>,
+        keepers: &Arc<Keepers>,
         place: &Place,
     ) -> Response<Full<Bytes>> {
         let (mut parts, body) = request.into_parts();
@@ -124,7 +124,7 @@ impl Management {
         parts.extensions.clear();
         let request = Request::from_parts(parts, Vec::new());
         let read = match body.size_hint().upper().is_none_or(|length| length > LARGE) {
-            true => self.read_large(&request, body, tenants).await,
+            true => self.read_large(&request, body, keepers).await,
             false => self.read(&request, body).await,
         };
         let body = match read {
@@ -133,8 +133,8 @@ impl Management {
         };
         place.work();
         let request = request.map(|_| body);
-        let (management, tenants) = (Arc::clone(self), Arc::clone(tenants));
-        let answered = aside(move || management.transact(&request, &tenants)).await;
+        let (management, keepers) = (Arc::clone(self), Arc::clone(keepers));
+        let answered = aside(move || management.transact(&request, &keepers)).await;
         let Ok((response, is_kept)) = answered.map_err(|panicked| tracing::error!(%panicked, "managing")) else {
             return plain(StatusCode::INTERNAL_SERVER_ERROR).map(Full::from);
         };
@@ -149,10 +149,10 @@ impl Management {
         self: &Arc<Self>,
         request: &Request<Vec<u8>>,
         body: Incoming,
-        tenants: &Arc<Tenants>,
+        keepers: &Arc<Keepers>,
     ) -> Result<Vec<u8>, Response<Vec<u8>>> {
-        let (management, tenants, asked) = (Arc::clone(self), Arc::clone(tenants), request.clone());
-        let knows = aside(move || management.knows(&asked, &tenants)).await;
+        let (management, keepers, asked) = (Arc::clone(self), Arc::clone(keepers), request.clone());
+        let knows = aside(move || management.knows(&asked, &keepers)).await;
         match knows.map_err(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))? {
             Err(failure) => Err(manage::refusal(request.uri().path(), &failure)),
             Ok(false) => {
@@ -191,19 +191,19 @@ impl Management {
     }
 
     /// Whether whoever asks may do anything here.
-    fn knows(&self, request: &Request<Vec<u8>>, tenants: &Tenants) -> Result<bool, Failure> {
+    fn knows(&self, request: &Request<Vec<u8>>, keepers: &Keepers) -> Result<bool, Failure> {
         let files = self.files().map_err(Failure::closed)?;
         let known = files.requests.transaction(|database| {
-            let circumstances = Circumstances { now: now_ms(), random: &mut |_| {}, live: &Counted { tenants } };
+            let circumstances = Circumstances { now: now_ms(), random: &mut |_| {}, live: &Counted { keepers } };
             (self.manager.knows(database, request, circumstances), false)
         });
         Ok(known??)
     }
 
     /// Answers in one transaction; whether something has been changed.
-    fn transact(&self, request: &Request<Vec<u8>>, tenants: &Tenants) -> (Response<Vec<u8>>, bool) {
+    fn transact(&self, request: &Request<Vec<u8>>, keepers: &Keepers) -> (Response<Vec<u8>>, bool) {
         let (method, path) = (request.method(), request.uri().path());
-        self.try_transact(request, tenants).unwrap_or_else(|failure| {
+        self.try_transact(request, keepers).unwrap_or_else(|failure| {
             if let Some(error) = &failure.cause {
                 tracing::error!(%method, path, %error, "the store cannot be used");
             }
@@ -214,9 +214,9 @@ impl Management {
     fn try_transact(
         &self,
         request: &Request<Vec<u8>>,
-        tenants: &Tenants,
+        keepers: &Keepers,
     ) -> Result<(Response<Vec<u8>>, bool), Failure> {
-        let (mut randomness, live) = (Randomness::default(), Counted { tenants });
+        let (mut randomness, live) = (Randomness::default(), Counted { keepers });
         let files = self.files().map_err(Failure::closed)?;
         let answer = files.requests.transaction(|database| {
             let mut random = |bytes: &mut [u8]| randomness.fill(bytes);
@@ -248,13 +248,13 @@ impl Management {
     }
 
     /// Puts in force what has been changed, by whomever. Several changes at a time come into force together.
-    async fn follow(self: Arc<Self>, tenants: Arc<Tenants>, end: CancellationToken) {
+    async fn follow(self: Arc<Self>, keepers: Arc<Keepers>, end: CancellationToken) {
         let mut changes = self.changes.subscribe();
         let mut seen = None;
         loop {
             let change = *changes.borrow_and_update();
-            let (management, tenants) = (Arc::clone(&self), Arc::clone(&tenants));
-            let loading = aside(move || management.load(&tenants, seen));
+            let (management, keepers) = (Arc::clone(&self), Arc::clone(&keepers));
+            let loading = aside(move || management.load(&keepers, seen));
             seen = loading.await.ok().flatten();
             self.in_force.send_replace(change);
             let pause = if self.files.get().is_some() { LOOK } else { RETRY };
@@ -263,12 +263,12 @@ impl Management {
     }
 
     /// Loads all policies of which the store may hold something new since it had this version; the version it has now.
-    fn load(&self, tenants: &Tenants, seen: Option<i64>) -> Option<i64> {
+    fn load(&self, keepers: &Keepers, seen: Option<i64>) -> Option<i64> {
         let version = self.files().ok()?.following.data_version();
         let version = version.inspect_err(|error| self.complain("the store cannot be read", error)).ok();
         if version.is_none() || version != seen {
             // What is wrong with a policy is in the log; the one in force stays.
-            tenants.keepers().iter().for_each(|keeper| _ = keeper.load_if_changed("store"));
+            keepers.all().iter().for_each(|keeper| _ = keeper.load_if_changed("store"));
         }
         version
     }
@@ -352,17 +352,17 @@ impl Stored for Zone {
 }
 
 /// What happens in this process.
-struct Counted<'t> {
-    tenants: &'t Tenants,
+struct Counted<'k> {
+    keepers: &'k Keepers,
 }
 
 impl Live for Counted<'_> {
     fn hits(&self, zone: &str, room: &str, rule: &str) -> Option<u64> {
-        self.tenants.named(zone)?.state().in_force()?.hits.counted(room, rule)
+        self.keepers.named(zone)?.state().in_force()?.hits.counted(room, rule)
     }
 
     fn occupancy(&self, zone: &str, room: &str) -> Option<Occupancy> {
-        self.tenants.named(zone)?.occupancy(room)
+        self.keepers.named(zone)?.occupancy(room)
     }
 }
 

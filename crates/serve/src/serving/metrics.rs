@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use velvetrope::connector::edge::{Refusal, UnknownHosts, unknown_host};
+use velvetrope::internal::edge::{Refusal, UnknownHosts, unknown_host};
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Labelled {

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use velvetrope::connector::edge::{BoxError, Identity};
-use velvetrope::program::Scratch;
+use velvetrope::internal::edge::{BoxError, Identity};
+use velvetrope::internal::program::Scratch;
 
 pub(crate) mod address;
 pub(crate) mod admin;
@@ -28,6 +28,7 @@ mod forwarded;
 pub(crate) mod guarded;
 pub(crate) mod hits;
 pub(crate) mod keeper;
+pub(crate) mod keepers;
 mod logs;
 pub(crate) mod management;
 pub(crate) mod metrics;
@@ -151,7 +152,7 @@ impl Starting {
         drain_delay: Duration,
         drain_timeout: Duration,
     ) -> Running {
-        for keeper in self.tenants.keepers() {
+        for keeper in self.tenants.keepers().all() {
             if keeper.folder().is_some() {
                 let (watched, loading) = (Arc::clone(keeper), Arc::clone(keeper));
                 // What is wrong with the policy is in the log; the one in force stays.
@@ -160,7 +161,7 @@ impl Starting {
             self.background.spawn(fetch::fetch(Arc::clone(keeper), pull_url.clone(), self.stop.end.clone()));
         }
         if let Some(management) = &self.tenants.management {
-            management.start(&self.tenants, &self.background, &self.stop.end);
+            management.start(self.tenants.keepers(), &self.background, &self.stop.end);
         }
         let Starting { tasks, background, stop, admin, tenants, listener, admin_listener, address, admin_address } =
             self;
@@ -175,7 +176,7 @@ impl Running {
     /// the new one does not do.
     pub async fn reload(&self) -> Result<(), LoadError> {
         let mut result = Ok(());
-        for keeper in self.tenants.keepers() {
+        for keeper in self.tenants.keepers().all() {
             let keeper = Arc::clone(keeper);
             match aside(move || keeper.load("reload")).await {
                 Ok(loaded) => result = result.and(loaded),

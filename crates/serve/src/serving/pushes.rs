@@ -9,7 +9,7 @@ use hyper::{StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use velvetrope::connector::edge::push::MAX_BODY;
+use velvetrope::internal::edge::push::MAX_BODY;
 
 /// How many bytes are held of all that are under way. It is bytes that are few, not pushes: whoever sends nothing takes
 /// no place from one that is signed.

@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::keeper::{Keeper, PolicySource, SecretSource, State};
+use super::keepers::Keepers;
 use super::management::Management;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::policy_name;
-use velvetrope::connector::edge::FailureClass;
-use velvetrope::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
-use velvetrope::request::Authority;
+use velvetrope::internal::edge::FailureClass;
+use velvetrope::internal::policy::{FailurePolicy, OnFailure, SAVED_SUFFIX, SETTINGS_FILE, Settings};
+use velvetrope::internal::request::Authority;
 
 /// Who is responsible for a request.
 pub(crate) struct Tenants {
-    keepers: Vec<Arc<Keeper>>,
-    by_name: BTreeMap<String, usize>,
+    keepers: Arc<Keepers>,
     hosts: Arc<Hosts>,
     /// What requests are decided by that are nobody's.
     nobodys: Arc<State>,
@@ -59,7 +59,6 @@ impl Tenants {
     pub(crate) fn new(policies: Vec<(String, PolicySource)>, common: Common) -> Tenants {
         let is_alone = policies.len() == 1;
         let hosts = Arc::new(Hosts::new(policies.iter().map(|(name, _)| name.to_ascii_lowercase()).collect()));
-        let by_name = policies.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
         let keeper = |(index, (name, source)): (usize, (String, PolicySource))| {
             let state_file = common.state_file.as_ref().map(|path| match is_alone {
                 true => path.clone(),
@@ -68,10 +67,10 @@ impl Tenants {
             let keeper = common.keeper(&name, source, state_file);
             let hosts = Arc::clone(&hosts);
             let heed = move |settings: &Settings| hosts.claim(index, &settings.hosts);
-            Arc::new(if is_alone { keeper } else { keeper.named(name, Box::new(heed)) })
+            (name.clone(), Arc::new(if is_alone { keeper } else { keeper.named(name, Box::new(heed)) }))
         };
-        let keepers = policies.into_iter().enumerate().map(keeper).collect();
-        Tenants { keepers, by_name, hosts, nobodys: Arc::new(nobodys(common.unknown)), management: common.management }
+        let keepers = Arc::new(policies.into_iter().enumerate().map(keeper).collect());
+        Tenants { keepers, hosts, nobodys: Arc::new(nobodys(common.unknown)), management: common.management }
     }
 
     /// One alone, which is responsible for everything.
@@ -79,8 +78,7 @@ impl Tenants {
         let name = source.name();
         let keeper = Arc::new(common.keeper(&name, source, common.state_file.clone()));
         let tenants = Tenants {
-            keepers: vec![Arc::clone(&keeper)],
-            by_name: BTreeMap::from([(name, 0)]),
+            keepers: Arc::new(Keepers::from_iter([(name, Arc::clone(&keeper))])),
             hosts: Arc::new(Hosts::new(Vec::new())),
             nobodys: Arc::new(nobodys(common.unknown)),
             management: common.management,
@@ -88,26 +86,20 @@ impl Tenants {
         (tenants, keeper)
     }
 
-    /// The one with this name.
-    pub(crate) fn named(&self, name: &str) -> Option<&Arc<Keeper>> {
-        self.keepers.get(*self.by_name.get(name)?)
-    }
-
     /// All of them.
-    pub(crate) fn keepers(&self) -> &[Arc<Keeper>] {
+    pub(crate) fn keepers(&self) -> &Arc<Keepers> {
         &self.keepers
     }
 
     /// The one with this name, if a name is given, and else the one for this host, written as in `:authority`.
     pub(crate) fn responsible(&self, name: Option<&str>, host: Option<&str>) -> Option<&Arc<Keeper>> {
-        if let [alone] = &self.keepers[..] {
+        if let [alone] = self.keepers.all() {
             return Some(alone);
         }
-        let index = match name {
-            Some(name) => self.by_name.get(name).copied(),
-            None => self.hosts.owner(host?),
-        };
-        self.keepers.get(index?)
+        match name {
+            Some(name) => self.keepers.named(name),
+            None => self.keepers.all().get(self.hosts.owner(host?)?),
+        }
     }
 
     /// What decides for that one, or for nobody.
@@ -117,7 +109,7 @@ impl Tenants {
 
     /// The first settings that there are: what is not about requests is taken from them.
     pub(crate) fn settings(&self) -> Option<Settings> {
-        self.keepers.iter().find_map(|keeper| keeper.settings())
+        self.keepers.all().iter().find_map(|keeper| keeper.settings())
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::now_ms;
-use velvetrope::policy::Policy;
-use velvetrope::room::{Answer, Occupancy, Pace, Room, RoomConfig, Visit};
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::room::{Answer, Occupancy, Pace, Room, RoomConfig, Visit};
 
 /// The waiting rooms of a policy. They come and go with it, and let visitors in as it says.
 pub struct OwnRooms {
@@ -25,9 +25,9 @@ impl OwnRooms {
 
     /// A policy is about to come into force.
     pub(crate) fn follow(&self, policy: &Policy) {
-        let published = policy.integrations.all.iter().filter_map(|integration| integration.event_id.clone());
+        let published = policy.integrations().all.iter().filter_map(|integration| integration.event_id.clone());
         let mut rooms: BTreeMap<String, Pace> = published.map(|id| (id, self.pace)).collect();
-        rooms.extend(policy.rooms.iter().map(|room| {
+        rooms.extend(policy.rooms().iter().map(|room| {
             let pace = Pace {
                 per_minute: room.new_users_per_minute.unwrap_or(self.pace.per_minute),
                 max_active: room.total_active_users.map_or(self.pace.max_active, |users| users as usize),

@@ -16,10 +16,10 @@ use super::*;
 use crate::geo::GeoDatabases;
 use crate::serving::hits::Hits;
 use crate::serving::keeper::Deployment;
-use velvetrope::connector::edge::VERDICT_HEADER;
-use velvetrope::policy::Policy;
-use velvetrope::session::token::{TokenFields, sign};
-use velvetrope::session::{Secret, Secrets};
+use velvetrope::internal::edge::VERDICT_HEADER;
+use velvetrope::internal::policy::Policy;
+use velvetrope::internal::queueit::token::{TokenFields, sign};
+use velvetrope::internal::queueit::{Secret, Secrets};
 
 const NOW: i64 = 1_790_000_000;
 const SECRET: &str = "not-a-real-secret";
@@ -58,7 +58,7 @@ fn state(more: &str) -> State {
     let sources = sources.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
     let policy = Policy::compile(&sources, None).unwrap_or_else(|findings| panic!("{findings:#?}")).policy;
     State::InForce(Deployment {
-        hits: Hits::of(&policy.rules, None),
+        hits: Hits::of(policy.rules(), None),
         policy,
         secrets: Secrets::new(SECRET, None),
         geo: GeoDatabases::default(),

@@ -12,9 +12,9 @@ use crate::ext_proc::proto::envoy::service::ext_proc::v3::processing_request::Re
 use crate::ext_proc::proto::envoy::service::ext_proc::v3::{HttpHeaders, ImmediateResponse};
 use crate::serving::tenants::Common;
 use crate::serving::{PolicySource, SecretSource};
-use velvetrope::policy::OnFailure;
-use velvetrope::session::token::{TokenFields, sign};
-use velvetrope::session::{Secret, Secrets};
+use velvetrope::internal::policy::OnFailure;
+use velvetrope::internal::queueit::token::{TokenFields, sign};
+use velvetrope::internal::queueit::{Secret, Secrets};
 
 const SECRET: &str = "not-a-real-secret";
 
@@ -55,7 +55,7 @@ fn callout_with(failure: &str, rooms: &[String], rules: &[String]) -> Arc<Callou
         rooms: None,
     };
     let tenants = Tenants::new(vec![(String::new(), PolicySource::Fixed(sources.into()))], common);
-    tenants.keepers().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
+    tenants.keepers().all().iter().for_each(|keeper| keeper.load("start").expect("a policy"));
     Arc::new(Callout {
         arrivals: Arrivals::default(),
         tenants: Arc::new(tenants),
