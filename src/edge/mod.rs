@@ -2,7 +2,7 @@
 //!
 //! A host makes a [`CanonicalUrl`] of what its request asks for, and answers with [`refuse`] where there is none. It turns
 //! the request into an [`Incoming`], calls [`handle`], and does what the [`Reply`] says; what goes to the origin is what
-//! the canonical URL says. Where there is no policy to decide by, it calls [`handle_failure`]. [`push`] accepts
+//! the canonical URL says. [`LastGood`] keeps the policy to decide by; where there is none, it calls [`handle_failure`]. [`push`] accepts
 //! configurations that Queue-it sends, and [`pull`] says when to fetch one.
 //!
 //! Official defects that are mended here: a request whose token cannot be decoded does not pass unseen (its token is
@@ -28,6 +28,7 @@ use crate::request::{CanonicalUrl, Facts, Malformed, OwnedRequest, RequestParts,
 mod caching;
 mod described;
 pub mod explain;
+mod last_good;
 pub mod pull;
 pub mod push;
 mod readings;
@@ -40,6 +41,7 @@ mod unknown_hosts;
 
 pub use caching::{Private, private};
 pub use described::Described;
+pub use last_good::{LastGood, PolicyState, Tried};
 pub use rounds::Arrivals;
 pub use spelling::{
     VERDICT_HEADER, is_forwarding_header, is_oddly_spelt, is_taken_for, is_target_header, is_verdict_header,

@@ -13,10 +13,11 @@ use super::facts::{self, CfFacts};
 use super::outcome::{Refused, Texts};
 use super::wire::{self, Packed};
 use velvetrope::internal::edge::{
-    self, Arrivals, BoxError, FailureClass, Identity, Refusal, Reply, Secrets, Site, UnknownHosts, push, unknown_host,
+    self, Arrivals, BoxError, FailureClass, Identity, LastGood, PolicyState, Refusal, Reply, Secrets, Site,
+    UnknownHosts, push, unknown_host,
 };
 use velvetrope::internal::header_behind;
-use velvetrope::internal::policy::{FailurePolicy, Policy, version_of};
+use velvetrope::internal::policy::Policy;
 use velvetrope::internal::program::Scratch;
 use velvetrope::internal::queueit::{Mac, Secret};
 
@@ -24,7 +25,7 @@ use velvetrope::internal::queueit::{Mac, Secret};
 pub(super) struct Core {
     identity: Identity,
     variables: Variables,
-    state: State,
+    policy: LastGood<InForce>,
     /// The policy in force, saved, if it was compiled here and nobody has taken it yet.
     to_store: Option<Vec<u8>>,
     scratch: Scratch,
@@ -42,10 +43,15 @@ pub(super) struct Pushed {
     pub warnings: Vec<String>,
 }
 
-#[allow(clippy::large_enum_variant, reason = "there is one in an instance")]
-enum State {
-    InForce { policy: Policy, secrets: Secrets },
-    Absent { class: FailureClass, why: String, failure: FailurePolicy, takes_pushes: bool },
+struct InForce {
+    policy: Policy,
+    secrets: Secrets,
+}
+
+impl AsRef<Policy> for InForce {
+    fn as_ref(&self) -> &Policy {
+        &self.policy
+    }
 }
 
 /// What `shim.js` shall tell of each request.
@@ -63,6 +69,8 @@ struct Plan<'p> {
     body: bool,
     /// Whether pushes are accepted.
     push: bool,
+    /// Whether there is a policy in force.
+    in_force: bool,
     /// What marks requests that go on, by how often they have come by: the first time, the second, and so on.
     marks: [String; MARKS],
 }
@@ -86,13 +94,10 @@ const ALWAYS: [&str; 8] = [
 impl Core {
     /// One that knows nothing yet.
     pub fn new() -> Core {
-        let variables = Variables::default();
-        let why = "KV has not been read yet".to_owned();
-        let failure = variables.failure();
         Core {
             identity: Identity::of_host("cloudflare"),
-            variables,
-            state: State::Absent { class: FailureClass::StoreUnreachable, why, failure, takes_pushes: true },
+            variables: Variables::default(),
+            policy: LastGood::none(FailureClass::StoreUnreachable, "KV has not been read yet"),
             to_store: None,
             scratch: Scratch::default(),
             arrivals: Arrivals::default(),
@@ -103,10 +108,6 @@ impl Core {
     /// Takes the variables as they are now. What is in force keeps its own until it is loaded anew.
     pub fn set_variables(&mut self, variables: Variables) {
         self.variables = variables;
-        let ours = self.variables.failure();
-        if let State::Absent { class: FailureClass::StoreUnreachable, failure, .. } = &mut self.state {
-            *failure = ours;
-        }
     }
 
     /// Puts in force what was saved of the texts that are held. If that is not fit, they have to be compiled, which is
@@ -128,30 +129,24 @@ impl Core {
     }
 
     fn refuse(&mut self, refused: Refused) -> String {
-        let Refused { class, why, settings } = refused;
-        let failure = settings.as_ref().map_or(self.variables.failure(), |settings| settings.failure);
-        let takes_pushes = settings.is_none_or(|settings| settings.delivery.push);
-        self.remain(State::Absent { class, why: why.clone(), failure, takes_pushes });
+        let why = refused.why.clone();
+        self.note(refused);
         why
     }
 
-    /// Notes that KV cannot be read, and why.
-    pub fn store_failed(&mut self, why: String) {
-        let failure = self.variables.failure();
-        let class = FailureClass::StoreUnreachable;
-        self.remain(State::Absent { class, why, failure, takes_pushes: true });
+    /// Notes that KV cannot be read, and why; whether that is why requests cannot be decided about.
+    pub fn store_failed(&mut self, why: String) -> bool {
+        self.note(Refused::new(FailureClass::StoreUnreachable, why))
     }
 
-    /// The failure counts where nothing is in force.
-    fn remain(&mut self, absent: State) {
-        if matches!(self.state, State::Absent { .. }) {
-            self.state = absent;
-        }
+    fn note(&mut self, refused: Refused) -> bool {
+        let Refused { class, why, settings } = refused;
+        self.policy.refuse(class, why, None, || settings.map(|settings| *settings))
     }
 
     fn put_in_force(&mut self, policy: Policy) {
         self.to_store = None;
-        self.state = State::InForce { policy, secrets: self.variables.secrets() };
+        self.policy.put_in_force(InForce { policy, secrets: self.variables.secrets() }, ());
     }
 
     fn put_compiled_in_force(&mut self, compiled: Compiled) -> Vec<String> {
@@ -173,12 +168,20 @@ impl Core {
 
     fn planned(&self) -> Plan<'_> {
         let marks = self.marks().map(|mark| mark.as_str().to_owned());
-        let policy = match &self.state {
-            State::InForce { policy, .. } => policy,
-            State::Absent { takes_pushes, .. } => {
-                let (headers, properties, push) = (BTreeSet::new(), BTreeSet::new(), *takes_pushes);
-                return Plan { headers, all_headers: false, properties, seed: false, body: false, push, marks };
-            }
+        let state = self.policy.state();
+        let push = state.settings().is_none_or(|settings| settings.delivery.push);
+        let Some(InForce { policy, .. }) = state.in_force() else {
+            let (headers, properties) = (BTreeSet::new(), BTreeSet::new());
+            return Plan {
+                headers,
+                all_headers: false,
+                properties,
+                seed: false,
+                body: false,
+                push,
+                in_force: false,
+                marks,
+            };
         };
         let needs = policy.program().needs();
         let fields = || needs.fields.iter().filter_map(|field| field.standard());
@@ -188,8 +191,8 @@ impl Core {
         }
         let mut properties: BTreeSet<_> = fields().flat_map(facts::properties).copied().collect();
         let is_seeded = properties.remove(facts::SEED);
-        let (body, push) = (needs.body, policy.settings.delivery.push);
-        Plan { headers, all_headers: needs.all_headers, properties, seed: is_seeded, body, push, marks }
+        let (all_headers, body) = (needs.all_headers, needs.body);
+        Plan { headers, all_headers, properties, seed: is_seeded, body, push, in_force: true, marks }
     }
 
     /// No token, session or push can be signed so: it would need a zero byte.
@@ -205,11 +208,13 @@ impl Core {
 
     /// The reply to a request.
     pub fn decide(&mut self, packed: &str) -> String {
-        let Core { identity, state, scratch, arrivals, unknown_hosts, .. } = self;
-        let (policy, secrets) = match state {
-            State::InForce { policy, secrets } => (&*policy, &*secrets),
-            State::Absent { class, why, failure, .. } => {
-                return wire::write(&edge::handle_failure(*class, failure, identity, why, scratch), None, None);
+        let Core { identity, policy, variables, scratch, arrivals, unknown_hosts, .. } = self;
+        let state = policy.state();
+        let InForce { policy, secrets } = match &**state {
+            PolicyState::InForce(in_force) => in_force,
+            PolicyState::Absent { class, why, .. } => {
+                let failure = state.failure(variables.failure());
+                return wire::write(&edge::handle_failure(*class, &failure, identity, why, scratch), None, None);
             }
         };
         let Some(packed) = Packed::read(packed) else { return self.fail("a request was packed wrongly") };
@@ -230,12 +235,9 @@ impl Core {
 
     /// The reply to a request that could not be decided about.
     pub fn fail(&mut self, why: &str) -> String {
-        let failure = match &self.state {
-            State::InForce { policy, .. } => &policy.settings.failure,
-            State::Absent { failure, .. } => failure,
-        };
+        let failure = self.policy.state().failure(self.variables.failure());
         let class = FailureClass::Internal;
-        wire::write(&edge::handle_failure(class, failure, &self.identity, why, &mut self.scratch), None, None)
+        wire::write(&edge::handle_failure(class, &failure, &self.identity, why, &mut self.scratch), None, None)
     }
 
     /// The configuration in a push that is signed, to be compiled.
@@ -257,9 +259,7 @@ impl Core {
         let compiles = |text: &str| -> Result<(), BoxError> {
             let texts = Texts { info: Some(text), ..holds };
             let compiled = config::take(texts.held(), outcome, &self.variables)?;
-            for known in self.known_versions(holds) {
-                compiled.policy.refuse_older(&known)?;
-            }
+            self.policy.state().refuse_older(&compiled.policy, holds.info)?;
             good = Some(compiled);
             Ok(())
         };
@@ -272,15 +272,6 @@ impl Core {
             _ => Vec::new(),
         };
         Pushed { reply, accepted, warnings }
-    }
-
-    /// Of what is in force here, and of what KV holds: an isolate may not have taken that yet.
-    fn known_versions(&self, holds: Texts<'_>) -> impl Iterator<Item = String> {
-        let in_force = match &self.state {
-            State::InForce { policy, .. } => Some(policy.integrations().version.clone()),
-            State::Absent { .. } => None,
-        };
-        in_force.into_iter().chain(holds.info.and_then(version_of))
     }
 }
 
@@ -345,10 +336,11 @@ mod tests {
     #[test]
     fn nothing_worse_replaces_what_is_in_force() {
         let mut core = core(OnFailure::Open);
+        assert!(core.store_failed("KV is down".into()));
         load(&mut core, INFO, None).expect("a policy");
         assert!(load(&mut core, "{", None).is_err());
         assert!(core.load(Held::default(), &[]).is_err());
-        core.store_failed("KV is down".into());
+        assert!(!core.store_failed("KV is down".into()));
         assert_eq!(told(&core.decide(REQUEST)), ("302", "queue"));
         assert_eq!(told(&core.fail("a trap")), ("0", "failed-open"));
         load(&mut core, r#"{"Version": 8, "Integrations": []}"#, None).expect("a policy");
@@ -372,12 +364,13 @@ mod tests {
         let mut core = core(OnFailure::Open);
         let mut nothing = serde_json::json!({
             "headers": [], "all_headers": false, "properties": [], "seed": false, "body": false, "push": true,
-            "marks": core.marks().map(|mark| mark.as_str().to_owned()),
+            "in_force": false, "marks": core.marks().map(|mark| mark.as_str().to_owned()),
         });
         let planned = |core: &Core| serde_json::from_str::<serde_json::Value>(&core.plan()).expect("JSON");
         assert_eq!(planned(&core), nothing);
         load(&mut core, INFO, None).expect("a policy");
         nothing["headers"] = serde_json::json!(BTreeSet::from(ALWAYS));
+        nothing["in_force"] = true.into();
         assert_eq!(planned(&core), nothing);
         let rule = |expression: &str| {
             let expression = serde_json::to_string(expression).expect("a text");

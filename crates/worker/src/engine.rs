@@ -99,10 +99,10 @@ impl Engine {
         of(site, |core| core.take(Held { info, policy }, outcome)).map_err(JsValue::from)
     }
 
-    /// Notes that KV cannot be read, and why.
+    /// Notes that KV cannot be read, and why; whether that is why requests cannot be decided about.
     #[wasm_bindgen(js_name = storeFailed)]
-    pub fn store_failed(site: u32, why: String) {
-        of(site, |core| core.store_failed(why));
+    pub fn store_failed(site: u32, why: String) -> bool {
+        of(site, |core| core.store_failed(why))
     }
 
     /// The policy that was compiled here, as KV keeps it, once; nothing otherwise.

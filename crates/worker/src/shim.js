@@ -128,12 +128,13 @@ class Site {
   /** Whether KV has been read, or could not be; and until when visitors wait for that. */
   #isReady = false;
   #deadline;
+  // What is in force, and why nothing is, the core knows; here is only what has to outlive it, and what KV is asked for.
   /** What was read last, so that nothing is compiled twice, and the arguments of `setVariables` that belong to it. */
   #seen = [];
   #variables;
   /** What a push has replaced, and until when KV may still tell that. */
   #replaced = { texts: [], until: 0 };
-  /** What loads the policy in force into a new instance. */
+  /** What loads the policy in force into a new instance of the core. */
   #inForce;
   /** What was counted and not yet sent: decisions by label, and bypass rules that let requests pass by name. */
   #counts = nothingCounted();
@@ -328,10 +329,10 @@ class Site {
     const period = 1_000 * (between(1, 86_400, env.VELVETROPE_REFRESH_SECONDS) ?? 60);
     this.#readings += 1;
     this.#deadline ??= now + PATIENCE;
-    this.#due = now + (this.#inForce ? period : PATIENCE);
+    this.#due = now + (this.#plan.in_force ? period : PATIENCE);
     const read = this.#read(env, ctx, this.#readings);
     this.#reading = within(PATIENCE, read).catch((error) => this.#storeFailed(error)).then(() => {
-      this.#due = Date.now() + (this.#inForce ? period : Math.min(period, RETRY));
+      this.#due = Date.now() + (this.#plan.in_force ? period : Math.min(period, RETRY));
       this.#isReady = true;
     });
     // What comes late is taken, too.
@@ -341,8 +342,7 @@ class Site {
   #storeFailed(error) {
     log(`KV cannot be read: ${error}`);
     this.#withCore(() => {
-      Engine.storeFailed(this.#number, `KV cannot be read: ${error}`);
-      if (!this.#inForce) {
+      if (Engine.storeFailed(this.#number, `KV cannot be read: ${error}`)) {
         this.#seen = [];
         this.#take();
       }

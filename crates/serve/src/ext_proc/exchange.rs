@@ -13,6 +13,7 @@ use crate::serving::keeper::State;
 use velvetrope::internal::edge::{
     self, Arrivals, FailureClass, Header, Identity, Incoming, Outcome, Reply, Site, WayBack,
 };
+use velvetrope::internal::policy::FailurePolicy;
 use velvetrope::internal::program::Scratch;
 
 const CACHE_CONTROL: &str = "cache-control";
@@ -172,13 +173,13 @@ impl Exchange {
         event.failed = reply.failed.map(str::to_owned);
         event.status = status;
         event.judged(reply.verdict, context.state);
-        context.state.count(reply.verdict);
+        context.state.in_force().inspect(|deployment| deployment.count(reply.verdict));
         Step { response, event }
     }
 }
 
 fn failed<'r>(context: Context<'r>, class: FailureClass, why: &'r str, scratch: &'r mut Scratch) -> Reply<'r> {
-    let policy = context.state.settings().map(|settings| settings.failure).unwrap_or_default();
+    let policy = context.state.failure(FailurePolicy::default());
     edge::handle_failure(class, &policy, context.identity, why, scratch)
 }
 

@@ -148,7 +148,7 @@ impl Service {
             self.metrics.decided(task.label, deciding.elapsed());
             task.tell(&mut event);
             event.judged(task.verdict, &state);
-            state.count(task.verdict);
+            state.in_force().inspect(|deployment| deployment.count(task.verdict));
             self.carry_out(task.act, parts, body, &visitor, ends.peer.ip()).await
         };
         event.status = response.status().as_u16();
@@ -229,9 +229,8 @@ impl Service {
     fn decide(&self, state: &State, parts: &Parts, visitor: &Visitor, sent: &Sent, local: SocketAddr) -> Task {
         let deployment = match state {
             State::InForce(deployment) => deployment,
-            State::Absent { class, why, settings } => {
-                let failure = settings.as_ref().map(|settings| settings.failure).unwrap_or_default();
-                return self.fail(*class, &failure, why);
+            State::Absent { class, why, .. } => {
+                return self.fail(*class, &state.failure(FailurePolicy::default()), why);
             }
         };
         let headers: Vec<(&str, &[u8])> =

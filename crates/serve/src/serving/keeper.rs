@@ -13,16 +13,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::hits::Hits;
-use super::logs::Complaint;
 use super::metrics::Metrics;
 use super::waiting::OwnRooms;
 use crate::files::{self, PolicyFiles, ReadError};
 use crate::geo::{GeoDatabases, GeoError};
-use velvetrope::internal::edge::{BoxError, FailureClass, Identity, Reply, Secrets, push};
+use velvetrope::internal::edge::{
+    BoxError, FailureClass, Identity, LastGood, PolicyState, Reply, Secrets, Tried, push,
+};
 use velvetrope::internal::hex;
 use velvetrope::internal::language::{Diagnostic, Place, Severity};
 use velvetrope::internal::policy::{
-    Compiled, Findings, Managed, OlderVersion, Policy, STORED, Settings, Sources, settings_of, version_of,
+    Compiled, Findings, Managed, OlderVersion, Policy, STORED, Settings, Sources, settings_of,
 };
 use velvetrope::internal::program::Verdict;
 use velvetrope::internal::room::Occupancy;
@@ -60,36 +61,19 @@ pub(crate) struct Deployment {
 }
 
 /// What requests are decided by.
-#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
-pub(crate) enum State {
-    InForce(Deployment),
-    /// Nothing; this is why, and the settings as far as they can be read.
-    Absent {
-        class: FailureClass,
-        why: String,
-        settings: Option<Settings>,
-    },
+pub(crate) type State = PolicyState<Deployment>;
+
+impl AsRef<Policy> for Deployment {
+    fn as_ref(&self) -> &Policy {
+        &self.policy
+    }
 }
 
-impl State {
-    /// What the policy in force says, or the policy that would be if it had no errors.
-    pub(crate) fn settings(&self) -> Option<&Settings> {
-        match self {
-            State::InForce(deployment) => Some(&deployment.policy.settings),
-            State::Absent { settings, .. } => settings.as_ref(),
-        }
-    }
-
-    /// How often a bypass rule of a room let a request pass.
-    pub(crate) fn hits(&self, room: &str, rule: &str) -> Option<u64> {
-        let State::InForce(deployment) = self else { return None };
-        deployment.hits.counted(room, rule)
-    }
-
+impl Deployment {
     /// Counts what was decided by it.
     pub(crate) fn count(&self, verdict: Option<Verdict>) {
-        if let (State::InForce(deployment), Some(Verdict::Bypassed { rule, .. })) = (self, verdict) {
-            deployment.hits.count(rule);
+        if let Some(Verdict::Bypassed { rule, .. }) = verdict {
+            self.hits.count(rule);
         }
     }
 }
@@ -179,18 +163,14 @@ pub(crate) struct Keeper {
     /// Among several, for logs.
     name: Option<String>,
     heed: Option<Heed>,
+    /// What `work` says, for requests, which do not wait for it.
     state: ArcSwap<State>,
-    complaint: Complaint,
     /// Held while loading, so that loads come one after the other.
     work: Mutex<Work>,
 }
 
-#[derive(Default)]
 struct Work {
-    /// The texts that are in force.
-    sources: Option<Sources>,
-    /// The texts that were refused last, if it is them who are to blame.
-    refused: Option<Sources>,
+    policy: LastGood<Deployment, Sources>,
     /// The files that were looked for last.
     files: Vec<PathBuf>,
     published: Option<Published>,
@@ -213,15 +193,11 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Keeper {
         let published = state_file.as_deref().and_then(read_state);
-        let state = State::Absent {
-            class: FailureClass::NoConfiguration,
-            why: "no policy has been loaded yet".into(),
-            settings: None,
-        };
-        let work = Mutex::new(Work { published, ..Work::default() });
-        let state = ArcSwap::from_pointee(state);
-        let (stored, rooms, name, heed, complaint) = (None, None, None, None, Complaint::default());
-        Keeper { source, stored, rooms, secrets, state_file, metrics, name, heed, state, complaint, work }
+        let policy = LastGood::none(FailureClass::NoConfiguration, "no policy has been loaded yet");
+        let state = ArcSwap::new(Arc::clone(policy.state()));
+        let work = Mutex::new(Work { policy, files: Vec::new(), published });
+        let (stored, rooms, name, heed) = (None, None, None, None);
+        Keeper { source, stored, rooms, secrets, state_file, metrics, name, heed, state, work }
     }
 
     /// One among several.
@@ -257,17 +233,18 @@ impl Keeper {
     /// Reads the policy anew and puts it in force if it is good. Blocks.
     pub(crate) fn load(&self, occasion: &'static str) -> Result<(), LoadError> {
         let mut work = self.work();
-        let read = self.read(&mut work.files);
+        let read = self.read(&mut work);
         self.take(read, &mut work, occasion)
     }
 
     /// The same, unless what is read is in force, or was refused already; whether it was not. Blocks.
     pub(crate) fn load_if_changed(&self, occasion: &'static str) -> Result<bool, LoadError> {
         let mut work = self.work();
-        let read = self.read(&mut work.files);
-        let is_known = read.as_ref().is_ok_and(|read| {
-            let is = |known: &Option<Sources>| known.as_ref() == Some(read);
-            is(&work.refused) || is(&work.sources) && self.has_current_databases()
+        let read = self.read(&mut work);
+        let is_known = read.as_ref().is_ok_and(|read| match work.policy.tried(read) {
+            Some(Tried::Refused) => true,
+            Some(Tried::InForce) => self.has_current_databases(),
+            None => false,
         });
         if is_known {
             return Ok(false);
@@ -277,32 +254,21 @@ impl Keeper {
 
     /// Puts in force what was read if it is good.
     fn take(&self, read: Result<Sources, LoadError>, work: &mut Work, occasion: &'static str) -> Result<(), LoadError> {
-        let loaded = read.and_then(|sources| match self.deploy(&sources, work.published.as_ref()) {
-            Ok(deployment) => Ok((sources, deployment)),
-            Err(error) => {
-                work.refused = (!error.findings().is_empty()).then_some(sources);
-                Err(error)
-            }
-        });
-        match loaded {
-            Ok((sources, deployment)) => {
-                work.sources = Some(sources);
-                self.put_in_force(deployment, occasion);
-                self.tell_store(work);
+        let sources = read.map_err(|error| self.refuse(error, None, work, occasion))?;
+        match self.deploy(&sources, work.published.as_ref()) {
+            Ok(deployment) => {
+                self.put_in_force(deployment, sources, work, occasion);
                 Ok(())
             }
             Err(error) => {
-                self.refuse(&error, occasion);
-                Err(error)
+                let to_blame = (!error.findings().is_empty()).then_some(sources);
+                Err(self.refuse(error, to_blame, work, occasion))
             }
         }
     }
 
     fn has_current_databases(&self) -> bool {
-        match &*self.state() {
-            State::InForce(deployment) => deployment.geo.is_current(),
-            State::Absent { .. } => false,
-        }
+        self.state().in_force().is_some_and(|deployment| deployment.geo.is_current())
     }
 
     /// Puts an integration JSON in force that Queue-it delivered, beside everything else that is; says what is wrong
@@ -310,9 +276,8 @@ impl Keeper {
     pub(crate) fn publish(&self, text: &str, occasion: &'static str) -> Result<(), LoadError> {
         let mut work = self.work();
         match self.try_publish(text, &mut work) {
-            Ok(deployment) => {
-                self.put_in_force(deployment, occasion);
-                self.tell_store(&work);
+            Ok((deployment, sources)) => {
+                self.put_in_force(deployment, sources, &mut work, occasion);
                 if let (Some(path), Some(published)) = (&self.state_file, &work.published)
                     && let Err(error) = write_state(path, published)
                 {
@@ -322,7 +287,7 @@ impl Keeper {
                 Ok(())
             }
             Err(error) => {
-                self.report(&error, occasion);
+                self.report(&error, &mut work, occasion);
                 Err(error)
             }
         }
@@ -349,10 +314,10 @@ impl Keeper {
         Some(told(push::accept(body, &secrets, identity, &Bump::new(), compiles).reply))
     }
 
-    fn try_publish(&self, text: &str, work: &mut Work) -> Result<Deployment, LoadError> {
-        let sources = match &work.sources {
+    fn try_publish(&self, text: &str, work: &mut Work) -> Result<(Deployment, Sources), LoadError> {
+        let sources = match work.policy.texts() {
             Some(sources) => sources.clone(),
-            None => self.read(&mut work.files)?,
+            None => self.read(work)?,
         };
         let Some(file) = integration_file(&sources) else {
             return Err(LoadError::NoPlace);
@@ -360,32 +325,12 @@ impl Keeper {
         let replaces = digest(sources.get(&file).map_or(&[], Vec::as_slice));
         let published = Published { integration: text.to_owned(), replaces };
         let deployment = self.deploy(&sources, Some(&published))?;
-        self.refuse_older(&deployment.policy, work.published.as_ref(), &sources, &file)?;
+        let stood_in = work.published.as_ref().and_then(|published| stand_in(&sources, published));
+        let kept = stood_in.as_ref().unwrap_or(&sources).get(&file);
+        let kept = kept.and_then(|text| std::str::from_utf8(text).ok());
+        work.policy.state().refuse_older(&deployment.policy, kept)?;
         work.published = Some(published);
-        work.sources = Some(sources);
-        Ok(deployment)
-    }
-
-    /// An old configuration that somebody sends again must not replace a newer one; nor where none is in force that could.
-    fn refuse_older(
-        &self,
-        policy: &Policy,
-        published: Option<&Published>,
-        sources: &Sources,
-        file: &str,
-    ) -> Result<(), LoadError> {
-        let known = match &*self.state() {
-            State::InForce(deployment) => Some(deployment.policy.integrations().version.clone()),
-            State::Absent { .. } => {
-                let stood_in = published.and_then(|published| stand_in(sources, published));
-                let text = stood_in.as_ref().unwrap_or(sources).get(file);
-                text.and_then(|text| version_of(std::str::from_utf8(text).ok()?))
-            }
-        };
-        match known {
-            Some(known) => Ok(policy.refuse_older(&known)?),
-            None => Ok(()),
-        }
+        Ok((deployment, sources))
     }
 
     /// Where the policy's files are, if they can change; `geoip` names are relative to it.
@@ -436,28 +381,29 @@ impl Keeper {
         }
     }
 
-    /// The texts as they are now; `looked_for` becomes the files they are in, whether they exist or not.
-    fn read(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
-        let mut sources = self.read_files(looked_for)?;
+    /// The texts as they are now.
+    fn read(&self, work: &mut Work) -> Result<Sources, LoadError> {
+        let mut sources = self.read_files(&mut work.files)?;
         match self.stored.as_ref().map(|stored| stored.texts()) {
             None => {}
             Some(Ok(texts)) => sources.extend(texts),
-            Some(Err(error)) => self.without_store(&sources, error)?,
+            Some(Err(error)) => self.without_store(&sources, error, work)?,
         }
         Ok(sources)
     }
 
     /// The store cannot be read, which is no matter where it holds nothing that would count.
-    fn without_store(&self, files: &Sources, error: BoxError) -> Result<(), LoadError> {
+    fn without_store(&self, files: &Sources, error: BoxError, work: &mut Work) -> Result<(), LoadError> {
         if settings_of(files, None).is_none_or(|settings| settings.managed == Managed::Store) {
             return Err(LoadError::Store(error));
         }
-        if self.complaint.is_new(&error.to_string()) {
+        if work.policy.is_news(&error.to_string()) {
             tracing::error!(policy = self.name(), %error, "the store cannot be read; the files are in force");
         }
         Ok(())
     }
 
+    /// `looked_for` becomes the files that the texts are in, whether they exist or not.
     fn read_files(&self, looked_for: &mut Vec<PathBuf>) -> Result<Sources, LoadError> {
         let path = match &self.source {
             PolicySource::Fixed(sources) => return Ok(sources.clone()),
@@ -485,19 +431,16 @@ impl Keeper {
         };
         let folder = self.folder().unwrap_or_default();
         let geo = GeoDatabases::open(&policy.settings.geoip, &folder)?;
-        let hits = match &*self.state() {
-            State::InForce(before) => Hits::of(policy.rules(), Some(&before.hits)),
-            State::Absent { .. } => Hits::of(policy.rules(), None),
-        };
+        let hits = Hits::of(policy.rules(), self.state().in_force().map(|before| &before.hits));
         Ok(Deployment { policy, secrets, geo, hits })
     }
 
-    fn put_in_force(&self, deployment: Deployment, occasion: &'static str) {
+    fn put_in_force(&self, deployment: Deployment, sources: Sources, work: &mut Work, occasion: &'static str) {
         let version = deployment.policy.integrations().version.clone();
         if occasion == "start" {
             warn_of_secrets(&deployment);
         }
-        if let State::InForce(before) = &*self.state()
+        if let Some(before) = self.state().in_force()
             && before.policy.settings.proxy != deployment.policy.settings.proxy
         {
             tracing::warn!(
@@ -513,31 +456,40 @@ impl Keeper {
             tracing::error!(policy = self.name(), occasion, number, name, "an integration is broken: {why}");
         }
         let broken = deployment.policy.broken().count();
-        let before = self.put(State::InForce(deployment));
-        let before = match &*before {
-            State::InForce(before) => before.policy.broken().count(),
-            State::Absent { .. } => {
+        let before = work.policy.put_in_force(deployment, sources);
+        self.expose(&work.policy);
+        let before = match before.in_force() {
+            Some(before) => before.policy.broken().count(),
+            None => {
                 self.metrics.policies_in_force.inc();
                 0
             }
         };
         self.metrics.broken_integrations.inc_by(broken as i64 - before as i64);
-        self.complaint.is_settled();
         self.metrics.loaded(occasion, "good");
         tracing::info!(policy = self.name(), occasion, version, "policy in force");
+        self.tell_store(work);
     }
 
-    fn refuse(&self, error: &LoadError, occasion: &'static str) {
-        self.report(error, occasion);
-        if matches!(&*self.state(), State::Absent { .. }) {
-            let settings = self.read_files(&mut Vec::new()).ok().and_then(|sources| settings_of(&sources, None));
-            self.put(State::Absent { class: error.class(), why: error.to_string(), settings });
+    /// Gives the error back.
+    fn refuse(
+        &self,
+        error: LoadError,
+        to_blame: Option<Sources>,
+        work: &mut Work,
+        occasion: &'static str,
+    ) -> LoadError {
+        self.report(&error, work, occasion);
+        let settings = || settings_of(&self.read_files(&mut Vec::new()).ok()?, None);
+        if work.policy.refuse(error.class(), error.to_string(), to_blame, settings) {
+            self.expose(&work.policy);
         }
+        error
     }
 
     /// What has come into force of the policy's own files is for the store to know.
     fn tell_store(&self, work: &Work) {
-        let (Some(stored), Some(sources)) = (&self.stored, &work.sources) else { return };
+        let (Some(stored), Some(sources)) = (&self.stored, work.policy.texts()) else { return };
         let stood_in = work.published.as_ref().and_then(|published| stand_in(sources, published));
         let mut files = stood_in.unwrap_or_else(|| sources.clone());
         files.retain(|name, _| !name.starts_with(STORED));
@@ -546,22 +498,23 @@ impl Keeper {
         }
     }
 
-    /// Lets requests be decided by this; what they were decided by before.
-    fn put(&self, state: State) -> Arc<State> {
+    /// Lets requests be decided by what has changed.
+    fn expose(&self, policy: &LastGood<Deployment, Sources>) {
+        let state = policy.state();
         if let (Some(heed), Some(settings)) = (&self.heed, state.settings()) {
             heed(settings);
         }
-        self.state.swap(Arc::new(state))
+        self.state.store(Arc::clone(state));
     }
 
-    fn report(&self, error: &LoadError, occasion: &'static str) {
+    fn report(&self, error: &LoadError, work: &mut Work, occasion: &'static str) {
         self.metrics.loaded(occasion, "bad");
         // What is looked at again and again is complained of once; who asks for it wants to hear.
-        if !self.complaint.is_new(&error.to_string()) && matches!(occasion, "file" | "store") {
+        if !work.policy.is_news(&error.to_string()) && matches!(occasion, "file" | "store") {
             return;
         }
         error.findings().iter().for_each(log_finding);
-        let kept = matches!(&*self.state(), State::InForce(_));
+        let kept = work.policy.state().in_force().is_some();
         tracing::error!(policy = self.name(), occasion, last_good_kept = kept, "policy not put in force: {error}");
     }
 

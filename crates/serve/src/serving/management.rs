@@ -358,7 +358,7 @@ struct Counted<'k> {
 
 impl Live for Counted<'_> {
     fn hits(&self, zone: &str, room: &str, rule: &str) -> Option<u64> {
-        self.keepers.named(zone)?.state().hits(room, rule)
+        self.keepers.named(zone)?.state().in_force()?.hits.counted(room, rule)
     }
 
     fn occupancy(&self, zone: &str, room: &str) -> Option<Occupancy> {
