@@ -13,7 +13,6 @@
 //!     let parts = RequestParts {
 //!         method: "GET",
 //!         url,
-//!         pure_url: url,
 //!         version: "HTTP/1.1",
 //!         headers: &[("accept", b"text/css")],
 //!         client_ip: None,

@@ -32,6 +32,8 @@ mod callout;
 #[cfg(feature = "browser-tests")]
 #[path = "../support/chromium/mod.rs"]
 mod chromium;
+#[path = "../support/ports/mod.rs"]
+mod ports;
 #[path = "../support/tls/mod.rs"]
 mod tls;
 #[path = "../support/wire/mod.rs"]

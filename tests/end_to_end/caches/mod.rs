@@ -2,8 +2,9 @@
 //!
 //! Needs `nginx` and `apache2` on PATH.
 
+use crate::ports;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl Cache {
         let pages = folder.path().join("cache");
         fs::create_dir(&pages).expect("a folder");
         fs::set_permissions(&pages, fs::Permissions::from_mode(0o777)).expect("a folder for all");
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+        let address = ports::free();
         let path = folder.path().to_str().expect("a path");
         let text = configuration.replace("FOLDER", path).replace("CACHE", &address.port().to_string());
         fs::write(folder.path().join("conf"), text.replace("PROXY", &proxy.port().to_string())).expect("a file");

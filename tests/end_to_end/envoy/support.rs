@@ -106,12 +106,6 @@ pub fn integration(path: &str) -> String {
     format!(r#"{{"Version":7,"Integrations":[{}]}}"#, all.join(","))
 }
 
-/// A port where nobody listens.
-pub async fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address")
-}
-
 /// Envoy, for as long as this lives.
 pub struct Envoy {
     _process: Process,

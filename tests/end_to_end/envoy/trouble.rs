@@ -27,7 +27,7 @@ async fn closed_and_open(callouts: [SocketAddr; 2]) -> [u16; 2] {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let nobody = nobody().await;
+    let nobody = crate::ports::free();
     assert_eq!(closed_and_open([nobody; 2]).await, [500, 200]);
 }
 
@@ -96,7 +96,7 @@ fn grpc_response() -> Builder {
 #[tokio::test]
 async fn a_callout_that_comes_late_is_found() {
     let (origin, folder) = (Origin::start().await, policy("/shop", ""));
-    let address = nobody().await;
+    let address = crate::ports::free();
     let envoy = Envoy::start(&origin, [address; 2], &[PATIENT]).await;
     assert_eq!(get(envoy.address, "/shop", &[]).await.status, 500);
     let config = Config { listen: Some(address), ..config(folder.path()) };

@@ -1,8 +1,9 @@
 //! Real origins: what they serve a request, they say themselves.
 
+use crate::ports;
 use std::fs;
 use std::io::{BufRead, BufReader, Result};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -150,7 +151,7 @@ impl Configuration {
 
     /// Lets it listen at a free port under a name.
     fn listen(&mut self, placeholder: &str, name: &str) {
-        let address = free_port();
+        let address = ports::free();
         self.text = self.text.replace(placeholder, &address.port().to_string());
         self.addresses.push((name.to_owned(), address));
     }
@@ -173,7 +174,7 @@ impl Configuration {
 
 fn gunicorn(folder: &Path) -> Started {
     fs::write(folder.join("sites.py"), include_str!("sites.py")).expect("a file");
-    let address = free_port();
+    let address = ports::free();
     let mut command = Command::new("gunicorn");
     let bind = address.to_string();
     command.args(["--bind", &bind, "--worker-class", "gthread", "--threads", "32", "--keep-alive", "600"]);
@@ -199,11 +200,6 @@ fn spawn(mut command: Command) -> Process {
     Process(
         spawned.unwrap_or_else(|err| panic!("{}: {err}; `make tools` installs it", command.get_program().display())),
     )
-}
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address")
 }
 
 /// Waits until a server serves what anybody may see.

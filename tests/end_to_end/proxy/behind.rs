@@ -2,6 +2,7 @@
 //!
 //! Visitors come from 127.0.0.2, the program in front from 127.0.0.1.
 
+use crate::ports;
 use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
@@ -84,7 +85,7 @@ async fn behind_caddy() {
             ("\ntickets.example {", format!("\nhttps://{HOST}:{} {{\n\tbind 127.0.0.1", file.port.port())),
             ("/etc/caddy/certificate.pem", folder.join("certificate.pem").display().to_string()),
             ("/etc/caddy/key.pem", folder.join("key.pem").display().to_string()),
-            ("admin off", format!("admin off\n\thttp_port {}", free_port().await.port())),
+            ("admin off", format!("admin off\n\thttp_port {}", ports::free().port())),
         ];
         file.write(folder, &changes);
         let mut caddy = Command::new("caddy");
@@ -129,12 +130,6 @@ fn text_of(name: &str) -> String {
     fs::read_to_string(folder.join(name)).expect("a file")
 }
 
-/// A port where nobody listens.
-async fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address")
-}
-
 /// A program in front of a proxy in front of a site.
 struct Front {
     address: SocketAddr,
@@ -165,7 +160,7 @@ impl Front {
             ..config(PolicySource::Fixed(sources(&File::settings(name))), site().await)
         };
         let proxy = Proxy::bind(config).await.expect("a proxy");
-        let file = File { name, text: text_of(name), port: free_port().await, proxy: proxy.address };
+        let file = File { name, text: text_of(name), port: ports::free(), proxy: proxy.address };
         let mut command = set_up(&file, folder.path()).await;
         let log = || fs::File::options().create(true).append(true).open(folder.path().join("log")).expect("a file");
         let spawned = command.stdin(Stdio::null()).stdout(log()).stderr(log()).spawn();
