@@ -77,14 +77,26 @@ export class Project {
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => { text += chunk; });
     const said = () => text;
     const ended = once(child, "close").then(([status]) => ({ status, said: text }));
-    return { child, ended, said };
+    // Nor shall anything outlive a test that is cut off.
+    const cutOff = () => end(child);
+    process.once("exit", cutOff);
+    return { child, ended: ended.finally(() => process.off("exit", cutOff)), said };
   }
 }
 
 /** Ends a command, with all that it has started. */
 async function stop({ child, ended }) {
-  if (child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+  end(child);
   await ended;
+}
+
+/** Where wrangler has ended by itself, what it started may go on. */
+function end(child) {
+  try {
+    process.kill(-child.pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
 }
 
 /** A port that nobody listens at. */
