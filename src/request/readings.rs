@@ -119,7 +119,7 @@ fn written<'a>(text: &[u8], arena: &'a Bump) -> &'a str {
 /// One thing that some origins do to a path.
 type Step = for<'a> fn(&[u8], &'a Bump) -> BumpVec<'a, u8>;
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     with_escapes_in_one_form,
     decoded,
     with_letters_decoded,
@@ -129,6 +129,7 @@ const STEPS: [Step; 10] = [
     up_to_query,
     with_trimmed_segments,
     merged,
+    with_dot_segments_decoded,
     resolved,
 ];
 
@@ -195,6 +196,24 @@ fn merged<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
         is_kept
     });
     BumpVec::from_iter_in(kept, arena)
+}
+
+/// As browsers' `URL` reads paths (WHATWG URL, "double-dot path segment"): dot segments may be escaped, and no other escape
+/// is decoded.
+fn with_dot_segments_decoded<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
+    let mut out = BumpVec::with_capacity_in(path.len(), arena);
+    for (index, segment) in path.split(|&byte| byte == b'/').enumerate() {
+        if index > 0 {
+            out.push(b'/');
+        }
+        let is = |written: &[u8]| segment.eq_ignore_ascii_case(written);
+        out.extend_from_slice_copy(match segment {
+            _ if is(b"%2e") => b".",
+            _ if is(b".%2e") || is(b"%2e.") || is(b"%2e%2e") => b"..",
+            _ => segment,
+        });
+    }
+    out
 }
 
 /// Each dot segment resolved (RFC 3986, section 5.2.4); an empty segment is one.
@@ -346,6 +365,8 @@ mod tests {
             ("//shop", "/shop"),
             ("/x/../shop", "/shop"),
             ("/x/../shop", "/x/../shop"),
+            ("/x/%2e%2E/%73hop", "/%73hop"),
+            ("/x/.%2e/%2e/%73hop", "/%73hop"),
             ("/x//../shop", "/x/shop"),
             ("/x//../shop", "/shop"),
             ("/shop%2ftickets", "/shop/tickets"),
