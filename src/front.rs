@@ -325,7 +325,7 @@ impl TryFrom<&Sources> for Policy {
 fn told(finding: &Diagnostic) -> String {
     let Diagnostic { code, message, place, .. } = finding;
     let (file, line) = (&place.file, place.line);
-    let severity = format!("{:?}", finding.severity).to_lowercase();
+    let severity = finding.severity.as_str();
     let mut text = format!("{severity}[{code}]: {message}\n --> {file}:{line}");
     for more in [&place.snippet, &finding.help].into_iter().flatten() {
         text.push('\n');

@@ -47,15 +47,13 @@ pub(super) fn judge<'v>(
         others.extend(authorities.iter().skip(1).map(|authority| judged(first.view.reading(authority, path))));
         return Ok(Judgement { first, others });
     }
-    // One that no origin knows is the first of its sites to many.
-    let sites = policy.settings.hosts.iter().map(|host| &*arena.alloc_str(Authority::of(host).host()));
-    let sites = ArenaVec::from_iter_in(sites, arena);
+    let mut sites = None;
     for reading in readings(incoming.url.path(), arena)? {
         others.extend(authorities.iter().map(|authority| judged(first.view.reading(authority, reading.path))));
         if let Some(named) = reading.authority {
             let named = Authority::of(named).canonical(incoming.url.scheme() == "https").ok();
             let named = named.map(|named| &*arena.alloc_str(Authority::of(&named).host()));
-            let all = sites.iter().copied().chain(named);
+            let all = sites.get_or_insert_with(|| names_of_sites(policy, arena)).iter().copied().chain(named);
             others.extend(all.map(|site| judged(first.view.reading(site, reading.path))));
         }
         if others.len() > MOST {
@@ -63,6 +61,12 @@ pub(super) fn judge<'v>(
         }
     }
     Ok(Judgement { first, others })
+}
+
+/// An authority that no origin knows is the first of its sites to many.
+fn names_of_sites<'v>(policy: &Policy, arena: &'v Bump) -> ArenaVec<'v, &'v str> {
+    let hosts = policy.settings.hosts.iter();
+    ArenaVec::from_iter_in(hosts.map(|host| &*arena.alloc_str(Authority::of(host).host())), arena)
 }
 
 /// Whether every origin reads a request in the same way, so that there is nothing to [`judge`] but itself.

@@ -3,7 +3,8 @@
 //! One who comes back with a token to the same page for the second time in a short while is suspect, and the redirect that
 //! takes the token away gets a mark. Whoever then asks for the marked URL without a session has kept no cookie, and is
 //! told so; everybody else is sent on to the URL without the mark. So being suspected costs one more redirect, and the
-//! first round of everybody nothing. A mark lets nobody pass, and means nothing once it is old, such as in a bookmark; nor to anybody else, or on another page.
+//! first round of everybody nothing. A mark lets nobody pass, and means nothing once it is old, such as in a bookmark; nor
+//! to anybody else, or on another page.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;

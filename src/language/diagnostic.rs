@@ -13,6 +13,16 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// The word for it in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
 /// The coarse class of an error, as the conformance vectors name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -382,10 +392,7 @@ fn rendered(found: &Diagnostic, text: &str, origin: &str, line: usize) -> String
 
 #[cfg(not(feature = "snippets"))]
 fn rendered(found: &Diagnostic, text: &str, origin: &str, line: usize) -> String {
-    let severity = match found.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
+    let severity = found.severity.as_str();
     let ((within, column), line) = (found.position(text), line.max(1));
     let (code, message, marked) = (found.code, &found.message, found.marked(text));
     let help = found.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();

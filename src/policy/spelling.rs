@@ -16,7 +16,7 @@ use crate::language::expression::{
 };
 use crate::language::{Expression, Function};
 use crate::program::url_decode;
-use crate::request::{Field, FieldId, Type, hex_digit, path_in_one_form};
+use crate::request::{Field, FieldId, Type, escaped_byte, path_in_one_form, unescape_percents};
 
 /// How many parts of one `xor` are taken apart.
 const MOST_OF_XOR: usize = 6;
@@ -166,7 +166,7 @@ impl Decoding {
         let (mut at, mut in_set) = (0, false);
         while let Some(&byte) = source.get(at) {
             let is_plus = |byte| byte == Some(&b'+');
-            if let Some(escaped) = escape(&source[at..]) {
+            if let Some(escaped) = escaped_byte(&source[at..]) {
                 let escaped = if escaped == b'+' { b' ' } else { escaped };
                 text.extend(format!(r"\x{escaped:02X}").into_bytes());
                 at += 3;
@@ -191,13 +191,13 @@ impl Decoding {
         let mut pattern = Vec::new();
         let mut at = 0;
         while let Some(&byte) = source.get(at) {
-            match escape(&source[at..]) {
+            match escaped_byte(&source[at..]) {
                 Some(b'+') => pattern.push(b' '),
                 Some(special @ (b'*' | b'\\')) => pattern.extend([b'\\', special]),
                 Some(escaped) => pattern.push(escaped),
                 None => pattern.push(if byte == b'+' { b' ' } else { byte }),
             }
-            at += if escape(&source[at..]).is_some() { 3 } else { 1 };
+            at += if escaped_byte(&source[at..]).is_some() { 3 } else { 1 };
         }
         Wildcard { pattern: pattern.into(), strict: wildcard.strict }
     }
@@ -250,27 +250,20 @@ fn is_spelt(text: &[u8]) -> bool {
 }
 
 fn has_escape(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', text).any(|at| escape(&text[at..]).is_some())
-}
-
-/// The byte that the escape at the beginning of a text stands for.
-fn escape(text: &[u8]) -> Option<u8> {
-    match text {
-        [b'%', high, low, ..] => Some(hex_digit(*high)? << 4 | hex_digit(*low)?),
-        _ => None,
-    }
+    memchr::memchr_iter(b'%', text).any(|at| escaped_byte(&text[at..]).is_some())
 }
 
 /// Without the escapes of escapes.
 fn once_escaped(text: &[u8]) -> Vec<u8> {
     let mut kept = text.to_vec();
-    while let Some(at) = (0..kept.len()).find(|&at| {
-        escape(&kept[at..]) == Some(b'%')
-            && kept.get(at + 3..at + 5).is_some_and(|digits| digits.iter().all(|&digit| hex_digit(digit).is_some()))
-    }) {
-        kept.drain(at + 1..at + 3);
+    loop {
+        let mut less = Vec::with_capacity(kept.len());
+        unescape_percents(&kept, &mut less);
+        if less.len() == kept.len() {
+            return kept;
+        }
+        kept = less;
     }
-    kept
 }
 
 /// A text in a condition that no request meets as it is written.

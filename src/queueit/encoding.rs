@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bumpalo::Bump;
 use bumpalo::collections::{String as ArenaString, Vec as ArenaVec};
 
-use crate::request::hex_digit;
+use crate::request::escaped_byte;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 /// All but letters, digits, `-`, `_`, `.` and `~`.
@@ -146,13 +146,6 @@ fn decode_character<'t>(text: &'t [u8], out: &mut ArenaVec<'_, u8>) -> Result<&'
     std::str::from_utf8(&bytes[..length]).map_err(|_| MalformedEscape)?;
     out.extend_from_slice_copy(&bytes[..length]);
     Ok(&text[3 * length..])
-}
-
-fn escaped_byte(text: &[u8]) -> Option<u8> {
-    match *text {
-        [b'%', high, low, ..] => Some(hex_digit(high)? << 4 | hex_digit(low)?),
-        _ => None,
-    }
 }
 
 /// Trims what JavaScript's `trim` does.

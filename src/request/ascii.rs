@@ -1,4 +1,4 @@
-//! Letters of either case.
+//! Letters of either case, hexadecimal digits and percent escapes.
 
 use bumpalo::Bump;
 
@@ -25,6 +25,14 @@ pub fn upper<'a>(text: &'a [u8], arena: &'a Bump) -> &'a [u8] {
 /// Two hexadecimal digits for each byte, in lower case.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The byte that the percent escape at the beginning of a text stands for (RFC 3986, section 2.1).
+pub fn escaped_byte(text: &[u8]) -> Option<u8> {
+    match *text {
+        [b'%', high, low, ..] => Some(hex_digit(high)? << 4 | hex_digit(low)?),
+        _ => None,
+    }
 }
 
 /// The value of a hexadecimal digit.

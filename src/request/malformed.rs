@@ -1,6 +1,6 @@
 //! What asks for nothing that can be served.
 
-use super::ascii::hex_digit;
+use super::ascii::escaped_byte;
 
 /// Why a request asks for nothing that can be served: the visitor's mistake, so that it is answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,11 +35,9 @@ pub enum Malformed {
 /// Refuses escapes that no origin should see, also those of paths that are decoded once more.
 pub(super) fn refuse_escapes(path: &[u8]) -> Result<(), Malformed> {
     for at in memchr::memchr_iter(b'%', path) {
-        let digits = path.get(at + 1..at + 3).and_then(|digits| Some((hex_digit(digits[0])?, hex_digit(digits[1])?)));
-        match digits {
-            None => return Err(Malformed::BrokenEscape),
-            Some((0 | 1, _) | (7, 15)) => return Err(Malformed::ControlCharacter),
-            Some(_) => {}
+        let byte = escaped_byte(&path[at..]).ok_or(Malformed::BrokenEscape)?;
+        if byte.is_ascii_control() {
+            return Err(Malformed::ControlCharacter);
         }
     }
     Ok(())

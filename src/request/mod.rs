@@ -25,11 +25,12 @@ mod view;
 pub(crate) mod worker;
 
 pub(crate) use address::{address, network};
-pub(crate) use ascii::{hex, hex_digit, lower, upper};
+pub(crate) use ascii::{escaped_byte, hex, hex_digit, lower, upper};
 pub use canonical::{Authority, CanonicalUrl};
 pub use field::{Field, FieldId, FieldInfo, Supply, Target};
 pub(crate) use head::{header, is_no_navigation};
 pub use malformed::Malformed;
+pub(crate) use normalize::unescape_percents;
 pub use owned::{OwnedRequest, OwnedValue};
 pub(crate) use readings::path_in_one_form;
 pub use readings::{Reading, readings};

@@ -3,7 +3,7 @@
 use bumpalo::Bump;
 use bumpalo::collections::Vec as BumpVec;
 
-use super::ascii::hex_digit;
+use super::ascii::{escaped_byte, hex_digit};
 
 /// The path that expressions see (docs/decisions.md#5-paths-are-normalised-and-it-is-said-how), borrowed where `path`
 /// is normal already.
@@ -163,6 +163,17 @@ pub(super) fn normalize_escapes(path: &[u8], out: &mut impl Extend<u8>) {
             }
             byte => out.extend([byte]),
         }
+    }
+}
+
+/// Each `%25` that makes an escape of what follows it read as `%`; once, whatever comes of that.
+pub(crate) fn unescape_percents(path: &[u8], out: &mut impl Extend<u8>) {
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        let is_escaped = escaped_byte(&path[at..]) == Some(b'%')
+            && path.get(at + 3..at + 5).is_some_and(|digits| digits.iter().all(|&digit| hex_digit(digit).is_some()));
+        out.extend([byte]);
+        at += if is_escaped { 3 } else { 1 };
     }
 }
 

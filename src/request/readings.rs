@@ -8,9 +8,9 @@
 use bumpalo::Bump;
 use bumpalo::collections::{String as BumpString, Vec as BumpVec};
 
-use super::ascii::hex_digit;
+use super::ascii::escaped_byte;
 use super::malformed::{Malformed, refuse_escapes};
-use super::normalize::{is_normal, is_plain_to_all, is_unreserved, normalize_escapes};
+use super::normalize::{is_normal, is_plain_to_all, is_unreserved, normalize_escapes, unescape_percents};
 
 /// How many readings are decided about. Paths of pages have one, those of attacks a handful.
 const MOST: usize = 128;
@@ -298,10 +298,7 @@ fn with_letters<'a>(
 /// The ASCII character that escapes at the beginning of a text stand for, and their length: one escape, or an overlong
 /// form of two to four (RFC 3629, section 10), which careless decoders accept.
 fn escaped_character(text: &[u8]) -> Option<(u8, usize)> {
-    let byte = |index: usize| match text.get(3 * index..3 * index + 3)? {
-        &[b'%', high, low] => Some(hex_digit(high)? << 4 | hex_digit(low)?),
-        _ => None,
-    };
+    let byte = |index: usize| text.get(3 * index..).and_then(escaped_byte);
     let follows = |index: usize| byte(index).filter(|byte| byte & 0xc0 == 0x80).map(|byte| byte & 0x3f);
     match byte(0)? {
         ascii @ 0..0x80 => Some((ascii, 3)),
@@ -318,13 +315,7 @@ fn escaped_character(text: &[u8]) -> Option<(u8, usize)> {
 /// Every `%25` that makes an escape of what follows it read as `%`, and that escape in its one form.
 fn unescaped_percent<'a>(path: &[u8], arena: &'a Bump) -> BumpVec<'a, u8> {
     let mut out = BumpVec::with_capacity_in(path.len(), arena);
-    let mut at = 0;
-    while let Some(&byte) = path.get(at) {
-        let is_escaped = path[at..].starts_with(b"%25")
-            && path.get(at + 3..at + 5).is_some_and(|digits| digits.iter().all(|&digit| hex_digit(digit).is_some()));
-        out.push(byte);
-        at += if is_escaped { 3 } else { 1 };
-    }
+    unescape_percents(path, &mut out);
     let mut escaped = BumpVec::with_capacity_in(out.len(), arena);
     normalize_escapes(&out, &mut escaped);
     escaped

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::input;
 use super::output::{BAD, DOUBTFUL, FAINT, Failure, STRONG, count, indented, styled};
-use velvetrope::internal::language::{Diagnostic, Severity};
+use velvetrope::internal::language::Diagnostic;
 use velvetrope::internal::policy::{Compiled, Policy, Sources};
 use velvetrope::internal::queueit::Secrets;
 use velvetrope::internal::request::Target;
@@ -115,10 +115,7 @@ impl FindingReport {
     fn new(folder: &Path, found: Diagnostic) -> FindingReport {
         let Diagnostic { severity, code, message, help, place, .. } = found;
         FindingReport {
-            severity: match severity {
-                Severity::Error => "error",
-                Severity::Warning => "warning",
-            },
+            severity: severity.as_str(),
             code: code.as_str(),
             file: folder.join(place.file).display().to_string(),
             line: Some(place.line).filter(|line| *line > 0),
