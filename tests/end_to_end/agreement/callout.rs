@@ -34,6 +34,7 @@ impl Callout {
         let config = Config {
             secrets: SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
             listen: Some(([127, 0, 0, 1], 0).into()),
+            admin: Some(([127, 0, 0, 1], 0).into()),
             ..Config::new(PolicySource::Fixed(policy))
         };
         let running = ExtProc::bind(config).await.expect("a callout");

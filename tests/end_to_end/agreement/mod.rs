@@ -116,6 +116,7 @@ async fn the_proxy_says_what_the_desk_says() {
     let proxy = Proxy::bind(Config {
         secrets: SecretSource::Given { secrets: Secrets::new(SECRET, None), api_key: None },
         listen: Some(([127, 0, 0, 1], 0).into()),
+        admin: Some(([127, 0, 0, 1], 0).into()),
         origin: Some(format!("http://{origin}")),
         ..Config::new(PolicySource::Fixed(policy(Target::Proxy)))
     });
